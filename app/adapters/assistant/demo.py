@@ -1,0 +1,55 @@
+"""The built-in demo assistant: says that it is one, needs nothing, and streams like a model does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections.abc import AsyncIterator
+
+from app.application.ports import Delta, Finish, Prompt
+from app.domain.message import Usage
+
+WORDS_PER_S = 30
+_SENTENCES_MAX = 200
+_NUMBERS = {
+    word: number
+    for number, words in {
+        1: "one a", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine",
+        10: "ten", 12: "twelve", 15: "fifteen", 20: "twenty", 30: "thirty", 40: "forty", 50: "fifty",
+        60: "sixty", 80: "eighty", 100: "hundred",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
+_ASKED = re.compile(r"\b(\d{1,3}|" + "|".join(_NUMBERS) + r")\s+sentences?\b", re.IGNORECASE)
+_SENTENCES = (
+    "This is the demo assistant of Parley, not a language model.",
+    "Every word of this answer travels as a delta to all who are in the chat.",
+    "You can stop it, and what was said so far is kept.",
+    "You can reload in the middle, and the text so far is there again.",
+    "Ask for forty sentences and it goes on long enough to try.",
+    "Set OPENAI_API_KEY, or OPENAI_BASE_URL, and a real model answers here.",
+)
+
+
+def sentences_asked(question: str) -> int:
+    found = _ASKED.search(question)
+    if found is None:
+        return min(6, 2 + len(question) // 200)
+    word = found.group(1).lower()
+    return max(1, min(_SENTENCES_MAX, int(word) if word.isdigit() else _NUMBERS[word]))
+
+
+class DemoModel:
+    def __init__(self, words_per_s: float = WORDS_PER_S) -> None:
+        self._pause_s = 1 / words_per_s
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
+        question = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
+        count = sentences_asked(question)
+        text = " ".join(itertools.islice(itertools.cycle(_SENTENCES), count))
+        words = re.findall(r"\S+\s*", text)
+        for word in words:
+            yield Delta(word)
+            await asyncio.sleep(self._pause_s)
+        yield Finish(Usage(sum(len(turn.text.split()) for turn in prompt.turns), len(words)))

@@ -1,0 +1,75 @@
+"""Any OpenAI-compatible API, by Chat Completions with streaming."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import openai
+
+from app.application.ports import Delta, Finish, ModelFailed, Prompt
+from app.domain.message import Usage
+
+CONNECT_S = 10.0
+READ_S = 60.0
+_DONE = ("stop", "length", "content_filter", "tool_calls", "function_call")
+
+
+class OpenAIModel:
+    """read_s: how long the server may be silent, before the first token and between tokens."""
+
+    def __init__(self, *, api_key: str, base_url: str | None, model: str, read_s: float = READ_S) -> None:
+        self._model = model
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key,
+            base_url=base_url,
+            max_retries=0,  # retries are counted by the caller, who knows whether anything was said
+            timeout=httpx2.Timeout(read_s, connect=CONNECT_S),
+        )
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
+        messages: list[dict[str, str]] = []
+        if prompt.instructions:
+            messages.append({"role": "system", "content": prompt.instructions})
+        messages += [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
+        finished, usage = False, None
+        try:
+            stream = await self._client.chat.completions.create(
+                model=prompt.model or self._model,
+                messages=messages,  # type: ignore[arg-type]
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+            async with stream:
+                async for chunk in stream:
+                    if chunk.usage is not None:
+                        usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+                    for choice in chunk.choices[:1]:
+                        if choice.delta.content:
+                            yield Delta(choice.delta.content)
+                        finished = finished or choice.finish_reason in _DONE
+        except openai.APIStatusError as error:
+            raise _refused(error) from error
+        except (openai.APITimeoutError, httpx2.TimeoutException) as error:
+            raise ModelFailed("timeout", "the model's server fell silent", retry=True) from error
+        except (openai.APIConnectionError, httpx2.HTTPError) as error:
+            raise ModelFailed("unavailable", "the model's server can't be reached or cut the stream", retry=True) from error
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
+            raise ModelFailed("garbage", "the model's server sent what can't be read", retry=True) from error
+        if not finished:
+            raise ModelFailed("cut", "the stream ended before the model was done", retry=True)
+        yield Finish(usage)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _refused(error: openai.APIStatusError) -> ModelFailed:
+    status = error.status_code
+    retry_after = error.response.headers.get("retry-after", "")
+    wait_s = min(float(retry_after), 30.0) if retry_after.replace(".", "", 1).isdigit() else None
+    if status == 429:
+        return ModelFailed("rate_limited", "the model's server is busy", retry=True, retry_after_s=wait_s)
+    if status >= 500:
+        return ModelFailed("unavailable", "the model's server failed", retry=True, retry_after_s=wait_s)
+    return ModelFailed("refused", f"the model's server refused the request ({status})")

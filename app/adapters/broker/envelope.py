@@ -1,0 +1,67 @@
+"""An envelope: commands of one shard that travel, are confirmed and acked together. Signed, versioned.
+
+Form: 32 bytes HMAC-SHA256 of the rest, then msgpack [version, shard, [command, …]]. A command is
+[type, chat id, actor id, id, origin, wait, action]. Who may publish is the broker's affair; the signature makes what
+someone else puts on the queue worthless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from app.application.ports import NewerEnvelope
+from app.domain.commands import TYPES, Command, SendMessage
+
+VERSION = 1
+_MAC_BYTES = 32
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+
+
+class BadEnvelope(Exception):
+    """Not ours: no signature that verifies, or a form that we don't know. Counted, never executed."""
+
+
+class EnvelopeCodec:
+    """secrets: the first signs, all verify."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._keys = [hashlib.sha256(b"parley envelope\x00" + secret.encode()).digest() for secret in secrets]
+
+    def pack_command(self, command: Command) -> bytes:
+        """A command's part of an envelope; made when it is queued, so that its size is known."""
+        action = command.action
+        fields = (
+            {"body": action.body, "reply_to": action.reply_to} if type(action) is SendMessage else asdict(action)
+        )
+        return _encoder.encode(
+            [command.type, command.chat_id, command.actor_id, command.id, command.origin, command.wait, fields]
+        )
+
+    def seal(self, shard: int, packed: Sequence[bytes]) -> bytes:
+        body = _encoder.encode([VERSION, shard, [msgspec.Raw(part) for part in packed]])
+        return hmac.digest(self._keys[0], body, "sha256") + body
+
+    def open(self, sealed: bytes) -> tuple[int, list[Command]]:
+        """(shard, commands). Raises BadEnvelope, NewerEnvelope."""
+        mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
+        if not any(hmac.compare_digest(mac, hmac.digest(key, body, "sha256")) for key in self._keys):
+            raise BadEnvelope("signature")
+        try:
+            version, shard, items = _decoder.decode(body)
+            if version > VERSION:
+                raise NewerEnvelope(str(version))
+            return shard, [_command(item) for item in items]
+        except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+            raise BadEnvelope(type(error).__name__) from error
+
+
+def _command(item: Any) -> Command:
+    type_, chat_id, actor_id, id_, origin, wait, fields = item
+    return Command(chat_id, actor_id, id_, msgspec.convert(fields, TYPES[type_]), origin, wait)

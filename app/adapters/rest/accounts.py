@@ -1,0 +1,143 @@
+"""Identity over REST: register, the token form, logout, tickets, oneself, others."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.adapters import wire
+from app.adapters.rest.door import BearerArg, PathId, Route, ServicesArg, answer, nothing
+from app.adapters.rest.problems import responses
+from app.application.accounts import TICKET_TTL_S, SignedIn, SignInRefused
+from app.application.ports import Account
+from app.domain.errors import Code, ParleyError, not_found
+from app.domain.message import check_text
+
+router = APIRouter(route_class=Route, prefix="/v1", tags=["identity"])
+
+
+def user_json(account: Account) -> dict[str, Any]:
+    return {**wire.person_json(account.person), "role": account.role, "preferences": account.preferences}
+
+
+def signed_in_json(signed_in: SignedIn) -> dict[str, Any]:
+    return {
+        "user": user_json(signed_in.account),
+        "access_token": signed_in.access_token,
+        "token_type": "bearer",
+        "expires_in": signed_in.expires_in,
+        "refresh_token": signed_in.refresh_token,
+    }
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+@router.post(
+    "/auth/register",
+    status_code=201,
+    summary="Make an account",
+    response_model=wire.TokensJson,
+    responses=responses(Code.CONFLICT),
+)
+async def register(body: wire.Registration, services: ServicesArg) -> Response:
+    signed_in = await services.identity.register(body.username, body.password, body.display_name)
+    return answer(signed_in_json(signed_in), 201)
+
+
+@router.post("/auth/token", summary="Sign in, or refresh (OAuth 2)", response_model=wire.TokensJson)
+async def token(
+    request: Request,
+    services: ServicesArg,
+    grant_type: Annotated[str, Form()] = "",
+    username: Annotated[str, Form()] = "",
+    password: Annotated[str, Form()] = "",
+    refresh_token: Annotated[str, Form()] = "",
+) -> Response:
+    try:
+        if grant_type == "password" and username and password:
+            check_text(username + password)
+            signed_in = await services.identity.sign_in(username, password, address_of(request))
+        elif grant_type == "refresh_token" and refresh_token:
+            check_text(refresh_token)
+            signed_in = await services.identity.refresh(refresh_token)
+        elif grant_type in ("password", "refresh_token", ""):
+            raise SignInRefused("invalid_request", "a field is missing")
+        else:
+            raise SignInRefused("unsupported_grant_type", "password or refresh_token")
+    except SignInRefused as refused:
+        return _refused(refused)
+    except ParleyError as error:
+        return _refused(SignInRefused("invalid_request", error.reason))
+    fresh = answer(signed_in_json(signed_in))
+    fresh.headers["Cache-Control"] = "no-store"
+    return fresh
+
+
+def _refused(refused: SignInRefused) -> Response:
+    body = {"error": refused.error, "error_description": refused.description}
+    headers = {"Cache-Control": "no-store"}
+    if refused.retry_after_s is not None:
+        headers["Retry-After"] = str(refused.retry_after_s)
+    status = 429 if refused.error == "rate_limited" else 400
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+@router.post("/auth/logout", status_code=204, summary="End this session", responses=responses())
+async def logout(who: BearerArg, services: ServicesArg) -> Response:
+    await services.identity.logout(who)
+    return nothing()
+
+
+@router.post(
+    "/ws-tickets",
+    status_code=201,
+    summary="A ticket for one socket of a browser",
+    response_model=wire.TicketJson,
+    responses=responses(),
+)
+async def ticket(who: BearerArg, services: ServicesArg) -> Response:
+    return answer({"ticket": await services.identity.ticket(who), "expires_in": TICKET_TTL_S}, 201)
+
+
+@router.get("/me", summary="Oneself", response_model=wire.UserJson, responses=responses())
+async def me(who: BearerArg, services: ServicesArg) -> Response:
+    return answer(user_json(await _account(services, who.user_id)))
+
+
+@router.patch("/me", summary="Change oneself", response_model=wire.UserJson, responses=responses())
+async def change_me(body: wire.ProfileChanges, who: BearerArg, services: ServicesArg) -> Response:
+    if "display_name" in body.model_fields_set and body.display_name is None:
+        raise ParleyError(Code.INVALID, "display_name: a text")
+    if body.preferences is not None and len(wire.encode_bytes(body.preferences)) > 16_384:
+        raise ParleyError(Code.TOO_LARGE, "preferences take at most 16 KiB of JSON")
+    if body.preferences is not None:
+        check_text(wire.encode(body.preferences).replace("\\u0000", "\x00"), "preferences")
+    await services.accounts.update(who.user_id, body.display_name, body.preferences)
+    return answer(user_json(await _account(services, who.user_id)))
+
+
+async def _account(services: ServicesArg, user_id: str) -> Account:
+    account = await services.accounts.by_id(user_id)
+    if account is None:
+        raise not_found()
+    return account
+
+
+@router.get("/users/{user_id}", summary="A person", response_model=wire.PersonJson, responses=responses(Code.NOT_FOUND))
+async def user(user_id: PathId, who: BearerArg, services: ServicesArg) -> Response:
+    return answer(wire.person_json((await _account(services, user_id)).person))
+
+
+@router.get("/users", summary="Find people", responses=responses())
+async def users(
+    who: BearerArg,
+    services: ServicesArg,
+    query: Annotated[str, Query(min_length=2, max_length=100, description="prefix of username or display name")],
+    limit: Annotated[int, Query(ge=1, le=50)] = 20,
+) -> Response:
+    found = await services.accounts.search(check_text(query, "query"), limit)
+    return answer({"items": [wire.person_json(account.person) for account in found]})

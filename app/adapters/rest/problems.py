@@ -1,0 +1,75 @@
+"""Every refusal as RFC 9457 problem+json with a stable code; never a stack trace, never a 500 for what a client sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.adapters.wire import ProblemJson
+from app.application.ports import Transient
+from app.domain.errors import CODES, Code, ParleyError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(error: ParleyError) -> JSONResponse:
+    body: dict[str, Any] = {
+        "type": f"urn:parley:problem:{error.code}",
+        "title": error.code.replace("_", " "),
+        "status": error.status,
+        "detail": error.reason,
+        "code": error.code,
+    }
+    if error.code in (Code.NOT_ALLOWED, Code.MUTED, Code.BANNED, Code.ARCHIVED, Code.NOT_FOUND) and error.policies:
+        body["policies"] = list(error.policies)
+    headers = {}
+    if error.retry_after_ms is not None:
+        body["retry_after_ms"] = error.retry_after_ms
+        headers["Retry-After"] = str(max(1, -(-error.retry_after_ms // 1000)))
+    if error.code is Code.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+_BY_STATUS = {404: Code.NOT_FOUND, 405: Code.INVALID, 401: Code.UNAUTHENTICATED, 413: Code.TOO_LARGE}
+
+
+def install(app: FastAPI) -> None:
+    @app.exception_handler(ParleyError)
+    async def _refused(request: Request, error: ParleyError) -> JSONResponse:
+        return problem(error)
+
+    @app.exception_handler(Transient)
+    async def _unavailable(request: Request, error: Transient) -> JSONResponse:
+        return problem(ParleyError(Code.UNAVAILABLE, "the store can't be reached", retry_after_ms=1_000))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = error.errors()[0]
+        where = ".".join(str(part) for part in found["loc"])
+        return problem(ParleyError(Code.INVALID, f"{where[:100]}: {found['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        code = _BY_STATUS.get(error.status_code, Code.INVALID)
+        answer = problem(ParleyError(code, str(error.detail), status=error.status_code))
+        answer.headers.update(error.headers or {})
+        return answer
+
+
+def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
+    """The refusals of a call, for OpenAPI: those named, and those that every call may answer."""
+    made: dict[int | str, dict[str, Any]] = {}
+    for code in (Code.BAD_JSON, Code.INVALID, Code.UNAUTHENTICATED, Code.RATE_LIMITED, Code.UNAVAILABLE, *codes):
+        info = CODES[code]
+        before = made.get(info.http, {}).get("description")
+        words = f"`{code}`: {info.meaning}"
+        made[info.http] = {
+            "description": f"{before}; {words}" if before else words,
+            "model": ProblemJson,
+        }
+    return made

@@ -1,0 +1,189 @@
+"""People, their sessions, refresh tokens and tickets. Of every secret only a hash is kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import uuid_utils.compat as uuid
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.adapters.store import tables as t
+from app.adapters.store.database import Database, from_json
+from app.application.clock import utc_now
+from app.application.ports import Account, RefreshTry
+
+
+class SqlAccounts:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, account: Account) -> bool:
+        async with self._database.write() as connection:
+            made = await connection.scalar(
+                sa.text(
+                    "insert into users (id, username, display_name, kind, role, password_hash, preferences, created_at)"
+                    " values (:id, :username, :display_name, :kind, :role, :password_hash, :preferences, :created_at)"
+                    " on conflict (username) do nothing returning 1"
+                ).bindparams(
+                    sa.bindparam("created_at", type_=t.Time()),
+                    sa.bindparam("preferences", type_=t.Json),
+                    sa.bindparam("id", type_=t.Id),
+                ),
+                {
+                    "id": account.id,
+                    "username": account.username,
+                    "display_name": account.display_name,
+                    "kind": account.kind,
+                    "role": account.role,
+                    "password_hash": account.password_hash,
+                    "preferences": account.preferences,
+                    "created_at": utc_now(),
+                },
+            )
+        return made is not None
+
+    async def by_name(self, username: str) -> Account | None:
+        return await self._one(t.users.c.username == username)
+
+    async def by_id(self, user_id: str) -> Account | None:
+        return await self._one(t.users.c.id == user_id)
+
+    async def _one(self, where: sa.ColumnElement[bool]) -> Account | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(sa.select(t.users).where(where))).one_or_none()
+        return _account(row) if row else None
+
+    async def search(self, prefix: str, limit: int) -> list[Account]:
+        u = t.users.c
+        escaped = prefix.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                sa.select(t.users)
+                .where(
+                    ~u.disabled,
+                    sa.or_(
+                        u.username.like(escaped, escape="\\"), sa.func.lower(u.display_name).like(escaped, escape="\\")
+                    ),
+                )
+                .order_by(u.username)
+                .limit(limit)
+            )
+            return [_account(row) for row in found]
+
+    async def update(self, user_id: str, display_name: str | None, preferences: dict[str, object] | None) -> None:
+        values: dict[str, Any] = {}
+        if display_name is not None:
+            values["display_name"] = display_name
+        if preferences is not None:
+            values["preferences"] = preferences
+        if values:
+            async with self._database.write() as connection:
+                await connection.execute(sa.update(t.users).where(t.users.c.id == user_id).values(values))
+
+    async def start_session(self, user_id: str, refresh_hash: str, refresh_ttl_s: float) -> str:
+        session_id, now = str(uuid.uuid7()), utc_now()
+        async with self._database.write() as connection:
+            await connection.execute(sa.insert(t.sessions).values(id=session_id, user_id=user_id, created_at=now))
+            await _add_refresh(connection, session_id, refresh_hash, refresh_ttl_s)
+        return session_id
+
+    async def use_refresh(self, refresh_hash: str, new_hash: str, grace_s: float, ttl_s: float) -> RefreshTry | None:
+        now, r, s = utc_now(), t.refresh_tokens, t.sessions
+        query = (
+            sa.select(r.c.session_id, r.c.used_at, s.c.user_id)
+            .select_from(r.join(s, s.c.id == r.c.session_id).join(t.users, t.users.c.id == s.c.user_id))
+            .where(r.c.hash == refresh_hash, r.c.expires_at > now, s.c.ended_at.is_(None), ~t.users.c.disabled)
+        )
+        if self._database.postgresql:
+            query = query.with_for_update(of=r)
+        async with self._database.write() as connection:
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
+                return None
+            if row.used_at is not None and row.used_at < now - timedelta(seconds=grace_s):
+                await self._end(connection, row.session_id)
+                return RefreshTry(row.session_id, row.user_id, replayed=True)
+            await connection.execute(
+                sa.update(r).where(r.c.hash == refresh_hash, r.c.used_at.is_(None)).values(used_at=now)
+            )
+            await _add_refresh(connection, row.session_id, new_hash, ttl_s)
+        return RefreshTry(row.session_id, row.user_id, replayed=False)
+
+    async def session_alive(self, session_id: str) -> bool:
+        s, u = t.sessions, t.users
+        async with self._database.read() as connection:
+            found = await connection.scalar(
+                sa.select(s.c.id)
+                .select_from(s.join(u, u.c.id == s.c.user_id))
+                .where(s.c.id == session_id, s.c.ended_at.is_(None), ~u.c.disabled)
+            )
+        return found is not None
+
+    async def end_session(self, session_id: str) -> None:
+        async with self._database.write() as connection:
+            await self._end(connection, session_id)
+
+    async def _end(self, connection: AsyncConnection, session_id: str) -> None:
+        await connection.execute(
+            sa.update(t.sessions)
+            .where(t.sessions.c.id == session_id, t.sessions.c.ended_at.is_(None))
+            .values(ended_at=utc_now())
+        )
+        if self._database.postgresql:
+            await connection.execute(
+                sa.text(
+                    "insert into batches (heads, users, refused, revoked)"
+                    " values ('{}', '[]', '[]', jsonb_build_array(cast(:id as text)))"
+                ),
+                {"id": session_id},
+            )
+
+    async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
+        now = utc_now()
+        async with self._database.write() as connection:
+            await connection.execute(sa.delete(t.tickets).where(t.tickets.c.expires_at < now))
+            await connection.execute(
+                sa.insert(t.tickets).values(
+                    hash=ticket_hash, session_id=session_id, expires_at=now + timedelta(seconds=ttl_s)
+                )
+            )
+
+    async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:
+        k, s = t.tickets, t.sessions
+        async with self._database.write() as connection:
+            row = (
+                await connection.execute(
+                    sa.delete(k)
+                    .where(k.c.hash == ticket_hash, k.c.expires_at > utc_now())
+                    .returning(k.c.session_id)
+                )
+            ).one_or_none()
+            if row is None:
+                return None
+            user_id = await connection.scalar(
+                sa.select(s.c.user_id).where(s.c.id == row.session_id, s.c.ended_at.is_(None))
+            )
+        return (row.session_id, user_id) if user_id else None
+
+
+async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str, ttl_s: float) -> None:
+    await connection.execute(
+        sa.insert(t.refresh_tokens).values(
+            hash=hash_, session_id=session_id, expires_at=utc_now() + timedelta(seconds=ttl_s)
+        )
+    )
+
+
+def _account(row: Any) -> Account:
+    return Account(
+        id=row.id,
+        username=row.username,
+        display_name=row.display_name,
+        kind=row.kind,
+        role=row.role,
+        preferences=from_json(row.preferences),
+        password_hash=row.password_hash,
+        disabled=row.disabled,
+    )

@@ -1,0 +1,166 @@
+"""Connections to PostgreSQL or SQLite, and the few places where their SQL differs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.application.ports import DeadlineMissed, Transient
+
+_TRANSIENT_CLASSES = ("08", "25P0", "40", "53", "55", "57", "58")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again may help: connection, lock, serialization, shutdown, resources; never data."""
+    if isinstance(error, (OSError, TimeoutError, sa.exc.TimeoutError)):
+        return True
+    if isinstance(error, sa.exc.DBAPIError):
+        if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
+            return True
+        state = getattr(error.orig, "sqlstate", None)
+        if state is not None:
+            return str(state).startswith(_TRANSIENT_CLASSES)
+        return "database is locked" in str(error.orig) or "connection" in str(error.orig).lower()
+    return False
+
+
+class Database:
+    """One engine for PostgreSQL; for SQLite one connection that writes and several that read.
+
+    deadline_s bounds every use of a connection: past it the connection is thrown away, for a server that is stopped
+    answers nothing, not even a close.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, deadline_s: float = 10.0) -> None:
+        self.url = sa.make_url(url)
+        self.deadline_s = deadline_s
+        self.postgresql = self.url.get_backend_name() == "postgresql"
+        if self.postgresql:
+            self._writer = self._reader = create_async_engine(
+                self.url.set(drivername="postgresql+asyncpg"),
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=5,
+                pool_use_lifo=True,
+                connect_args={
+                    "timeout": 5,
+                    "server_settings": {
+                        "application_name": "parley",
+                        "jit": "off",
+                        "plan_cache_mode": "force_generic_plan",
+                        "enable_seqscan": "off",
+                        "statement_timeout": "5000",
+                        "lock_timeout": "4000",
+                        "idle_in_transaction_session_timeout": "5000",
+                    },
+                },
+            )
+        else:
+            url_ = self.url.set(drivername="sqlite+aiosqlite")
+            self._writer = create_async_engine(url_, pool_size=1, max_overflow=0, pool_timeout=30)
+            self._reader = create_async_engine(url_, pool_size=4, max_overflow=0, pool_timeout=30)
+            _prepare_sqlite(self._writer, "BEGIN IMMEDIATE")
+            _prepare_sqlite(self._reader, "BEGIN")
+
+    @property
+    def engine(self) -> AsyncEngine:
+        return self._writer
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A snapshot for reading; on PostgreSQL the primary. Raises Transient."""
+        async with self._begin(self._reader) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction, committed on leaving; on SQLite one at a time. Raises Transient."""
+        async with self._begin(self._writer) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _begin(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                async with engine.connect() as connection:
+                    try:
+                        async with connection.begin():
+                            yield connection
+                    except (asyncio.CancelledError, TimeoutError):
+                        await connection.invalidate()
+                        raise
+        except TimeoutError as error:
+            raise DeadlineMissed(f"not done in {self.deadline_s} s") from error
+        except Exception as error:
+            if is_transient(error):
+                raise Transient(f"{type(error).__name__}") from error
+            raise
+
+    async def close(self) -> None:
+        for engine in {self._writer, self._reader}:
+            try:
+                async with asyncio.timeout(3):
+                    await engine.dispose()
+            except TimeoutError:
+                await engine.dispose(close=False)
+
+    # Where the dialects differ
+
+    def values(
+        self, alias: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]
+    ) -> tuple[str, dict[str, Any]]:
+        """A table expression named `alias` of these rows, and its parameters; column `o` is the row's place.
+
+        One array a column on PostgreSQL, one JSON text on SQLite: a statement's text doesn't depend on how many
+        rows there are, so it is prepared once.
+        """
+        if self.postgresql:
+            arrays = ", ".join(f"cast(:{alias}_{name} as {type_}[])" for name, type_ in columns.items())
+            columns_ = list(zip(*rows, strict=True)) or [()] * len(columns)
+            params = {f"{alias}_{name}": list(column) for name, column in zip(columns, columns_, strict=True)}
+            return f"unnest({arrays}) with ordinality as {alias}({', '.join(columns)}, o)", params
+        picked = ", ".join(f"json_extract(value, '$[{i}]') as {name}" for i, name in enumerate(columns))
+        text = json.dumps([[self.bind(value) for value in row] for row in rows])
+        return f"(select {picked}, key as o from json_each(:{alias})) as {alias}", {alias: text}
+
+    def bind(self, value: Any) -> Any:
+        """A parameter of a textual statement."""
+        if isinstance(value, datetime) and not self.postgresql:
+            return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return value
+
+    def json(self, value: Any) -> str:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def to_time(value: Any) -> datetime:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def to_time_or_none(value: Any) -> datetime | None:
+    return to_time(value) if value is not None else None
+
+
+def from_json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, (str, bytes)) else value
+
+
+def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)

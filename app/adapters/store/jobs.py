@@ -1,0 +1,132 @@
+"""Assistants' replies as jobs: the row is the queue, the attempt is the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.adapters.store import rows
+from app.adapters.store import tables as t
+from app.adapters.store.database import Database
+from app.application.clock import utc_now
+from app.application.ports import Job, Prompt, Turn
+
+_r = t.replies
+
+
+class SqlJobs:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def _now(self, connection: AsyncConnection) -> datetime:
+        if not self._database.postgresql:
+            return utc_now()
+        return rows.as_utc_ms(await connection.scalar(sa.text("select now()")))
+
+    async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
+        async with self._database.write() as connection:
+            now = await self._now(connection)
+            free = (
+                sa.select(_r)
+                .where(~_r.c.finished, sa.or_(_r.c.lease_until.is_(None), _r.c.lease_until <= now))
+                .order_by(_r.c.asked_at)
+                .limit(most)
+            )
+            if self._database.postgresql:
+                free = free.with_for_update(skip_locked=True)
+            found = (await connection.execute(free)).all()
+            jobs = [_job(row, row.attempt + 1) for row in found]
+            for job in jobs:
+                await connection.execute(
+                    sa.update(_r)
+                    .where(*_this(job))
+                    .values(
+                        attempt=job.attempt,
+                        holder=holder,
+                        lease_until=now + timedelta(seconds=lease_s),
+                    )
+                )
+        return jobs
+
+    async def renew(self, holder: str, job: Job, lease_s: float, progressed: bool) -> str:
+        async with self._database.write() as connection:
+            now = await self._now(connection)
+            query = sa.select(_r).where(*_this(job))
+            if self._database.postgresql:
+                query = query.with_for_update(skip_locked=True)
+            row = (await connection.execute(query)).one_or_none()
+            if row is None:
+                return "busy"
+            if row.finished or row.attempt != job.attempt or row.holder != holder:
+                return "lost"
+            values: dict[str, Any] = {"lease_until": now + timedelta(seconds=lease_s)}
+            if progressed:
+                values["progress_at"] = now
+            await connection.execute(sa.update(_r).where(*_this(job)).values(values))
+        return "stop" if row.stop_requested else "held"
+
+    async def release(self, job: Job) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(_r).where(*_this(job), _r.c.attempt == job.attempt).values(lease_until=None, holder=None)
+            )
+
+    async def prompt(self, job: Job, turns_max: int) -> Prompt:
+        m, ch = t.messages, t.chats
+        async with self._database.read() as connection:
+            chat = (await connection.execute(sa.select(ch).where(ch.c.id == job.chat_id))).one()
+            asked = (
+                await connection.execute(
+                    sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id)
+                )
+            ).one()
+            found = (
+                await connection.execute(
+                    sa.select(m.c.sender_id, m.c.kind, m.c.body, t.users.c.display_name)
+                    .select_from(m.join(t.users, t.users.c.id == m.c.sender_id))
+                    .where(
+                        m.c.chat_id == job.chat_id,
+                        m.c.seq <= asked.seq,
+                        m.c.deleted_at.is_(None),
+                        m.c.status.in_(("complete", "stopped")),
+                        m.c.kind != "system",
+                        m.c.body != "",
+                    )
+                    .order_by(m.c.seq.desc())
+                    .limit(turns_max)
+                )
+            ).all()
+        return Prompt(
+            tuple(_turns(reversed(found), named=chat.kind == "group")),
+            chat.assistant_model,
+            chat.assistant_instructions,
+        )
+
+    async def stuck(self, no_progress_s: float) -> list[Job]:
+        async with self._database.read() as connection:
+            old = await self._now(connection) - timedelta(seconds=no_progress_s)
+            found = await connection.execute(sa.select(_r).where(~_r.c.finished, _r.c.progress_at < old).limit(100))
+            return [_job(row, row.attempt) for row in found]
+
+
+def _turns(found: Any, named: bool) -> Sequence[Turn]:
+    """In a group each person's words carry their name, since the model sees one `user`."""
+    turns = []
+    for row in found:
+        if row.kind == "assistant":
+            turns.append(Turn("assistant", row.body))
+        else:
+            turns.append(Turn("user", f"{row.display_name}: {row.body}" if named else row.body))
+    return turns
+
+
+def _this(job: Job) -> tuple[sa.ColumnElement[bool], ...]:
+    return (_r.c.chat_id == job.chat_id, _r.c.message_id == job.message_id)
+
+
+def _job(row: Any, attempt: int) -> Job:
+    return Job(row.chat_id, row.message_id, row.question_id, attempt)

@@ -1,0 +1,111 @@
+"""The schema at start: migrations under a lock, the number of shards, the built-in assistant, the database's name."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import sqlalchemy as sa
+import uuid_utils.compat as uuid
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from app.adapters.store import tables as t
+from app.adapters.store.database import Database
+from app.application.clock import utc_now
+from app.application.ports import Transient
+from app.domain.chat import UserKind
+from app.domain.ids import ASSISTANT_ID
+
+_LOCK = 0x5061726C6579
+_TRIES = 30
+
+
+class ShardsDiffer(Exception):
+    """The database was laid out for another number of shards."""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+async def migrate(database: Database, shards: int, revision: str = "head") -> None:
+    """Bring the schema to `revision` and seed what every process needs. Several at once are fine: one does it.
+
+    A lock that another transaction holds is waited for 2 s, then all is tried again: no migration blocks the
+    traffic for longer.
+    """
+    for attempt in range(_TRIES):
+        try:
+            await _migrate(database, shards, revision)
+            return
+        except Transient:
+            if attempt == _TRIES - 1:
+                raise
+            await asyncio.sleep(0.5)
+
+
+async def _migrate(database: Database, shards: int, revision: str) -> None:
+    async with database.write() as connection:
+        if database.postgresql:
+            await connection.execute(sa.text("set local lock_timeout = '2s'"))
+            await connection.execute(sa.text("set local statement_timeout = '60s'"))
+            await connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK})"))
+        await connection.run_sync(_upgrade, revision)
+        if revision == "head":
+            await connection.run_sync(_seed, shards)
+
+
+def _upgrade(connection: sa.Connection, revision: str) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    current = MigrationContext.configure(connection).get_current_revision()
+    script = ScriptDirectory.from_config(config)
+    known = {found.revision for found in script.walk_revisions()}
+    if current is not None and current not in known:
+        return  # a newer version was here; migrations are additive, so this one still works
+    if revision == "head":
+        command.upgrade(config, "head")
+    else:
+        command.downgrade(config, revision)
+
+
+def _seed(connection: sa.Connection, shards: int) -> None:
+    if connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == "data_id")) is None:
+        connection.execute(sa.insert(t.meta).values(key="data_id", value=str(uuid.uuid7())))
+    present = set(connection.scalars(sa.select(t.shards.c.id)))
+    if not present:
+        connection.execute(sa.insert(t.shards), [{"id": shard} for shard in range(shards)])
+    elif present != set(range(shards)):
+        raise ShardsDiffer(
+            f"the database is laid out for {len(present)} shards, COMMAND_SHARDS says {shards}:"
+            f" set it to {len(present)}, or stop all gateways and run `python -m app shards {shards}`"
+        )
+    if connection.scalar(sa.select(t.users.c.id).where(t.users.c.id == ASSISTANT_ID)) is None:
+        connection.execute(
+            sa.insert(t.users).values(
+                id=ASSISTANT_ID,
+                username="assistant",
+                display_name="Assistant",
+                kind=UserKind.ASSISTANT,
+                preferences={},
+                created_at=utc_now(),
+            )
+        )
+
+
+async def change_shards(database: Database, shards: int) -> None:
+    """Lay the database out for another number of shards. Gateways must be stopped and the queues empty."""
+    async with database.write() as connection:
+        await connection.execute(sa.delete(t.shards))
+        await connection.execute(sa.insert(t.shards), [{"id": shard} for shard in range(shards)])
+
+
+async def change_epoch(database: Database) -> None:
+    """A step of restoring a copy: clients that were ahead of it start their chats anew."""
+    async with database.write() as connection:
+        await connection.execute(sa.update(t.meta).where(t.meta.c.key == "data_id").values(value=str(uuid.uuid7())))

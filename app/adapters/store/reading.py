@@ -1,0 +1,315 @@
+"""Reads of the log: what deliver depends on (always the primary), and history for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.adapters.store import rows
+from app.adapters.store import tables as t
+from app.adapters.store.database import Database, from_json
+from app.application.ports import Membership, Page
+from app.domain.chat import Chat, Member, Person
+from app.domain.errors import Code
+from app.domain.events import Event
+from app.domain.message import Message
+from app.domain.state import Outcome, Pair
+
+
+async def _whole(connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:
+    """Messages of these rows with the reactions on them."""
+    messages = [rows.message_of(row) for row in found]
+    by_chat: dict[str, list[str]] = {}
+    for message in messages:
+        by_chat.setdefault(message.chat_id, []).append(message.id)
+    reactions: dict[Pair, Any] = {}
+    for chat_id, ids in by_chat.items():
+        reactions |= await rows.shown_reactions(connection, chat_id, ids)
+    return [_with_reactions(message, reactions.get((message.chat_id, message.id))) for message in messages]
+
+
+def _with_reactions(message: Message, reactions: Any) -> Message:
+    if not reactions:
+        return message
+    return replace(message, reactions=reactions)
+
+
+class SqlTimeline:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def events(self, chat_id: str, after: int, limit: int) -> list[Event]:
+        m, x = t.messages, t.changes
+        async with self._database.read() as connection:
+            created = (
+                await connection.execute(
+                    sa.select(m).where(m.c.chat_id == chat_id, m.c.seq > after).order_by(m.c.seq).limit(limit)
+                )
+            ).all()
+            changed = (
+                await connection.execute(
+                    sa.select(x).where(x.c.chat_id == chat_id, x.c.seq > after).order_by(x.c.seq).limit(limit)
+                )
+            ).all()
+            named = {row.message_id for row in changed if row.type.startswith("message.")}
+            about = (
+                (await connection.execute(sa.select(m).where(m.c.chat_id == chat_id, m.c.id.in_(named)))).all()
+                if named
+                else []
+            )
+            messages = {message.id: message for message in await _whole(connection, [*created, *about])}
+        events = [
+            rows.event_of_message(messages[str(row.id)], rows.text_or_none(row.command_id)) for row in created
+        ] + [rows.event_of_change(row, messages.get(str(row.message_id)) if row.message_id in named else None)
+             for row in changed]  # fmt: skip
+        events.sort(key=lambda event: event.seq)
+        return _contiguous(events, after)[:limit]
+
+    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
+        query = (
+            sa.select(t.members.c.chat_id, t.members.c.joined_seq, t.chats.c.head)
+            .join(t.chats, t.chats.c.id == t.members.c.chat_id)
+            .where(t.members.c.user_id == user_id)
+        )
+        if chat_ids is not None:
+            query = query.where(t.members.c.chat_id.in_(list(chat_ids)))
+        async with self._database.read() as connection:
+            found = await connection.execute(query)
+            return {row.chat_id: (row.joined_seq, row.head) for row in found}
+
+    async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
+        x = t.changes
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                sa.select(x.c.data).where(x.c.chat_id == chat_id, x.c.seq > after, x.c.type == "member.removed")
+            )
+            return any(from_json(row.data)["user_id"] == user_id for row in found)
+
+    async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
+        r = t.replies
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                sa.select(r.c.chat_id, r.c.message_id).where(
+                    ~r.c.finished, r.c.attempt > 0, r.c.chat_id.in_(list(chat_ids))
+                )
+            )
+            return [(row.chat_id, row.message_id) for row in found]
+
+
+def _contiguous(events: list[Event], after: int) -> list[Event]:
+    """Only the run that follows `after`: two limited reads may leave the longer one's tail hanging."""
+    for place, event in enumerate(events):
+        if event.seq != after + 1 + place:
+            return events[:place]
+    return events
+
+
+class SqlHistory:
+    """reader: where history, lists and search are read; the primary where it names none."""
+
+    def __init__(self, database: Database, reader: Database | None = None) -> None:
+        self._primary = database
+        self._reader = reader or database
+
+    async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
+        async with self._primary.read() as connection:
+            chat = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == chat_id))).one_or_none()
+            member = await _member(connection, chat_id, user_id)
+        return (rows.chat_of(chat) if chat else None), member
+
+    async def member(self, chat_id: str, user_id: str) -> Member | None:
+        async with self._primary.read() as connection:
+            return await _member(connection, chat_id, user_id)
+
+    async def memberships(
+        self,
+        user_id: str,
+        *,
+        archived: bool | None,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        unread_max: int,
+        chat_ids: Sequence[str] | None = None,
+    ) -> list[Membership]:
+        ch, me, rd = t.chats, t.members, t.reads
+        query = (
+            sa.select(ch, me.c.role, me.c.muted_until, me.c.joined_at, me.c.joined_seq, rd.c.seq.label("read_seq"))
+            .select_from(
+                me.join(ch, ch.c.id == me.c.chat_id).outerjoin(
+                    rd, sa.and_(rd.c.user_id == user_id, rd.c.chat_id == ch.c.id)
+                )
+            )
+            .where(me.c.user_id == user_id)
+            .order_by(ch.c.last_at.desc(), ch.c.id.desc())
+            .limit(limit)
+        )
+        if archived is not None:
+            query = query.where(ch.c.archived == archived)
+        if chat_ids is not None:
+            query = query.where(ch.c.id.in_(list(chat_ids)))
+        if before is not None:
+            query = query.where(sa.tuple_(ch.c.last_at, ch.c.id) < sa.tuple_(*_literals(before)))
+        async with self._primary.read() as connection:
+            found = (await connection.execute(query)).all()
+            person = await _person(connection, user_id)
+            marks = {str(row.id): row.read_seq or 0 for row in found}
+            unread = await _unread(self._primary, connection, user_id, marks, unread_max)
+            last = await _last_messages(self._primary, connection, list(marks))
+        return [
+            Membership(
+                chat=rows.chat_of(row),
+                member=Member(
+                    str(row.id), person, row.role, row.muted_until, row.joined_at, row.joined_seq
+                ),
+                read_seq=marks[str(row.id)],
+                unread=unread.get(str(row.id), 0),
+                last_message=last.get(str(row.id)),
+            )
+            for row in found
+        ]  # fmt: skip
+
+    async def members(self, chat_id: str, after: str | None, limit: int) -> list[Member]:
+        query = (
+            sa.select(*rows.MEMBER_COLUMNS)
+            .select_from(rows.MEMBERS_WITH_USERS)
+            .where(t.members.c.chat_id == chat_id)
+            .order_by(t.members.c.user_id)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(t.members.c.user_id > after)
+        async with self._reader.read() as connection:
+            return [rows.member_of(row) for row in await connection.execute(query)]
+
+    async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
+        b, u = t.bans, t.users
+        query = (
+            sa.select(u.c.id, u.c.username, u.c.display_name, u.c.kind)
+            .select_from(b.join(u, u.c.id == b.c.user_id))
+            .where(b.c.chat_id == chat_id)
+            .order_by(b.c.user_id)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(b.c.user_id > after)
+        async with self._reader.read() as connection:
+            return [Person(*row) for row in await connection.execute(query)]
+
+    async def messages(self, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
+        m = t.messages
+        query = sa.select(m).where(m.c.chat_id == chat_id).limit(limit + 1)
+        if after is not None:
+            query = query.where(m.c.seq > after).order_by(m.c.seq)
+        else:
+            query = query.order_by(m.c.seq.desc())
+            if before is not None:
+                query = query.where(m.c.seq < before)
+        async with self._reader.read() as connection:
+            found = (await connection.execute(query)).all()
+            return Page(await _whole(connection, found[:limit]), len(found) > limit)
+
+    async def message(self, chat_id: str, message_id: str) -> Message | None:
+        return await self._one_message(t.messages.c.id == message_id, chat_id)
+
+    async def message_at(self, chat_id: str, seq: int) -> Message | None:
+        return await self._one_message(t.messages.c.seq == seq, chat_id)
+
+    async def _one_message(self, where: sa.ColumnElement[bool], chat_id: str) -> Message | None:
+        async with self._primary.read() as connection:
+            found = await connection.execute(sa.select(t.messages).where(t.messages.c.chat_id == chat_id, where))
+            messages = await _whole(connection, found.all())
+        return messages[0] if messages else None
+
+    async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
+        m, x = t.messages, t.outcomes
+        async with self._primary.read() as connection:
+            seq = await connection.scalar(
+                sa.select(m.c.seq).where(
+                    m.c.chat_id == chat_id, m.c.sender_id == actor_id, m.c.client_message_id == id
+                )
+            )
+            if seq is not None:
+                return Outcome("message.send", seq)
+            row = (
+                await connection.execute(
+                    sa.select(x).where(x.c.chat_id == chat_id, x.c.actor_id == actor_id, x.c.id == id)
+                )
+            ).one_or_none()
+        if row is None:
+            return None
+        return Outcome(row.type, row.seq, Code(row.code) if row.code else None, row.reason, tuple(row.policies))
+
+    async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int) -> tuple[int, int]:
+        async with self._primary.write() as connection:
+            await connection.execute(
+                sa.text(
+                    "insert into reads (user_id, chat_id, seq) values (:user_id, :chat_id, :seq)"
+                    " on conflict (user_id, chat_id) do update set seq = excluded.seq where reads.seq < excluded.seq"
+                ),
+                {"user_id": user_id, "chat_id": chat_id, "seq": min(seq, head)},
+            )
+            mark = await connection.scalar(
+                sa.select(t.reads.c.seq).where(t.reads.c.user_id == user_id, t.reads.c.chat_id == chat_id)
+            )
+            unread = await _unread(self._primary, connection, user_id, {chat_id: int(mark or 0)}, 1_000)
+        return int(mark or 0), unread.get(chat_id, 0)
+
+
+def _literals(before: tuple[datetime, str]) -> tuple[Any, Any]:
+    at, chat_id = before
+    return sa.literal(at, t.Time()), sa.literal(chat_id, t.Id)
+
+
+async def _person(connection: AsyncConnection, user_id: str) -> Person:
+    u = t.users
+    row = (await connection.execute(sa.select(u).where(u.c.id == user_id))).one()
+    return Person(row.id, row.username, row.display_name, row.kind)
+
+
+async def _member(connection: AsyncConnection, chat_id: str, user_id: str) -> Member | None:
+    found = await connection.execute(
+        sa.select(*rows.MEMBER_COLUMNS)
+        .select_from(rows.MEMBERS_WITH_USERS)
+        .where(t.members.c.chat_id == chat_id, t.members.c.user_id == user_id)
+    )
+    row = found.one_or_none()
+    return rows.member_of(row) if row else None
+
+
+async def _unread(
+    database: Database, connection: AsyncConnection, user_id: str, marks: dict[str, int], most: int
+) -> dict[str, int]:
+    """Others' messages beyond the mark that are not deleted, counted up to `most`."""
+    if not marks:
+        return {}
+    source, params = database.values("v", {"chat_id": "uuid", "seq": "int8"}, list(marks.items()))
+    found = await connection.execute(
+        sa.text(
+            f"select v.chat_id, (select count(*) from (select 1 from messages m where m.chat_id = v.chat_id"
+            " and m.seq > v.seq and m.sender_id <> :user_id and m.deleted_at is null and m.kind <> 'system'"
+            f" limit :most) as found) as unread from {source}"
+        ),
+        params | {"user_id": user_id, "most": most},
+    )
+    return {str(row.chat_id): row.unread for row in found}
+
+
+async def _last_messages(
+    database: Database, connection: AsyncConnection, chat_ids: list[str]
+) -> dict[str, Message]:
+    if not chat_ids:
+        return {}
+    source, params = database.values("v", {"chat_id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+    found = await connection.execute(
+        sa.text(
+            f"select m.* from {source} join messages m on m.chat_id = v.chat_id"
+            " and m.seq = (select max(x.seq) from messages x where x.chat_id = v.chat_id)"
+        ),
+        params,
+    )
+    return {message.chat_id: message for message in await _whole(connection, found.all())}

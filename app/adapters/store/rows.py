@@ -1,0 +1,178 @@
+"""Table rows to domain values and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.adapters.store import tables as t
+from app.adapters.store.database import from_json, to_time, to_time_or_none
+from app.domain.chat import AssistantSettings, Chat, Member, Person
+from app.domain.events import ChatCreated, Event, MemberRemoved, MemberUnbanned, Payload, ReactionChange
+from app.domain.message import REACTION_USERS_SHOWN, Failure, Message, Reaction, Usage
+from app.domain.state import Pair
+
+_PAYLOADS: dict[str, Any] = {
+    "chat.created": ChatCreated,
+    "chat.updated": Chat,
+    "member.added": Member,
+    "member.updated": Member,
+    "member.removed": MemberRemoved,
+    "member.unbanned": MemberUnbanned,
+    "reaction.added": ReactionChange,
+    "reaction.removed": ReactionChange,
+}
+
+MESSAGE_COLUMNS = [column for column in t.messages.c if column.name != "command_id"]
+
+
+def chat_of(row: Any) -> Chat:
+    assistant = None
+    if row.assistant_id is not None:
+        assistant = AssistantSettings(str(row.assistant_id), row.assistant_model, row.assistant_instructions)
+    return Chat(
+        id=str(row.id),
+        kind=row.kind,
+        title=row.title,
+        archived=bool(row.archived),
+        created_at=to_time(row.created_at),
+        created_by=str(row.created_by),
+        head=row.head,
+        members_count=row.members_count,
+        last_at=to_time(row.last_at),
+        assistant=assistant,
+    )
+
+
+def chat_values(chat: Chat) -> dict[str, Any]:
+    assistant = chat.assistant
+    return {
+        "id": chat.id,
+        "kind": chat.kind,
+        "title": chat.title,
+        "archived": chat.archived,
+        "created_at": chat.created_at,
+        "created_by": chat.created_by,
+        "head": chat.head,
+        "members_count": chat.members_count,
+        "last_at": chat.last_at,
+        "assistant_id": assistant.user_id if assistant else None,
+        "assistant_model": assistant.model if assistant else None,
+        "assistant_instructions": assistant.instructions if assistant else None,
+    }
+
+
+def member_of(row: Any) -> Member:
+    """Of a row of members joined with users."""
+    return Member(
+        chat_id=str(row.chat_id),
+        user=Person(str(row.user_id), row.username, row.display_name, row.user_kind),
+        role=row.role,
+        muted_until=to_time_or_none(row.muted_until),
+        joined_at=to_time(row.joined_at),
+        joined_seq=row.joined_seq,
+    )
+
+
+MEMBER_COLUMNS = [
+    *t.members.c,
+    t.users.c.username,
+    t.users.c.display_name,
+    t.users.c.kind.label("user_kind"),
+]
+MEMBERS_WITH_USERS = t.members.join(t.users, t.users.c.id == t.members.c.user_id)
+
+
+def text_or_none(value: Any) -> str | None:
+    return str(value) if value is not None else None
+
+
+def message_of(row: Any) -> Message:
+    failure, usage = from_json(row.failure), from_json(row.usage)
+    return Message(
+        chat_id=str(row.chat_id),
+        seq=row.seq,
+        id=str(row.id),
+        sender_id=str(row.sender_id),
+        kind=row.kind,
+        client_message_id=text_or_none(row.client_message_id),
+        body=row.body,
+        reply_to=text_or_none(row.reply_to),
+        status=row.status,
+        created_at=to_time(row.created_at),
+        edited_at=to_time_or_none(row.edited_at),
+        deleted_at=to_time_or_none(row.deleted_at),
+        attempt=row.attempt,
+        regenerates=text_or_none(row.regenerates),
+        failure=Failure(**failure) if failure else None,
+        usage=Usage(**usage) if usage else None,
+    )
+
+
+def payload_data(payload: Payload) -> Any:
+    """The part of an event that its row keeps; of messages nothing: they are read as they are now."""
+    return None if isinstance(payload, Message) else msgspec.to_builtins(payload)
+
+
+def event_of_change(row: Any, message: Message | None) -> Event:
+    if message is not None:
+        payload: Payload = message
+    else:
+        payload = msgspec.convert(from_json(row.data), _PAYLOADS[row.type])
+    return Event(
+        row.type,
+        str(row.chat_id),
+        row.seq,
+        to_time(row.at),
+        str(row.actor_id),
+        payload,
+        text_or_none(row.command_id),
+    )
+
+
+def event_of_message(message: Message, command_id: str | None) -> Event:
+    return Event(
+        "message.created", message.chat_id, message.seq, message.created_at, message.sender_id, message, command_id
+    )
+
+
+async def shown_reactions(
+    connection: AsyncConnection, chat_id: str, message_ids: Iterable[str]
+) -> dict[Pair, tuple[Reaction, ...]]:
+    """Reactions on messages of one chat as the public resource shows them: count, and the first people."""
+    ids = list(message_ids)
+    if not ids:
+        return {}
+    r = t.reactions
+    place = sa.func.row_number().over(partition_by=(r.c.message_id, r.c.emoji), order_by=(r.c.seq, r.c.user_id))
+    whole = sa.over(sa.func.count(), partition_by=(r.c.message_id, r.c.emoji))
+    first = sa.over(sa.func.min(r.c.seq), partition_by=(r.c.message_id, r.c.emoji))
+    ranked = (
+        sa.select(r, place.label("place"), whole.label("whole"), first.label("first"))
+        .where(r.c.chat_id == chat_id, r.c.message_id.in_(ids))
+        .subquery()
+    )
+    rows = await connection.execute(
+        sa.select(ranked)
+        .where(ranked.c.place <= REACTION_USERS_SHOWN)
+        .order_by(ranked.c.message_id, ranked.c.first, ranked.c.place)
+    )
+    found: dict[Pair, dict[str, tuple[int, list[str]]]] = {}
+    for row in rows:
+        per_emoji = found.setdefault((chat_id, row.message_id), {})
+        per_emoji.setdefault(row.emoji, (row.whole, []))[1].append(row.user_id)
+    return {
+        key: tuple(Reaction(emoji, count, tuple(users)) for emoji, (count, users) in per_emoji.items())
+        for key, per_emoji in found.items()
+    }
+
+
+def as_utc_ms(value: Any) -> datetime:
+    """The database's clock, cut to milliseconds: what is shown is what is compared."""
+    at = to_time(value)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

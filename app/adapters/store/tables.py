@@ -1,0 +1,250 @@
+"""Tables. `chat_id` stands in every key of the log, so that it can be distributed by chat.
+
+A chat's timeline is messages ∪ changes by seq: one insert for a message, and a log without gaps for all. `changes`
+holds no text of a message, so that an erased body is nowhere else.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Time(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC: timestamptz on PostgreSQL; on SQLite a text that sorts as time does."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(sa.String(27))
+        return dialect.type_descriptor(sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+Id = sa.Uuid(as_uuid=False).with_variant(sa.String(36), "sqlite")
+Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+Names = sa.JSON().with_variant(postgresql.ARRAY(sa.Text()), "postgresql")
+BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+meta = sa.Table("meta", metadata, sa.Column("key", sa.String(64), primary_key=True), sa.Column("value", sa.Text()))
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("username", sa.String(32), nullable=False, unique=True),
+    sa.Column("display_name", sa.String(100), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False, server_default="user"),
+    sa.Column("password_hash", sa.Text()),
+    sa.Column("preferences", Json, nullable=False),
+    sa.Column("disabled", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.CheckConstraint("username = lower(username)", name="username_lower"),
+    sa.CheckConstraint("kind in ('human', 'assistant')", name="kind"),
+    sa.CheckConstraint("role in ('user', 'operator')", name="role"),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("user_id", Id, sa.ForeignKey("users.id"), nullable=False, index=True),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.Column("ended_at", Time()),
+)
+
+refresh_tokens = sa.Table(
+    "refresh_tokens",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("session_id", Id, sa.ForeignKey("sessions.id"), nullable=False, index=True),
+    sa.Column("expires_at", Time(), nullable=False),
+    sa.Column("used_at", Time()),
+)
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("session_id", Id, sa.ForeignKey("sessions.id"), nullable=False),
+    sa.Column("expires_at", Time(), nullable=False),
+)
+
+shards = sa.Table("shards", metadata, sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False))
+
+chats = sa.Table(
+    "chats",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("title", sa.String(200)),
+    sa.Column("archived", sa.Boolean(), nullable=False),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.Column("created_by", Id, nullable=False),
+    sa.Column("head", BigInt, nullable=False),
+    sa.Column("members_count", sa.Integer(), nullable=False),
+    sa.Column("last_at", Time(), nullable=False),
+    sa.Column("assistant_id", Id),
+    sa.Column("assistant_model", sa.Text()),
+    sa.Column("assistant_instructions", sa.Text()),
+    sa.CheckConstraint("kind in ('direct', 'group', 'assistant')", name="kind"),
+    sa.CheckConstraint("head >= 1", name="head"),
+    sa.CheckConstraint("members_count >= 0", name="members_count"),
+    postgresql_with={"fillfactor": 50},
+)
+
+members = sa.Table(
+    "members",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("user_id", Id, primary_key=True, index=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("muted_until", Time()),
+    sa.Column("joined_at", Time(), nullable=False),
+    sa.Column("joined_seq", BigInt, nullable=False),
+    sa.CheckConstraint("role in ('owner', 'admin', 'member', 'reader')", name="role"),
+)
+
+bans = sa.Table(
+    "bans",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("user_id", Id, primary_key=True),
+    sa.Column("banned_at", Time(), nullable=False),
+    sa.Column("banned_by", Id, nullable=False),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("seq", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("id", Id, nullable=False),
+    sa.Column("sender_id", Id, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("client_message_id", Id),
+    sa.Column("body", sa.Text()),
+    sa.Column("reply_to", Id),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.Column("edited_at", Time()),
+    sa.Column("deleted_at", Time()),
+    sa.Column("attempt", sa.Integer()),
+    sa.Column("regenerates", Id),
+    sa.Column("failure", Json),
+    sa.Column("usage", Json),
+    sa.Column("command_id", Id),
+    sa.UniqueConstraint("chat_id", "id"),
+    sa.UniqueConstraint("chat_id", "sender_id", "client_message_id"),
+    sa.CheckConstraint("seq >= 1", name="seq"),
+    sa.CheckConstraint("(body is null) = (deleted_at is not null)", name="tombstone"),
+    sa.CheckConstraint("status in ('pending', 'complete', 'stopped', 'failed')", name="status"),
+    sa.CheckConstraint("(kind = 'user') = (client_message_id is not null)", name="client_message_id"),
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("seq", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("type", sa.String(32), nullable=False),
+    sa.Column("at", Time(), nullable=False),
+    sa.Column("actor_id", Id, nullable=False),
+    sa.Column("command_id", Id),
+    sa.Column("message_id", Id),
+    sa.Column("data", Json),
+    sa.CheckConstraint("seq >= 1", name="seq"),
+)
+
+reactions = sa.Table(
+    "reactions",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("message_id", Id, primary_key=True),
+    sa.Column("emoji", sa.String(16), primary_key=True),
+    sa.Column("user_id", Id, primary_key=True),
+    sa.Column("seq", BigInt, nullable=False),
+)
+
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("actor_id", Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("type", sa.String(32), nullable=False),
+    sa.Column("seq", BigInt),
+    sa.Column("code", sa.String(32)),
+    sa.Column("reason", sa.Text(), nullable=False, server_default=""),
+    sa.Column("policies", Names, nullable=False),
+    sa.Column("at", Time(), nullable=False),
+    sa.CheckConstraint("code is null or seq is null", name="one_end"),
+)
+
+replies = sa.Table(
+    "replies",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("message_id", Id, primary_key=True),
+    sa.Column("question_id", Id, nullable=False),
+    sa.Column("finished", sa.Boolean(), nullable=False),
+    sa.Column("attempt", sa.Integer(), nullable=False),
+    sa.Column("stop_requested", sa.Boolean(), nullable=False),
+    sa.Column("holder", sa.String(64)),
+    sa.Column("lease_until", Time()),
+    sa.Column("asked_at", Time(), nullable=False),
+    sa.Column("progress_at", Time(), nullable=False),
+    sa.Index("ix_replies_open", "asked_at", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")),
+    sa.Index("ix_replies_question", "chat_id", "question_id"),
+)
+
+reads = sa.Table(
+    "reads",
+    metadata,
+    sa.Column("user_id", Id, primary_key=True),
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("seq", BigInt, nullable=False),
+)
+
+suspects = sa.Table(
+    "suspects",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("actor_id", Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("tries", sa.Integer(), nullable=False),
+    sa.Column("at", Time(), nullable=False),
+)
+"""Commands of deliveries that came back again and again: each try is noted before it is made."""
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("seen_at", Time(), nullable=False),
+)
+"""Which workers live, for the fair sharing of shards."""

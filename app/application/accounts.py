@@ -1,0 +1,175 @@
+"""Accounts and sessions: who somebody is, for how long, and until when."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+import secrets
+from hashlib import sha256
+
+from app.application.ports import Account, Accounts, FanOut
+from app.application.signals import Note, pack_note, user_channel
+from app.domain.errors import Code, ParleyError
+
+USERNAME = re.compile(r"[a-z0-9][a-z0-9_.-]{2,31}\Z")
+REFRESH_GRACE_S = 30.0
+TICKET_TTL_S = 30
+SESSION_CACHE_S = 2.0
+_SESSIONS_REMEMBERED_MAX = 50_000
+
+
+class Passwords(Protocol):
+    """Slow on purpose, so off the event loop, and few at once."""
+
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """With None as hash it takes as long, and is False."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Whom a valid access token names. expires_at: seconds since 1970."""
+
+    user_id: str
+    session_id: str
+    expires_at: float
+
+
+class Tokens(Protocol):
+    ttl_s: int
+
+    def issue(self, user_id: str, session_id: str) -> str: ...
+
+    def verify(self, token: str) -> Bearer:
+        """Raises ParleyError `unauthenticated`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    account: Account
+    access_token: str
+    expires_in: int
+    refresh_token: str
+
+
+class SignInRefused(Exception):
+    """RFC 6749 §5.2: error is one of its words, or rate_limited."""
+
+    def __init__(self, error: str, description: str, retry_after_s: int | None = None) -> None:
+        super().__init__(error, description)
+        self.error, self.description, self.retry_after_s = error, description, retry_after_s
+
+
+class SignInLimiter(Protocol):
+    def blocked(self, username: str, address: str) -> int | None:
+        """Seconds to wait, where too many tries failed."""
+        ...
+
+    def failed(self, username: str, address: str) -> None: ...
+
+
+class Identity:
+    def __init__(
+        self,
+        accounts: Accounts,
+        passwords: Passwords,
+        tokens: Tokens,
+        limiter: SignInLimiter,
+        fan_out: FanOut,
+        new_id: object,
+        refresh_ttl_s: float = 30 * 86_400,
+    ) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+        self._tokens = tokens
+        self._limiter = limiter
+        self._fan_out = fan_out
+        self._new_id = new_id
+        self._refresh_ttl_s = refresh_ttl_s
+        self._alive: dict[str, float] = {}
+
+    async def register(self, username: str, password: str, display_name: str | None) -> SignedIn:
+        name = username.lower()
+        if not USERNAME.match(name):
+            raise ParleyError(
+                Code.INVALID, "username: 3 to 32 of a-z, 0-9, underscore, dot and hyphen, first a letter or digit"
+            )
+        hashed = await self._passwords.hash(password)
+        account = Account(self._new_id(), name, display_name or name, "human", "user", {}, hashed)  # type: ignore[operator]
+        if not await self._accounts.create(account):
+            raise ParleyError(Code.CONFLICT, "this username is taken")
+        return await self._start(account)
+
+    async def _start(self, account: Account) -> SignedIn:
+        refresh = secrets.token_urlsafe(32)
+        session_id = await self._accounts.start_session(account.id, _hash(refresh), self._refresh_ttl_s)
+        return self._signed_in(account, session_id, refresh)
+
+    def _signed_in(self, account: Account, session_id: str, refresh: str) -> SignedIn:
+        access = self._tokens.issue(account.id, session_id)
+        return SignedIn(account, access, self._tokens.ttl_s, refresh)
+
+    async def sign_in(self, username: str, password: str, address: str) -> SignedIn:
+        name = username.lower()
+        wait_s = self._limiter.blocked(name, address)
+        if wait_s is not None:
+            raise SignInRefused("rate_limited", "too many failed tries: wait", wait_s)
+        account = await self._accounts.by_name(name) if USERNAME.match(name) else None
+        good = await self._passwords.verify(password, account.password_hash if account else None)
+        if not good or account is None or account.disabled:
+            self._limiter.failed(name, address)
+            raise SignInRefused("invalid_grant", "wrong username or password")
+        return await self._start(account)
+
+    async def refresh(self, token: str) -> SignedIn:
+        new = secrets.token_urlsafe(32)
+        tried = await self._accounts.use_refresh(_hash(token), _hash(new), REFRESH_GRACE_S, self._refresh_ttl_s)
+        if tried is not None and tried.replayed:
+            await self._tell_revoked(tried.user_id, tried.session_id)
+        account = await self._accounts.by_id(tried.user_id) if tried and not tried.replayed else None
+        if tried is None or account is None:
+            raise SignInRefused("invalid_grant", "this refresh token is not good any more")
+        return self._signed_in(account, tried.session_id, new)
+
+    async def logout(self, bearer: Bearer) -> None:
+        await self._accounts.end_session(bearer.session_id)
+        await self._tell_revoked(bearer.user_id, bearer.session_id)
+
+    async def _tell_revoked(self, user_id: str, session_id: str) -> None:
+        self._alive.pop(session_id, None)
+        await self._fan_out.publish([(user_channel(user_id), pack_note(Note("revoked", session_id)))])
+
+    async def ticket(self, bearer: Bearer) -> str:
+        ticket = secrets.token_urlsafe(32)
+        await self._accounts.add_ticket(_hash(ticket), bearer.session_id, TICKET_TTL_S)
+        return ticket
+
+    async def by_ticket(self, ticket: str) -> Bearer:
+        """A ticket's socket lives as long as a token that is issued now."""
+        found = await self._accounts.use_ticket(_hash(ticket))
+        if found is None:
+            raise ParleyError(Code.UNAUTHENTICATED, "this ticket is not good any more")
+        session_id, user_id = found
+        return self._tokens.verify(self._tokens.issue(user_id, session_id))
+
+    async def bearer(self, token: str) -> Bearer:
+        """Whom the token names, if the session lives; looked up at most every 2 s for a session."""
+        bearer = self._tokens.verify(token)
+        now = monotonic()
+        if self._alive.get(bearer.session_id, 0.0) < now:
+            if not await self._accounts.session_alive(bearer.session_id):
+                raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
+            if len(self._alive) > _SESSIONS_REMEMBERED_MAX:
+                self._alive.clear()
+            self._alive[bearer.session_id] = now + SESSION_CACHE_S
+        return bearer
+
+
+def _hash(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()

@@ -1,0 +1,131 @@
+"""After the commit: tell the gateways. One try; what is lost here, a gap or the poll finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from app.application.ports import FanOut, LiveTexts, Transient
+from app.application.signals import (
+    ASSISTANTS,
+    FRAME_MAX,
+    Note,
+    chat_channel,
+    outcome_data,
+    pack_head,
+    pack_note,
+    pack_slice,
+    process_channel,
+    reply_data,
+    slice_of,
+    user_channel,
+)
+from app.domain.events import ChatCreated, Event, MemberRemoved
+from app.domain.message import Message
+from app.domain.state import Decided, Result
+
+EncodeEvent = Callable[[Event], str]
+
+
+class Announcer:
+    def __init__(self, fan_out: FanOut, live: LiveTexts, encode: EncodeEvent) -> None:
+        self._fan_out = fan_out
+        self._live = live
+        self._encode = encode
+
+    async def announce(self, decided: Decided) -> None:
+        messages = [
+            *_slices(decided.events, self._encode),
+            *_heads_of_repeats(decided),
+            *_whose_chats_changed(decided.events),
+            *_refusals(decided.results),
+            *_outcomes(decided.results),
+            *_for_assistants(decided),
+        ]
+        for event in decided.events:
+            if event.type == "message.completed" and isinstance(event.payload, Message):
+                try:
+                    await self._live.end((event.chat_id, event.payload.id))
+                except Transient:
+                    pass  # deltas of an ended reply are dropped by the hubs too
+        if messages:
+            await self._fan_out.publish(messages)
+
+
+def _slices(events: Sequence[Event], encode: EncodeEvent) -> list[tuple[str, bytes]]:
+    by_chat: dict[str, list[Event]] = {}
+    for event in events:
+        by_chat.setdefault(event.chat_id, []).append(event)
+    messages = []
+    for chat_id, own in by_chat.items():
+        for part, lines in _framed(own, [encode(event) for event in own]):
+            messages.append((chat_channel(chat_id), pack_slice(slice_of(chat_id, part, lines))))
+    return messages
+
+
+def _framed(events: list[Event], lines: list[str]) -> list[tuple[list[Event], list[str]]]:
+    """Cut so that each part is one frame to a client."""
+    parts: list[tuple[list[Event], list[str]]] = []
+    size = FRAME_MAX + 1
+    for event, line in zip(events, lines, strict=True):
+        length = len(line.encode()) + 1
+        if size + length > FRAME_MAX:
+            parts.append(([], []))
+            size = 0
+        parts[-1][0].append(event)
+        parts[-1][1].append(line)
+        size += length
+    return parts
+
+
+def _heads_of_repeats(decided: Decided) -> list[tuple[str, bytes]]:
+    """A known command may be one whose announcement was lost in a crash: its chat's head makes gateways look."""
+    chat_ids = {result.command.chat_id for result in decided.results if result.repeat}
+    return [
+        (chat_channel(chat_id), pack_head(decided.state.chats[chat_id].head))
+        for chat_id in sorted(chat_ids)
+        if chat_id in decided.state.chats
+    ]
+
+
+def _whose_chats_changed(events: Sequence[Event]) -> list[tuple[str, bytes]]:
+    users: dict[tuple[str, str], None] = {}
+    for event in events:
+        match event.payload:
+            case ChatCreated(_, members):
+                users.update({(member.user.id, event.chat_id): None for member in members})
+            case MemberRemoved(user_id, _):
+                users[(user_id, event.chat_id)] = None
+            case _ if event.type == "member.added":
+                users[(event.payload.user.id, event.chat_id)] = None  # type: ignore[union-attr]
+    return [(user_channel(user_id), pack_note(Note("chat", chat_id))) for user_id, chat_id in users]
+
+
+def _refusals(results: Sequence[Result]) -> list[tuple[str, bytes]]:
+    return [
+        (
+            user_channel(result.command.actor_id),
+            pack_note(Note("rejected", outcome_data(result.command.key, result.outcome, False))),
+        )
+        for result in results
+        if result.outcome.code is not None and not result.repeat
+    ]
+
+
+def _outcomes(results: Sequence[Result]) -> list[tuple[str, bytes]]:
+    """To the process that asked: what no new event shows, and whatever it waits for."""
+    by_process: dict[str, list[object]] = {}
+    for result in results:
+        command, silent = result.command, result.outcome.seq is None and result.outcome.code is None
+        if command.origin and (command.wait or result.repeat or silent):
+            data = outcome_data(command.key, result.outcome, result.repeat)
+            by_process.setdefault(command.origin, []).append(data)
+    return [(process_channel(process_id), pack_note(Note("outcomes", data))) for process_id, data in by_process.items()]
+
+
+def _for_assistants(decided: Decided) -> list[tuple[str, bytes]]:
+    changes, replies = decided.state.changes, decided.state.replies
+    stopped = [key for key in changes.replies if replies[key].stop_requested or replies[key].finished]
+    notes = [Note("stop", reply_data(key)) for key in stopped]
+    if changes.new_replies:
+        notes.append(Note("asked"))
+    return [(ASSISTANTS, pack_note(note)) for note in notes]

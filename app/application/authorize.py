@@ -1,0 +1,51 @@
+"""The enforcement point: the only door to the policies, for commands and for reads alike."""
+
+from __future__ import annotations
+
+from app.application.clock import utc_now
+from app.application.ports import History, Policies
+from app.domain.chat import Chat, Member
+from app.domain.decide import question
+from app.domain.errors import ParleyError, not_found
+from app.domain.rules import Answer, Question
+
+_REMEMBERED_MAX = 10_000
+
+
+class Pep:
+    """Asks the PDP and remembers the answer: facts are few and distinct, a decision costs more than all other
+    work of a message. A PDP that fails is a refusal."""
+
+    def __init__(self, policies: Policies) -> None:
+        self._policies = policies
+        self._remembered: dict[Question, Answer] = {}
+
+    def ask(self, asked: Question) -> Answer:
+        answer = self._remembered.get(asked)
+        if answer is None:
+            try:
+                answer = self._policies.decide(asked)
+            except Exception:  # noqa: BLE001 - whatever it is, the answer is no, and it is not remembered
+                return Answer(False, ("no-decision",), reason="the policies could not be asked")
+            if len(self._remembered) >= _REMEMBERED_MAX:
+                self._remembered.clear()
+            self._remembered[asked] = answer
+        return answer
+
+
+class Reader:
+    """The door for reads: who may, and the chat they may read."""
+
+    def __init__(self, pep: Pep, history: History) -> None:
+        self._pep = pep
+        self._history = history
+
+    async def permit(self, user_id: str, chat_id: str, action: str = "chat.read") -> tuple[Chat, Member]:
+        """The chat and the reader's membership, or ParleyError; a stranger hears what a missing chat says."""
+        chat, member = await self._history.chat_for(chat_id, user_id)
+        answer = self._pep.ask(question(action, chat, member, utc_now()))
+        if not answer.allowed:
+            raise ParleyError(answer.code, answer.reason, policies=answer.policies)
+        if chat is None or member is None:
+            raise not_found()
+        return chat, member

@@ -1,0 +1,132 @@
+"""The worker's verb: a batch of commands becomes committed events or refusals with their traces, then is announced.
+
+Nothing is requeued and nothing is skipped: what may pass is retried in place; what raises is cut in halves, down to
+the single command that raises, which is refused with its trace. The caller acks when process returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from app.application.cutpoints import cut, defect
+from app.application.ports import CommandLog, DeadlineMissed, Delivery, Transient
+from app.domain import decide as rules
+from app.domain.commands import Command
+from app.domain.errors import Code
+from app.domain.ids import shard_of
+from app.domain.rules import Ask
+from app.domain.state import Decided
+
+_SEEN_OFTEN = 3
+_DEADLINES_MISSED_MAX = 3
+_TRIES_MAX = 2
+_PAUSES_S = (0.05, 0.1, 0.2, 0.5)
+
+T = TypeVar("T")
+OnTrouble = Callable[[str, BaseException], None]
+
+
+class Worker:
+    """One serial loop: the next batch begins when this one is committed and announced."""
+
+    def __init__(
+        self,
+        log: CommandLog,
+        ask: Ask,
+        announce: Callable[[Decided], Awaitable[None]],
+        new_id: Callable[[], str],
+        shards: int,
+        limits: rules.Limits,
+        trouble: OnTrouble = lambda what, error: None,
+    ) -> None:
+        self._log = log
+        self._ask = ask
+        self._announce = announce
+        self._new_id = new_id
+        self._shards = shards
+        self._limits = limits
+        self._trouble = trouble
+
+    async def process(self, deliveries: Sequence[Delivery]) -> None:
+        """Decide these deliveries' commands in order. Returns when all of it is committed and announced."""
+        batch: list[Command] = []
+        for delivery in deliveries:
+            if delivery.seen < _SEEN_OFTEN:
+                batch += delivery.commands
+                continue
+            if batch:
+                await self._decide(batch)
+                batch = []
+            for command in delivery.commands:
+                await self._decide_suspect(command)
+        if batch:
+            await self._decide(batch)
+
+    async def _decide_suspect(self, command: Command) -> None:
+        """One of a delivery that killed or hung its workers before: each try is noted first."""
+        tries = await self._retry(lambda: self._log.note_try(command))
+        if tries >= _TRIES_MAX:
+            await self._refuse(command)
+        else:
+            await self._decide([command])
+
+    async def _decide(self, commands: Sequence[Command]) -> None:
+        missed, pause = 0, 0
+        while True:
+            try:
+                decided = await self._transact(commands)
+                break
+            except Transient as error:
+                self._trouble("transient", error)
+                missed += isinstance(error, DeadlineMissed)
+                if missed >= _DEADLINES_MISSED_MAX and len(commands) > 1:
+                    return await self._halve(commands)
+            except Exception as error:  # noqa: BLE001 - a bug or data that no retry can help: find whose it is
+                self._trouble("raised", error)
+                if len(commands) > 1:
+                    return await self._halve(commands)
+                return await self._refuse(commands[0])
+            await asyncio.sleep(_PAUSES_S[min(pause, len(_PAUSES_S) - 1)])
+            pause += 1
+        cut("announce")
+        await self._announce(decided)
+
+    async def _halve(self, commands: Sequence[Command]) -> None:
+        middle = len(commands) // 2
+        await self._decide(commands[:middle])
+        await self._decide(commands[middle:])
+
+    async def _transact(self, commands: Sequence[Command]) -> Decided:
+        shards = sorted({shard_of(command.chat_id, self._shards) for command in commands})
+        async with self._log.transaction(shards) as transaction:
+            state = await transaction.read(commands)
+            if defect("no_dedupe"):
+                state.known.clear()
+            decided = rules.decide(state, commands, self._ask, self._new_id, self._limits)
+            if defect("refusal_without_trace"):
+                state.changes.traces = [r for r in state.changes.traces if r.outcome.code is None]
+            await transaction.write(decided)
+            cut("commit")
+        return decided
+
+    async def _refuse(self, command: Command) -> None:
+        async def refuse() -> Decided:
+            async with self._log.transaction([shard_of(command.chat_id, self._shards)]) as transaction:
+                state = await transaction.read([command])
+                decided = rules.refuse(state, command, Code.CONFLICT, "this command could not be decided")
+                await transaction.write(decided)
+            return decided
+
+        await self._announce(await self._retry(refuse))
+
+    async def _retry(self, do: Callable[[], Awaitable[T]]) -> T:
+        pause = 0
+        while True:
+            try:
+                return await do()
+            except Transient as error:
+                self._trouble("transient", error)
+            await asyncio.sleep(_PAUSES_S[min(pause, len(_PAUSES_S) - 1)])
+            pause += 1

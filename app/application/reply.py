@@ -1,0 +1,255 @@
+"""The assistant worker's verb: claim a reply's row, stream the answer, end it durably.
+
+The row is the job; its attempt is the fence for every delta and for the end. The lease is renewed until the end is
+committed: only then may nobody take it up again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+from app.application.cutpoints import cut
+from app.application.ports import (
+    CommandBus,
+    Delta,
+    FanOut,
+    Finish,
+    Job,
+    Jobs,
+    LiveTexts,
+    Model,
+    ModelFailed,
+    OutcomeUnknown,
+    Transient,
+    Unavailable,
+)
+from app.application.signals import ASSISTANTS, Note, unpack
+from app.domain.commands import Command, CompleteReply, ExpireReply
+from app.domain.ids import ASSISTANT_ID, derived_id
+from app.domain.message import Failure, Status, Usage
+
+LEASE_S = 15.0
+RENEW_S = 2.0
+SCAN_S = 1.0
+TURNS_MAX = 50
+BODY_MAX = 100_000
+RETRIES_MAX = 2
+DRAIN_S = 25.0
+
+
+class _Lost(Exception):
+    """The attempt is no longer ours."""
+
+
+class _Answer:
+    """One claimed attempt while it is written."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.text = ""
+        self.index = 0
+        self.usage: Usage | None = None
+        self.progressed = False
+        self.stopping = asyncio.Event()
+        self.lost = asyncio.Event()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.job.chat_id, self.job.message_id)
+
+
+class AssistantWorker:
+    def __init__(
+        self,
+        *,
+        holder: str,
+        jobs: Jobs,
+        live: LiveTexts,
+        model: Model,
+        bus: CommandBus,
+        fan_out: FanOut,
+        at_once: int = 50,
+        on_end: Callable[[str], None] = lambda status: None,
+    ) -> None:
+        self._holder = holder
+        self._jobs = jobs
+        self._live = live
+        self._model = model
+        self._bus = bus
+        self._fan_out = fan_out
+        self._at_once = at_once
+        self._on_end = on_end
+        self._woken = asyncio.Event()
+        self._answers: dict[tuple[str, str], _Answer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    async def start(self) -> None:
+        await self._fan_out.subscribe([ASSISTANTS])
+
+    def handle(self, channel: str, payload: bytes) -> None:
+        """What the fan-out says to assistants; a hint, the scan finds everything."""
+        note = unpack("", payload)
+        if channel != ASSISTANTS or not isinstance(note, Note):
+            return
+        if note.kind == "asked":
+            self._woken.set()
+        elif note.kind == "stop" and tuple(note.data) in self._answers:
+            self._spawn(self._look(self._answers[tuple(note.data)]))
+
+    async def run(self) -> None:
+        while not self._draining:
+            with suppress(Transient):
+                free = self._at_once - len(self._answers)
+                jobs = await self._jobs.claim(self._holder, free, LEASE_S) if free > 0 else []
+                for job in jobs:
+                    answer = _Answer(job)
+                    self._answers[answer.key] = answer
+                    self._spawn(self._hold(answer))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SCAN_S):
+                    await self._woken.wait()
+            self._woken.clear()
+
+    async def drain(self, patience_s: float | None = None) -> None:
+        """Take nothing new; finish what is being written, then give the rest back."""
+        self._draining = True
+        self._woken.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_S if patience_s is None else patience_s)
+        for task in self._tasks:
+            task.cancel()
+        for answer in list(self._answers.values()):
+            with suppress(Transient):
+                await self._jobs.release(answer.job)
+
+    def _spawn(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[arg-type, var-annotated]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look(self, answer: _Answer) -> None:
+        """How the row is, and the lease anew."""
+        progressed, answer.progressed = answer.progressed, False
+        try:
+            state = await self._jobs.renew(self._holder, answer.job, LEASE_S, progressed)
+        except Transient:
+            answer.progressed |= progressed
+            return
+        if state == "stop":
+            answer.stopping.set()
+        elif state == "lost":
+            answer.lost.set()
+
+    async def _hold(self, answer: _Answer) -> None:
+        """Write the answer while keeping its lease."""
+        cut("claim")
+        writing = asyncio.create_task(self._write(answer))
+        lost = asyncio.create_task(answer.lost.wait())
+        try:
+            while not writing.done() and not lost.done():
+                await asyncio.wait((writing, lost), timeout=RENEW_S, return_when=asyncio.FIRST_COMPLETED)
+                if not writing.done() and not lost.done():
+                    await self._look(answer)
+            if writing.done() and not lost.done():
+                end = writing.result()
+                await self._end(answer, *end)
+                self._on_end(end[0])
+        except _Lost:
+            pass
+        finally:
+            writing.cancel()
+            lost.cancel()
+            await asyncio.gather(writing, lost, return_exceptions=True)
+            if not self._draining or answer.lost.is_set():
+                self._answers.pop(answer.key, None)
+
+    async def _write(self, answer: _Answer) -> tuple[str, Failure | None]:
+        """Stream until done, stopped or failed. Tries again only before the first delta."""
+        for attempt in range(RETRIES_MAX + 1):
+            stream = asyncio.create_task(self._stream(answer))
+            stopped = asyncio.create_task(answer.stopping.wait())
+            try:
+                await asyncio.wait((stream, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if not stream.done():
+                    return Status.STOPPED, None
+                stream.result()
+                return Status.COMPLETE, None
+            except ModelFailed as error:
+                if not error.retry or answer.index > 0 or attempt == RETRIES_MAX:
+                    return Status.FAILED, Failure(error.code, error.reason)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(error.retry_after_s or 0.5 * 2**attempt):
+                        await answer.stopping.wait()
+            finally:
+                stream.cancel()
+                stopped.cancel()
+                await asyncio.gather(stream, stopped, return_exceptions=True)
+        raise AssertionError("unreachable")
+
+    async def _stream(self, answer: _Answer) -> None:
+        try:
+            prompt = await self._jobs.prompt(answer.job, TURNS_MAX)
+        except Transient as error:
+            raise ModelFailed("unavailable", "the question could not be read", retry=True) from error
+        async with aclosing(self._model.stream(prompt)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                if isinstance(piece, Finish):
+                    answer.usage = piece.usage
+                elif isinstance(piece, Delta) and piece.text:
+                    await self._say(answer, piece.text)
+
+    async def _say(self, answer: _Answer, text: str) -> None:
+        text = text.replace("\x00", "")
+        if len(answer.text) + len(text) > BODY_MAX:
+            raise ModelFailed("too_long", f"the answer is longer than {BODY_MAX} characters")
+        if answer.index == 0:
+            cut("first_delta")
+        answer.text += text
+        index, answer.index = answer.index, answer.index + 1
+        answer.progressed = True
+        try:
+            if not await self._live.append(answer.key, answer.job.attempt, index, text, answer.text):
+                answer.lost.set()
+                raise _Lost
+        except Transient:
+            pass  # nobody hears this delta; whoever lost it is given the text so far before the next one
+
+    async def _end(self, answer: _Answer, status: str, failure: Failure | None) -> None:
+        """The end is a command. Repeated with the same id until the row says that it is over."""
+        job = answer.job
+        action = CompleteReply(job.message_id, job.attempt, status, answer.text, failure, answer.usage)
+        id_ = derived_id("complete", job.chat_id, job.message_id, str(job.attempt))
+        command = Command(job.chat_id, ASSISTANT_ID, id_, action)
+        accepted = False
+        while not answer.lost.is_set():
+            if not accepted:
+                with suppress(Unavailable, OutcomeUnknown):
+                    await self._bus.submit(command)
+                    accepted = True
+                    cut("end")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.2 if accepted else 0.5):
+                    await answer.lost.wait()
+            await self._look(answer)
+
+
+class Expirer:
+    """Ends replies that nobody makes progress with. Every worker looks; the attempt is the fence."""
+
+    def __init__(self, jobs: Jobs, bus: CommandBus, no_progress_s: float, every_s: float = 5.0) -> None:
+        self._jobs = jobs
+        self._bus = bus
+        self._no_progress_s = no_progress_s
+        self._every_s = every_s
+
+    async def run(self) -> None:
+        while True:
+            with suppress(Transient, Unavailable, OutcomeUnknown):
+                for job in await self._jobs.stuck(self._no_progress_s):
+                    id_ = derived_id("expire", job.chat_id, job.message_id, str(job.attempt))
+                    action = ExpireReply(job.message_id, job.attempt)
+                    await self._bus.submit(Command(job.chat_id, ASSISTANT_ID, id_, action))
+            await asyncio.sleep(self._every_s)

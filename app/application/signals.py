@@ -1,0 +1,138 @@
+"""What processes tell each other over the fan-out: its channels, and the form of each message.
+
+All of it may be lost. A slice of events carries its own place (first seq to last seq), so that a loss is seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.errors import Code
+from app.domain.events import Event, MemberRemoved
+from app.domain.message import Message
+from app.domain.state import Outcome, Pair
+
+ASSISTANTS = "assistants"
+FRAME_MAX = 256 * 1024
+"""Bytes of a frame to a client, unless one event alone is larger."""
+
+
+def chat_channel(chat_id: str) -> str:
+    return f"chat:{chat_id}"
+
+
+def user_channel(user_id: str) -> str:
+    return f"user:{user_id}"
+
+
+def process_channel(process_id: str) -> str:
+    return f"process:{process_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Consecutive events of one chat, encoded once: line i is the event at first + i.
+
+    removed: (seq, user id) of those whom an event in it removes. done: replies that end in it.
+    """
+
+    chat_id: str
+    first: int
+    lines: tuple[str, ...]
+    removed: tuple[tuple[int, str], ...] = ()
+    done: tuple[str, ...] = ()
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.lines) - 1
+
+
+def slice_of(chat_id: str, events: Sequence[Event], lines: Sequence[str]) -> Slice:
+    removed = tuple((e.seq, e.payload.user_id) for e in events if isinstance(e.payload, MemberRemoved))
+    done = tuple(e.payload.id for e in events if e.type == "message.completed" and isinstance(e.payload, Message))
+    return Slice(chat_id, events[0].seq, tuple(lines), removed, done)
+
+
+def pack_slice(part: Slice) -> bytes:
+    head = f"E{part.first}\t{json.dumps([part.removed, part.done]) if part.removed or part.done else ''}"
+    return "\n".join((head, *part.lines)).encode()
+
+
+def pack_head(head: int) -> bytes:
+    """The chat's log reaches to here; whoever is behind reads it."""
+    return f"H{head}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaSignal:
+    message_id: str
+    attempt: int
+    index: int
+    text: str
+
+
+def pack_delta(delta: DeltaSignal) -> bytes:
+    return b"D" + json.dumps([delta.message_id, delta.attempt, delta.index, delta.text]).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Ready for the sockets that hear the channel, but for those of one user."""
+
+    text: str
+    but_user: str = ""
+
+
+def pack_frame(frame: Frame) -> bytes:
+    return f"S{frame.but_user}\n{frame.text}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """kind: chat (membership of this user changed), rejected, outcomes, revoked; asked, stop for assistants."""
+
+    kind: str
+    data: Any = None
+
+
+def pack_note(note: Note) -> bytes:
+    return b"N" + json.dumps([note.kind, note.data]).encode()
+
+
+def unpack(chat_id: str, payload: bytes) -> Slice | Head | DeltaSignal | Frame | Note:
+    kind = payload[:1]
+    if kind == b"E":
+        head, *lines = payload.decode().split("\n")
+        first, _, more = head[1:].partition("\t")
+        removed, done = json.loads(more) if more else ((), ())
+        return Slice(chat_id, int(first), tuple(lines), tuple((s, u) for s, u in removed), tuple(done))
+    if kind == b"H":
+        return Head(int(payload[1:]))
+    if kind == b"D":
+        return DeltaSignal(*json.loads(payload[1:]))
+    if kind == b"S":
+        but_user, _, text = payload[1:].decode().partition("\n")
+        return Frame(text, but_user)
+    return Note(*json.loads(payload[1:]))
+
+
+def outcome_data(key: tuple[str, str, str], outcome: Outcome, repeat: bool) -> list[Any]:
+    return [*key, outcome.type, outcome.seq, outcome.code, outcome.reason, list(outcome.policies), repeat]
+
+
+def outcome_of(data: list[Any]) -> tuple[tuple[str, str, str], Outcome, bool]:
+    chat_id, actor_id, id_, type_, seq, code, reason, policies, repeat = data
+    outcome = Outcome(type_, seq, Code(code) if code else None, reason, tuple(policies))
+    return (chat_id, actor_id, id_), outcome, repeat
+
+
+def reply_data(key: Pair) -> list[str]:
+    return list(key)

@@ -1,0 +1,103 @@
+"""Every code that a client may see, in one table, with what the client should do about it.
+
+The table is the public contract's (docs/protocol.md); each door translates it once: REST to problem+json,
+the socket to `error` and `rejected` frames. Codes are stable; the reason is for people and may change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    BAD_JSON = "bad_json"
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID = "invalid"
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    UNAUTHENTICATED = "unauthenticated"
+    NOT_FOUND = "not_found"
+    NOT_ALLOWED = "not_allowed"
+    MUTED = "muted"
+    BANNED = "banned"
+    ARCHIVED = "archived"
+    CONFLICT = "conflict"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    UNAVAILABLE = "unavailable"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeInfo:
+    """http: status of a REST answer. meaning: what happened. advice: what a client does."""
+
+    http: int
+    meaning: str
+    advice: str
+
+
+CODES: dict[Code, CodeInfo] = {
+    Code.BAD_JSON: CodeInfo(400, "not JSON", "a bug: don't repeat"),
+    Code.UNKNOWN_TYPE: CodeInfo(400, "no such request", "a bug: don't repeat"),
+    Code.INVALID: CodeInfo(422, "form, unknown field, NUL, lone surrogate or bad id", "a bug: don't repeat"),
+    Code.EMPTY: CodeInfo(422, "nothing but white space, control and format characters", "ask for a text"),
+    Code.TOO_LARGE: CodeInfo(413, "larger than the limit", "shorten it"),
+    Code.UNSUPPORTED_MEDIA_TYPE: CodeInfo(415, "this media type is not taken here", "a bug: don't repeat"),
+    Code.UNAUTHENTICATED: CodeInfo(401, "no valid credentials", "sign in"),
+    Code.NOT_FOUND: CodeInfo(404, "no such thing, for you", "drop it"),
+    Code.NOT_ALLOWED: CodeInfo(403, "a policy says no", "show the reason"),
+    Code.MUTED: CodeInfo(403, "you are muted in this chat", "show the reason"),
+    Code.BANNED: CodeInfo(403, "this person is banned from the chat", "show the reason"),
+    Code.ARCHIVED: CodeInfo(403, "the chat is archived", "show the reason"),
+    Code.CONFLICT: CodeInfo(409, "it does not fit the present state", "read again, then decide"),
+    Code.RATE_LIMITED: CodeInfo(429, "too many requests", "wait retry_after_ms, hold back what is behind it"),
+    Code.QUOTA_EXCEEDED: CodeInfo(429, "the quota is used up", "show the reason"),
+    Code.UNAVAILABLE: CodeInfo(503, "nothing was accepted", "wait retry_after_ms, then send the same id again"),
+    Code.OUTCOME_UNKNOWN: CodeInfo(202, "it may have been accepted", "send the same id again"),
+}
+
+
+class ParleyError(Exception):
+    """A refusal that its cause knows how to name. Carried to the door that asked, which words it for its protocol."""
+
+    def __init__(
+        self,
+        code: Code,
+        reason: str = "",
+        *,
+        retry_after_ms: int | None = None,
+        policies: tuple[str, ...] = (),
+        status: int | None = None,
+    ) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason or CODES[code].meaning
+        self.retry_after_ms = retry_after_ms
+        self.policies = policies
+        self.status = status or CODES[code].http
+
+
+def not_found() -> ParleyError:
+    """A stranger, a banned person and one who asks for what isn't there hear the same words."""
+    return ParleyError(Code.NOT_FOUND, "no such chat, message or person")
+
+
+NOT_FOUND_REASON = not_found().reason
+
+
+class Close:
+    """Close codes of the socket; what a client does stands in docs/protocol.md."""
+
+    GOING_AWAY = 1001
+    UNSUPPORTED_DATA = 1003
+    INTERNAL = 1011
+    RESTART = 1012
+    BAD_HELLO = 4400
+    UNAUTHENTICATED = 4401
+    HELLO_TIMEOUT = 4408
+    TOO_MANY_SOCKETS = 4409
+    TOO_SLOW = 4413
+    OVER_LIMITS = 4429

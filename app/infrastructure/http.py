@@ -1,0 +1,101 @@
+"""The HTTP server of a process: the doors of a gateway, and probes and metrics for every role."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.adapters.rest import accounts, chats, problems
+from app.adapters.rest.door import StillOpen
+from app.adapters.websocket.connection import serve_socket
+from app.adapters.websocket.server import ParleyWebSocketProtocol
+from app.application.services import Services
+from app.infrastructure import telemetry
+from app.infrastructure.settings import Settings, listed
+
+Ready = Callable[[], Awaitable[str | None]]
+"""None when ready, else why not."""
+
+_DESCRIPTION = "Durable ordered group chat, policy on each message and AI streaming in one log. The socket: /v1/ws."
+
+
+def make_app(settings: Settings, ready: Ready, services: Services | None) -> FastAPI:
+    """services: of a gateway; None for a role that only has probes."""
+    app = FastAPI(title="Parley", version="1", description=_DESCRIPTION, redoc_url=None)
+    problems.install(app)
+    app.add_middleware(telemetry.MeasureHttp)
+    _add_probes(app, ready)
+    if services is not None:
+        app.state.services = services
+        app.include_router(accounts.router)
+        app.include_router(chats.router)
+        _add_socket(app, services)
+
+    @app.exception_handler(StillOpen)
+    async def _still_open(request: Request, error: StillOpen) -> JSONResponse:
+        return JSONResponse({"command_id": error.command_id}, status_code=202)
+
+    if settings.otel_exporter_otlp_endpoint:
+        telemetry.trace(app, settings.otel_exporter_otlp_endpoint)
+    return app
+
+
+def _add_probes(app: FastAPI, ready: Ready) -> None:
+    @app.get("/livez", tags=["operation"], summary="The process answers")
+    async def livez() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz", tags=["operation"], summary="It may be sent traffic")
+    async def readyz() -> Response:
+        why_not = await ready()
+        return JSONResponse({"status": why_not or "ready"}, status_code=503 if why_not else 200)
+
+    @app.get("/metrics", tags=["operation"], summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_socket(app: FastAPI, services: Services) -> None:
+    @app.websocket("/v1/ws")
+    async def socket(websocket: WebSocket) -> None:
+        with telemetry.SOCKETS.track_inprogress():
+            await serve_socket(websocket, services)
+
+
+class Server(uvicorn.Server):
+    """Leaves signals to the process, which drains first: uvicorn closes all sockets the moment it is told to exit."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def make_server(app: FastAPI, settings: Settings) -> Server:
+    return Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            ws=ParleyWebSocketProtocol,
+            ws_max_size=settings.frame_max,
+            ws_ping_interval=settings.heartbeat_s,
+            ws_ping_timeout=settings.heartbeat_s,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(listed(settings.trusted_proxies)),
+            server_header=False,
+            timeout_graceful_shutdown=5,
+            timeout_keep_alive=65,
+            backlog=4096,
+        )
+    )

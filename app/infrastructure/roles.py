@@ -1,0 +1,214 @@
+"""A process's life: start in order, named side tasks of which none may die alone, drain in order at SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.adapters.fanout.redis_pubsub import RedisFanOut, RedisLiveTexts
+from app.adapters.store.command_log import SqlCommandLog
+from app.adapters.store.migrate import migrate
+from app.adapters.store.workers import SqlWorkers, fair_share
+from app.application.ports import Transient
+from app.application.reply import AssistantWorker
+from app.application.services import Services
+from app.domain.errors import Close
+from app.infrastructure import telemetry, wiring
+from app.infrastructure.http import Server, make_app, make_server
+from app.infrastructure.settings import Settings, check_world
+from app.infrastructure.wiring import World
+
+PRUNE_S = 60.0
+DRAIN_SLICES = 10
+DRAIN_SLICE_PAUSE_S = 0.1
+RECONNECT_AFTER_MS = 500
+
+
+async def serve(settings: Settings, role: str) -> None:
+    """Run the roles of this process until SIGTERM or SIGINT, then drain."""
+    check_world(settings, role)
+    world = wiring.make_world(settings)
+    await migrate(world.database, settings.command_shards)
+    await Process(world, role).run()
+
+
+class Process:
+    def __init__(self, world: World, role: str) -> None:
+        self._world = world
+        self._roles = {"gateway", "worker", "assistant"} if role == "all" else {role}
+        self._role = role
+        self._stopping = asyncio.Event()
+        self._services: Services | None = None
+        self._assistant: AssistantWorker | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """A task that lasts as long as the process: if it ends by itself, so does the process."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks[name] = task
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not self._stopping.is_set() and not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                telemetry.trouble(f"{task.get_name()} died", error)
+            self._stopping.set()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sig, self._signalled)
+        await self._start_all()
+        server = make_server(make_app(self._world.settings, self._ready, self._services), self._world.settings)
+        serving = asyncio.create_task(server.serve(), name="http")
+        serving.add_done_callback(lambda task: self._stopping.set())
+        await self._announce_address(server, serving)
+        await self._stopping.wait()
+        await self._drain(server, serving)
+
+    def _signalled(self) -> None:
+        if self._stopping.is_set():
+            os._exit(1)
+        self._stopping.set()
+
+    async def _announce_address(self, server: Server, serving: asyncio.Task[None]) -> None:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if server.started:
+            host, port = server.servers[0].sockets[0].getsockname()[:2]
+            telemetry.log.info("started", role=self._role, pid=os.getpid())
+            print(f"Parley ({self._role}) is at http://{host}:{port}", flush=True)
+
+    async def _ready(self) -> str | None:
+        if self._stopping.is_set() or (self._services is not None and self._services.draining):
+            return "draining"
+        try:
+            async with asyncio.timeout(2), self._world.database.read() as connection:
+                await connection.execute(sa.text("select 1"))
+        except (Transient, TimeoutError):
+            return "the database can't be reached"
+        consumer = self._world.bus.consumer
+        if "worker" in self._roles and consumer is not None and not consumer.ready():
+            return "the broker can't be reached"
+        return None
+
+    # Start
+
+    async def _start_all(self) -> None:
+        world = self._world
+        if isinstance(world.fan_out, RedisFanOut):
+            self._start("fan-out", world.fan_out.run())
+        if world.bus.publisher is not None:
+            self._start("publisher", world.bus.publisher.run())
+        if "gateway" in self._roles:
+            self._services = wiring.make_services(world)
+            await _until(self._services.hub.start)
+        if "assistant" in self._roles:
+            self._assistant = wiring.make_assistant(world)
+            await self._assistant.start()
+        self._listen()
+        if self._services is not None:
+            self._start("hub", self._services.hub.run())
+            self._start("gauges", self._gauges(self._services))
+        if "worker" in self._roles:
+            self._start_worker()
+        if self._assistant is not None:
+            self._start("assistant", self._assistant.run())
+        if "worker" in self._roles or "assistant" in self._roles:
+            self._start("expirer", wiring.make_expirer(world).run())
+
+    def _listen(self) -> None:
+        """One listener for all roles of the process."""
+        hub = self._services.hub if self._services is not None else None
+        assistant = self._assistant
+
+        def handle(channel: str, payload: bytes) -> None:
+            if assistant is not None:
+                assistant.handle(channel, payload)
+            if hub is not None:
+                hub.handle(channel, payload)
+
+        self._world.fan_out.listen(handle, hub.reset if hub is not None else lambda: None)
+
+    def _start_worker(self) -> None:
+        world = self._world
+        process = telemetry.measured_process(wiring.make_worker(world).process)
+        self._start("pruner", self._prune())
+        if world.bus.local is not None:
+            self._start("worker", world.bus.local.run(process))
+        elif world.bus.consumer is not None:
+            self._start("worker", world.bus.consumer.run(process))
+            self._start("shards", self._share_shards())
+
+    async def _share_shards(self) -> None:
+        """Say that we live, see who else does, hold what is ours."""
+        consumer, workers = self._world.bus.consumer, SqlWorkers(self._world.database)
+        assert consumer is not None
+        shards = self._world.settings.command_shards
+        while True:
+            with suppress(Transient):
+                alive = await workers.beat(self._world.process_id)
+                consumer.assign(fair_share(self._world.process_id, alive, shards))
+                telemetry.SHARDS.labels("assigned").set(len(fair_share(self._world.process_id, alive, shards)))
+            telemetry.SHARDS.labels("active").set(len(consumer.active()))
+            await asyncio.sleep(1)
+
+    async def _prune(self) -> None:
+        log = SqlCommandLog(self._world.database)
+        while True:
+            with suppress(Transient):
+                await log.prune()
+            await asyncio.sleep(PRUNE_S)
+
+    async def _gauges(self, services: Services) -> None:
+        while True:
+            for what, count in services.hub.counts.items():
+                telemetry.HEALED.labels(what).set(count)
+            await asyncio.sleep(1)
+
+    # Drain
+
+    async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
+        """Readiness off; sockets told and closed in slices; batches and replies finished; then everything ends."""
+        telemetry.log.info("draining", role=self._role)
+        world = self._world
+        if self._services is not None:
+            self._services.draining = True
+            await self._services.hub.close_all(
+                Close.RESTART, "restarting", DRAIN_SLICES, DRAIN_SLICE_PAUSE_S, RECONNECT_AFTER_MS
+            )
+        if self._assistant is not None:
+            await self._assistant.drain(0.0 if world.settings.embedded else None)
+        if world.bus.consumer is not None and "worker" in self._roles:
+            self._tasks["shards"].cancel()
+            with suppress(Transient):
+                await SqlWorkers(world.database).leave(world.process_id)
+            await world.bus.consumer.drain()
+        server.should_exit = True
+        with suppress(Exception):
+            await asyncio.wait_for(serving, 10)
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await world.background.close()
+        for thing in (world.fan_out, world.live):
+            if isinstance(thing, RedisFanOut | RedisLiveTexts):
+                await thing.close()
+        await world.database.close()
+        telemetry.log.info("ended", role=self._role)
+
+
+async def _until(start: Any) -> None:
+    """At start the servers may still be coming up."""
+    while True:
+        try:
+            return await start()
+        except Transient:
+            await asyncio.sleep(0.5)

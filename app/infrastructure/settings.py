@@ -1,0 +1,89 @@
+"""All settings, read in one place. .env.example lists them; a test compares the two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """The settings don't make a world; the message says which and why."""
+
+
+class Settings(BaseSettings):
+    """Names are the environment's. One world is embedded (nothing beside this process), the other is on servers."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", case_sensitive=False)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    data_dir: Path = Field(Path("data"), description="the embedded world's files, locked by one process")
+    database_url: str = Field("", description="postgresql://… ; empty: a SQLite file in DATA_DIR")
+    database_read_url: str = Field("", description="a replica for history, lists and search; empty: the primary")
+    database_pool: int = Field(8, ge=2, le=100, description="connections of one process to the database")
+    broker_url: str = Field("memory://", description="memory:// or amqp://…")
+    redis_url: str = Field("", description="redis://… ; empty: in process")
+    jwt_secret: str = Field("", description="comma-separated: the first signs, all verify; empty: made in DATA_DIR")
+    access_token_ttl_s: int = Field(900, ge=10, le=86_400, description="life of an access token, seconds")
+    command_shards: int = Field(8, ge=1, le=256, description="stored at first start; see `python -m app shards`")
+    allowed_origins: str = Field("", description="comma-separated origins of browsers beside our own")
+    trusted_proxies: str = Field("", description="comma-separated addresses whose X-Forwarded-* count")
+    openai_api_key: str = Field("", description="with it, or OPENAI_BASE_URL, a model answers; else the demo assistant")
+    openai_base_url: str = Field("", description="any OpenAI-compatible API, for instance http://localhost:11434/v1")
+    assistant_model: str = Field("gpt-4o-mini", description="the model's name, where a chat names none")
+    assistant_silence_s: float = Field(60.0, gt=0, description="how long the model's server may say nothing")
+    reply_no_progress_s: float = Field(170.0, gt=0, description="a reply without progress for so long has failed")
+    body_max: int = Field(8_000, ge=1, le=100_000, description="characters of a message")
+    frame_max: int = Field(131_072, ge=1024, description="bytes of a frame to the server")
+    group_members_max: int = Field(1_000, ge=2, description="members of a chat")
+    sockets_per_user: int = Field(20, ge=1, description="one more closes the oldest")
+    requests_per_s: int = Field(50, ge=1, description="requests of a user, with bursts of ten times as many")
+    rejections_per_min: int = Field(100, ge=1, description="rejected commands of a user, then rate_limited")
+    chats_per_h: int = Field(100, ge=1, description="new chats of a user")
+    members_per_h: int = Field(10_000, ge=1, description="people that a user adds")
+    heartbeat_s: int = Field(20, ge=1, description="seconds between pings of a socket")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    otel_exporter_otlp_endpoint: str = Field("", description="OTLP over HTTP; empty: no traces")
+
+    @property
+    def embedded(self) -> bool:
+        return self.broker_url == "memory://"
+
+
+def load_settings(**given: object) -> Settings:
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("; ".join(lines)) from None
+
+
+def check_world(settings: Settings, role: str) -> None:
+    """Half a world refuses to start and says why."""
+    if settings.embedded:
+        if role not in ("all", "migrate"):
+            raise SettingsError(f"the role {role} alone asks for BROKER_URL=amqp://…: alone it would talk to nobody")
+        for name, value in (("REDIS_URL", settings.redis_url),):
+            if value:
+                raise SettingsError(f"{name} is set, but BROKER_URL is memory://: set BROKER_URL=amqp://… too")
+        if settings.database_url.startswith("postgres"):
+            raise SettingsError("DATABASE_URL is PostgreSQL, but BROKER_URL is memory://: set BROKER_URL=amqp://… too")
+        return
+    if not settings.broker_url.startswith(("amqp://", "amqps://")):
+        raise SettingsError("BROKER_URL: memory:// or amqp://…")
+    missing = []
+    if not settings.database_url.startswith("postgres"):
+        missing.append("DATABASE_URL=postgresql://…")
+    if not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
+        missing.append("REDIS_URL=redis://…")
+    if len(settings.jwt_secret) < 16:
+        missing.append("JWT_SECRET (16 characters or more)")
+    if missing:
+        raise SettingsError(f"BROKER_URL is amqp://…, which asks for {', '.join(missing)} too")
+
+
+def listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,90 @@
+"""Parley's REST calls, with tokens that refresh themselves."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx2
+
+
+class Problem(Exception):
+    """A refusal: HTTP status, the stable code, the whole body."""
+
+    def __init__(self, status: int, code: str, body: dict[str, Any]) -> None:
+        super().__init__(status, code, body.get("detail") or body.get("error_description"))
+        self.status, self.code, self.body = status, code, body
+
+
+class Rest:
+    """url: where the service is, for instance http://127.0.0.1:8000."""
+
+    def __init__(self, url: str, *, access_token: str | None = None, refresh_token: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self.http = httpx2.AsyncClient(base_url=self.url, timeout=15)
+        self.access_token, self.refresh_token = access_token, refresh_token
+        self.user: dict[str, Any] = {}
+        self._expires_at = float("inf")
+
+    async def register(self, username: str, password: str, display_name: str | None = None) -> dict[str, Any]:
+        body = {"username": username, "password": password}
+        if display_name is not None:
+            body["display_name"] = display_name
+        return self._signed_in(await self._json("POST", "/v1/auth/register", json=body, signed=False))
+
+    async def sign_in(self, username: str, password: str) -> dict[str, Any]:
+        form = {"grant_type": "password", "username": username, "password": password}
+        return self._signed_in(await self._json("POST", "/v1/auth/token", data=form, signed=False))
+
+    async def refresh(self) -> dict[str, Any]:
+        form = {"grant_type": "refresh_token", "refresh_token": self.refresh_token or ""}
+        return self._signed_in(await self._json("POST", "/v1/auth/token", data=form, signed=False))
+
+    def _signed_in(self, answer: dict[str, Any]) -> dict[str, Any]:
+        self.access_token, self.refresh_token = answer["access_token"], answer["refresh_token"]
+        self._expires_at = time.monotonic() + answer["expires_in"]
+        self.user = answer["user"]
+        return self.user
+
+    async def token(self) -> str:
+        """An access token with at least a little life left."""
+        if self.refresh_token and time.monotonic() > self._expires_at - 10:
+            await self.refresh()
+        return self.access_token or ""
+
+    async def call(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        """The bare answer; raises Problem for what is no 2xx."""
+        signed = request.pop("signed", True)
+        headers = dict(request.pop("headers", {}))
+        if signed:
+            headers.setdefault("Authorization", f"Bearer {await self.token()}")
+        answer = await self.http.request(method, path, headers=headers, **request)
+        if answer.status_code >= 300:
+            try:
+                body = answer.json()
+            except ValueError:
+                body = {"detail": answer.text[:200]}
+            raise Problem(answer.status_code, str(body.get("code") or body.get("error") or ""), body)
+        return answer
+
+    async def _json(self, method: str, path: str, **request: Any) -> Any:
+        answer = await self.call(method, path, **request)
+        return answer.json() if answer.content else None
+
+    async def get(self, path: str, **params: Any) -> Any:
+        return await self._json("GET", path, params={k: v for k, v in params.items() if v is not None})
+
+    async def post(self, path: str, body: dict[str, Any] | None = None, **request: Any) -> Any:
+        return await self._json("POST", path, json=body, **request)
+
+    async def put(self, path: str, body: dict[str, Any] | None = None, **request: Any) -> Any:
+        return await self._json("PUT", path, json=body, **request)
+
+    async def patch(self, path: str, body: dict[str, Any], **request: Any) -> Any:
+        return await self._json("PATCH", path, json=body, **request)
+
+    async def delete(self, path: str, **request: Any) -> Any:
+        return await self._json("DELETE", path, **request)
+
+    async def close(self) -> None:
+        await self.http.aclose()

@@ -1,0 +1,57 @@
+"""python -m stack [--port 8100]: the real stack for a person, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+
+from stack.packages import NoServers, say
+from stack.parley import Stack
+from stack.servers import Servers
+
+_PASSED_ON = ("OPENAI_", "ASSISTANT_", "LOG_LEVEL", "ALLOWED_ORIGINS", "REQUESTS_PER_S")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8100, help="of the first gateway; the second has the next")
+    port = parser.parse_args().port
+    for sig in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in what a shell starts in the background
+        signal.signal(sig, signal.default_int_handler)
+    try:
+        servers = Servers()
+    except NoServers as error:
+        sys.exit(f"stack: {error}")
+    given = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
+    stack = Stack(servers, port=port, environment=given)
+    try:
+        say("starting PostgreSQL, Redis and RabbitMQ …")
+        servers.start()
+        say("starting Parley: two gateways, two workers, an assistant worker …")
+        stack.start()
+        for role in stack.roles:
+            say(f"  {role.child.name:<12} {role.url}")
+        say(f"  PostgreSQL   {servers.postgres.url}")
+        say(f"  Redis        {servers.redis.url}")
+        say(f"  RabbitMQ     {servers.rabbitmq.url}")
+        say(f"  logs in      {servers.folder}")
+        print(f"Parley is at {stack.urls[0]} and {stack.urls[1]} (docs at /docs); Ctrl-C ends it all", flush=True)
+        while all(role.child.running() for role in stack.roles):
+            time.sleep(0.5)
+        for role in stack.roles:
+            if not role.child.running():
+                say(f"{role.child.name} ended by itself:\n{role.child.tail()}")
+    except KeyboardInterrupt:
+        say("ending …")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stack.stop()
+        servers.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Where the servers' programs come from: installed, else apt-get as root, else Debian's packages in a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CACHE = Path(__file__).parents[1] / ".servers"
+_PACKAGES = ("postgresql", "redis-server", "rabbitmq-server")
+_BARE_APT = (
+    "Dir::Etc::PreferencesParts=/dev/null",
+    "Debug::NoLocking=1",
+    "DPkg::Post-Invoke::=",
+    "APT::Update::Post-Invoke::=",
+)
+
+
+class NoServers(Exception):
+    """The servers can't be had; the message says what to install."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """prefix: "" where they are installed, else the folder that holds usr/."""
+
+    prefix: str
+
+    @property
+    def postgres_bin(self) -> Path:
+        found = sorted(Path(f"{self.prefix}/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+        return found[-1]
+
+    @property
+    def redis_server(self) -> Path:
+        return Path(f"{self.prefix}/usr/bin/redis-server")
+
+    @property
+    def rabbitmq(self) -> Path:
+        """The folder of the scripts that don't change user."""
+        return Path(f"{self.prefix}/usr/lib/rabbitmq/bin")
+
+    @property
+    def epmd(self) -> Path:
+        return next(Path(f"{self.prefix}/usr/lib/erlang").glob("erts-*/bin")) / "epmd"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        environment = {key: os.environ[key] for key in ("LANG", "TZ") if key in os.environ}
+        environment["PATH"] = os.environ.get("PATH", "/usr/bin:/bin")
+        if self.prefix:
+            lib = "x86_64-linux-gnu" if os.uname().machine == "x86_64" else f"{os.uname().machine}-linux-gnu"
+            environment["LD_LIBRARY_PATH"] = f"{self.prefix}/usr/lib/{lib}:{self.prefix}/lib/{lib}"
+            environment["PATH"] = f"{self.prefix}/usr/lib/erlang/bin:{environment['PATH']}"
+        return environment
+
+    def complete(self) -> bool:
+        return (
+            any(Path(f"{self.prefix}/usr/lib/postgresql").glob("*/bin/postgres"))
+            and self.redis_server.exists()
+            and (self.rabbitmq / "rabbitmq-server").exists()
+        )
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def find_programs() -> Programs:
+    """Installs what is missing. Raises NoServers."""
+    installed, unpacked = Programs(""), Programs(str(CACHE))
+    for programs in (installed, unpacked):
+        if programs.complete():
+            return programs
+    if shutil.which("apt-get") is None:
+        raise NoServers(f"install these servers, whatever your system calls them: {', '.join(_PACKAGES)}")
+    if os.geteuid() == 0:
+        _install()
+        found = installed
+    else:
+        _unpack(CACHE)
+        found = unpacked
+    if not found.complete():
+        raise NoServers(f"apt-get brought no complete set of {', '.join(_PACKAGES)}: install them yourself")
+    return found
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.splitlines()[-5:])
+        raise NoServers(f"{' '.join(command[:3])} … failed; install {', '.join(_PACKAGES)} yourself\n{tail}")
+
+
+def _install() -> None:
+    say("installing PostgreSQL, Redis and RabbitMQ with apt-get (once, about half a minute) …")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    _run(["apt-get", "-q", "update"], environment)
+    # Their own services are not wanted: the stack starts servers of its own, on its own ports.
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        _run(["apt-get", "-q", "install", "-y", "--no-install-recommends", *_PACKAGES], environment)
+    finally:
+        if ours:
+            policy.unlink()
+
+
+def _unpack(folder: Path) -> None:
+    """Debian's packages without root: fetched, then unpacked into a folder."""
+    say(f"unpacking PostgreSQL, Redis and RabbitMQ into {folder.name}/ (once, about 100 MB) …")
+    apt = folder / ".apt"
+    for sub in ("lists/partial", "archives/partial"):
+        (apt / sub).mkdir(parents=True, exist_ok=True)
+    options = [
+        f"Dir::State={apt}",
+        f"Dir::State::Lists={apt}/lists",
+        "Dir::State::status=/var/lib/dpkg/status",
+        f"Dir::Cache={apt}",
+        f"Dir::Cache::archives={apt}/archives",
+        f"Dir::Log={apt}",
+        f"APT::Sandbox::User={os.environ.get('USER', str(os.getuid()))}",
+        *_BARE_APT,
+    ]
+    get = ["apt-get", "-q", *(word for option in options for word in ("-o", option))]
+    _run([*get, "update"])
+    _run([*get, "install", "-y", "--download-only", "--no-install-recommends", *_PACKAGES])
+    for package in sorted((apt / "archives").glob("*.deb")):
+        _run(["dpkg-deb", "-x", str(package), str(folder)])
+    shutil.rmtree(apt)
+    erl = folder / "usr/lib/erlang/bin/erl"
+    if erl.exists():  # Debian's erl ignores ERL_ROOTDIR
+        erl.write_text(erl.read_text().replace("=/usr/lib/erlang", f"={folder}/usr/lib/erlang"))
