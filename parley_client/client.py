@@ -214,7 +214,9 @@ class Client:
 
     # Commands
 
-    def send(self, chat_id: str, body: str, *, reply_to: str | None = None, id_: str | None = None) -> asyncio.Future[Frame]:
+    def send(
+        self, chat_id: str, body: str, *, reply_to: str | None = None, id_: str | None = None
+    ) -> asyncio.Future[Frame]:
         """Send a message. The future: its event (or the `committed` of a repeat); raises Rejected."""
         frame: Frame = {"type": "message.send", "client_message_id": id_ or str(uuid.uuid4()), "body": body}
         if reply_to is not None:
@@ -323,7 +325,9 @@ class Client:
                 asyncio.get_running_loop().create_task(self._refresh())
 
     def _take_welcome(self, frame: Frame) -> None:
-        resumed = {chat_id for chat_id, chat in self.chats.items() if chat.cursor is not None} if self.welcome else set()
+        resumed = (
+            {chat_id for chat_id, chat in self.chats.items() if chat.cursor is not None} if self.welcome else set()
+        )
         self.welcome, self.status = frame, "online"
         listed = set()
         for chat in frame["chats"]:

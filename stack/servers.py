@@ -38,9 +38,9 @@ class Postgres:
             "wal_compression": "on",
             "max_connections": 200,
         }
-        command = [programs.postgres_bin / "postgres", "-D", folder / "data"]
+        command: list[str | Path] = [programs.postgres_bin / "postgres", "-D", folder / "data"]
         for name, value in settings.items():
-            command += ["-c", f"{name}={value}"]  # type: ignore[list-item]
+            command += ["-c", f"{name}={value}"]
         log = folder.parent / "postgres.log"
         self.child = Child("postgres", command, log, programs.environment, folder, self._user)
 
@@ -101,7 +101,7 @@ class Redis:
     def __init__(self, programs: Programs, folder: Path) -> None:
         self.port = free_port()
         folder.mkdir()
-        command = [
+        command: list[str | Path] = [
             programs.redis_server, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
             "--dir", folder,
         ]  # fmt: skip
@@ -152,7 +152,7 @@ class RabbitMQ:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         }
         log = folder.parent / "rabbitmq.log"
-        epmd = [programs.epmd, "-port", str(self._epmd_port)]
+        epmd: list[str | Path] = [programs.epmd, "-port", str(self._epmd_port)]
         self._epmd = Child("epmd", epmd, folder.parent / "epmd.log", self.environment)
         self.child = Child("rabbitmq", [programs.rabbitmq / "rabbitmq-server"], log, self.environment, folder)
 

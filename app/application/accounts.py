@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
+import secrets
 from dataclasses import dataclass
+from hashlib import sha256
 from time import monotonic
 from typing import Protocol
-
-import secrets
-from hashlib import sha256
 
 from app.application.ports import Account, Accounts, FanOut
 from app.application.signals import Note, pack_note, user_channel

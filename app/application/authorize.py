@@ -25,7 +25,7 @@ class Pep:
         if answer is None:
             try:
                 answer = self._policies.decide(asked)
-            except Exception:  # noqa: BLE001 - whatever it is, the answer is no, and it is not remembered
+            except Exception:
                 return Answer(False, ("no-decision",), reason="the policies could not be asked")
             if len(self._remembered) >= _REMEMBERED_MAX:
                 self._remembered.clear()

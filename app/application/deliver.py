@@ -757,7 +757,9 @@ class Hub:
             for session in self.sessions:
                 session.sink.close(Close.RESTART, "resume")
             return
-        behind = [feed for chat_id, head in healing.heads.items() if (feed := self._feeds.get(chat_id)) and head > feed.tail]
+        behind = [
+            feed for chat_id, head in healing.heads.items() if (feed := self._feeds.get(chat_id)) and head > feed.tail
+        ]
         if behind:
             await asyncio.sleep(_HEAD_GRACE_S)
         for feed in behind:

@@ -259,7 +259,7 @@ class Jobs(Protocol):
         ...
 
     async def renew(self, holder: str, job: Job, lease_s: float, progressed: bool) -> str:
-        """"held", "stop" where a stop was asked, "lost" where the attempt is no longer its holder's,
+        """ "held", "stop" where a stop was asked, "lost" where the attempt is no longer its holder's,
         "busy" where the row could not be had just now."""
         ...
 
@@ -377,7 +377,13 @@ class History(Protocol):
         ...
 
     async def memberships(
-        self, user_id: str, *, archived: bool | None, before: tuple[datetime, str] | None, limit: int, unread_max: int,
+        self,
+        user_id: str,
+        *,
+        archived: bool | None,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        unread_max: int,
         chat_ids: Sequence[str] | None = None,
     ) -> list[Membership]:
         """The user's chats, latest activity first; before: (last_at, chat id) of the last one seen."""

@@ -83,7 +83,7 @@ class Worker:
                 missed += isinstance(error, DeadlineMissed)
                 if missed >= _DEADLINES_MISSED_MAX and len(commands) > 1:
                     return await self._halve(commands)
-            except Exception as error:  # noqa: BLE001 - a bug or data that no retry can help: find whose it is
+            except Exception as error:
                 self._trouble("raised", error)
                 if len(commands) > 1:
                     return await self._halve(commands)

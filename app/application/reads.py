@@ -17,9 +17,7 @@ async def mark_read(services: Services, user_id: str, chat_id: str, seq: int) ->
     """(read_seq, unread). Only moves forward; beyond the head counts as the head."""
     chat, _ = await services.reader.permit(user_id, chat_id)
     read_seq, unread = await services.history.mark_read(user_id, chat_id, seq, chat.head)
-    frame = services.codec.frame(
-        {"type": "read.marked", "chat_id": chat_id, "user_id": user_id, "read_seq": read_seq}
-    )
+    frame = services.codec.frame({"type": "read.marked", "chat_id": chat_id, "user_id": user_id, "read_seq": read_seq})
     channel = chat_channel(chat_id) if chat.members_count <= SIGNAL_MEMBERS_MAX else user_channel(user_id)
     await services.fan_out.publish([(channel, pack_frame(Frame(frame)))])
     return read_seq, unread

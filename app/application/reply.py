@@ -7,8 +7,9 @@ committed: only then may nobody take it up again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
+from typing import Any
 
 from app.application.cutpoints import cut
 from app.application.ports import (
@@ -125,8 +126,8 @@ class AssistantWorker:
             with suppress(Transient):
                 await self._jobs.release(answer.job)
 
-    def _spawn(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type, var-annotated]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -102,9 +102,7 @@ class Submitter:
             try:
                 await self._bus.submit(command)
             except Unavailable as error:
-                raise ParleyError(
-                    Code.UNAVAILABLE, str(error), retry_after_ms=UNAVAILABLE_RETRY_MS
-                ) from error
+                raise ParleyError(Code.UNAVAILABLE, str(error), retry_after_ms=UNAVAILABLE_RETRY_MS) from error
             except OutcomeUnknown:
                 pass
             found = await self._await_outcome(command, told)

@@ -20,6 +20,7 @@ from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.message import (
     REACTION_USERS_SHOWN,
     REACTIONS_MAX,
+    Failure,
     Message,
     MessageKind,
     Reply,
@@ -100,9 +101,7 @@ class _Fold:
             raise _Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
         return chat
 
-    def append(
-        self, chat_id: str, type_: str, actor_id: str, payload: Payload, command_id: str | None = None
-    ) -> Event:
+    def append(self, chat_id: str, type_: str, actor_id: str, payload: Payload, command_id: str | None = None) -> Event:
         """Give the chat's next seq to an event."""
         chat = self.state.chats[chat_id]
         at = max(self.state.now, chat.last_at)
@@ -192,9 +191,9 @@ class _Fold:
         if message.deleted_at is not None:
             return None
         for reply in list(self.state.replies.values()):
-            if reply.chat_id == command.chat_id and not reply.finished:
-                if do.message_id in (reply.message_id, reply.question_id):
-                    self.end_reply_at_once(reply, Status.STOPPED)
+            concerned = reply.chat_id == command.chat_id and do.message_id in (reply.message_id, reply.question_id)
+            if concerned and not reply.finished:
+                self.end_reply_at_once(reply, Status.STOPPED)
         key = (command.chat_id, do.message_id)
         for emoji, users in self.state.reactions.get(key, {}).items():
             self.state.changes.reactions.update((*key, emoji, user) for user in users)
@@ -276,9 +275,8 @@ class _Fold:
         unknown = [user_id for user_id in others if user_id not in self.state.people]
         if unknown:
             raise _Refused(Code.INVALID, f"member_ids names nobody: {', '.join(unknown[:5])}")
-        if kind == ChatKind.DIRECT:
-            if len(others) != 1 or self.state.people[others[0]].kind != UserKind.HUMAN:
-                raise _Refused(Code.INVALID, "a direct chat takes exactly one other person")
+        if kind == ChatKind.DIRECT and (len(others) != 1 or self.state.people[others[0]].kind != UserKind.HUMAN):
+            raise _Refused(Code.INVALID, "a direct chat takes exactly one other person")
         if len(others) + 1 > self.limits.group_members_max:
             raise _Refused(Code.CONFLICT, f"a chat takes at most {self.limits.group_members_max} members")
 
@@ -356,10 +354,7 @@ class _Fold:
         self.permit(command, "member.ban", own=own, target_role=member.role if member else "")
         if do.user_id not in self.state.people:
             raise _Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
-        if member is not None:
-            seq = self.drop_member(command, do.user_id, "banned")
-        else:
-            seq = None
+        seq = self.drop_member(command, do.user_id, "banned") if member is not None else None
         if key not in self.state.bans:
             self.state.bans.add(key)
             self.state.changes.bans.add(key)
@@ -474,7 +469,7 @@ class _Fold:
         reply = self.state.replies.get((command.chat_id, do.message_id))
         if reply is None or reply.finished or reply.attempt != do.attempt:
             return None
-        failure = c.Failure("no_progress", "the assistant made no progress")
+        failure = Failure("no_progress", "the assistant made no progress")
         return self.end_reply_at_once(reply, Status.FAILED, failure=failure)
 
 

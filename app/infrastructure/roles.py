@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -205,10 +205,11 @@ class Process:
         telemetry.log.info("ended", role=self._role)
 
 
-async def _until(start: Any) -> None:
+async def _until(start: Callable[[], Awaitable[None]]) -> None:
     """At start the servers may still be coming up."""
     while True:
         try:
-            return await start()
+            await start()
+            return
         except Transient:
             await asyncio.sleep(0.5)

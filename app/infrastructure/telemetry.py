@@ -15,11 +15,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.application.ports import Delivery
 from app.domain.state import Decided
 
-BATCH = Histogram("parley_batch_commands", "Commands decided in one transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500))
+BATCH = Histogram(
+    "parley_batch_commands", "Commands decided in one transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+)
 BATCH_SECONDS = Histogram(
     "parley_batch_seconds", "From taking a batch to its announcement", buckets=(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10)
 )  # fmt: skip
-ENVELOPE = Histogram("parley_envelope_commands", "Commands published in one envelope", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500))
+ENVELOPE = Histogram(
+    "parley_envelope_commands", "Commands published in one envelope", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
+)
 DECIDED = Counter("parley_commands_decided_total", "Commands by how they ended", ["type", "outcome"])
 REFUSED = Counter("parley_envelopes_refused_total", "Envelopes that could not be verified or decoded", ["why"])
 SHARDS = Gauge("parley_worker_shards", "Shards of this worker", ["state"])
@@ -37,7 +41,17 @@ log = structlog.get_logger("parley")
 def configure_logs(level: str) -> None:
     """One JSON object a line on stderr, for a person's terminal in words."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    for name in ("aio_pika", "aiormq", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx2", "openai", "alembic"):
+    for name in (
+        "aio_pika",
+        "aiormq",
+        "uvicorn",
+        "uvicorn.error",
+        "uvicorn.access",
+        "asyncio",
+        "httpx2",
+        "openai",
+        "alembic",
+    ):
         logging.getLogger(name).setLevel(logging.ERROR if name != "asyncio" else logging.CRITICAL)
     person = sys.stderr.isatty()
     structlog.configure(

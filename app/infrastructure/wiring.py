@@ -118,7 +118,9 @@ def make_world(settings: Settings) -> World:
         assistant="openai" if settings.openai_api_key or settings.openai_base_url else "demo",
         policies=policies.version,
     )
-    reader = Database(settings.database_read_url, pool_size=settings.database_pool) if settings.database_read_url else None
+    reader = (
+        Database(settings.database_read_url, pool_size=settings.database_pool) if settings.database_read_url else None
+    )
     return World(
         settings=settings,
         process_id=new_id(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import openai
@@ -28,7 +29,7 @@ class OpenAIModel:
         )
 
     async def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
-        messages: list[dict[str, str]] = []
+        messages: list[Any] = []
         if prompt.instructions:
             messages.append({"role": "system", "content": prompt.instructions})
         messages += [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
@@ -36,7 +37,7 @@ class OpenAIModel:
         try:
             stream = await self._client.chat.completions.create(
                 model=prompt.model or self._model,
-                messages=messages,  # type: ignore[arg-type]
+                messages=messages,
                 stream=True,
                 stream_options={"include_usage": True},
             )
@@ -53,7 +54,9 @@ class OpenAIModel:
         except (openai.APITimeoutError, httpx2.TimeoutException) as error:
             raise ModelFailed("timeout", "the model's server fell silent", retry=True) from error
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
-            raise ModelFailed("unavailable", "the model's server can't be reached or cut the stream", retry=True) from error
+            raise ModelFailed(
+                "unavailable", "the model's server can't be reached or cut the stream", retry=True
+            ) from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
             raise ModelFailed("garbage", "the model's server sent what can't be read", retry=True) from error
         if not finished:

@@ -37,9 +37,7 @@ class EnvelopeCodec:
     def pack_command(self, command: Command) -> bytes:
         """A command's part of an envelope; made when it is queued, so that its size is known."""
         action = command.action
-        fields = (
-            {"body": action.body, "reply_to": action.reply_to} if type(action) is SendMessage else asdict(action)
-        )
+        fields = {"body": action.body, "reply_to": action.reply_to} if type(action) is SendMessage else asdict(action)
         return _encoder.encode(
             [command.type, command.chat_id, command.actor_id, command.id, command.origin, command.wait, fields]
         )

@@ -44,9 +44,7 @@ def queue_name(shard: int) -> str:
 
 
 async def _connect(url: str, name: str) -> AbstractConnection:
-    return await aio_pika.connect(
-        url, timeout=5, heartbeat=HEARTBEAT_S, client_properties={"connection_name": name}
-    )
+    return await aio_pika.connect(url, timeout=5, heartbeat=HEARTBEAT_S, client_properties={"connection_name": name})
 
 
 async def _close(thing: AbstractChannel | AbstractConnection | None) -> None:
@@ -368,5 +366,3 @@ class RabbitConsumer:
             with suppress(*_LOST):
                 async with asyncio.timeout(CLOSE_DEADLINE_S):
                     await message.ack()
-
-

@@ -10,8 +10,8 @@ from typing import Any
 
 import redis.asyncio as redis
 from redis.asyncio.client import PubSub
-from redis.backoff import NoBackoff
 from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.application.ports import LiveText, Transient
@@ -173,7 +173,7 @@ class RedisLiveTexts:
             async with asyncio.timeout(PUBLISH_DEADLINE_S):
                 taken = -1
                 for text in ("", whole):
-                    arguments = [attempt, index, delta, text, self._ttl_s, channel, signal]
+                    arguments: list[Any] = [attempt, index, delta, text, self._ttl_s, channel, signal]
                     taken = await self._append(keys=[_key(key)], args=arguments)
                     if taken != -1:
                         break
@@ -184,7 +184,7 @@ class RedisLiveTexts:
     async def get(self, key: Pair) -> LiveText | None:
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE_S):
-                found = await self._redis.hmget(_key(key), ["attempt", "next", "text"])  # type: ignore[misc]
+                found: list[Any] = await self._redis.hmget(_key(key), ["attempt", "next", "text"])
         except _LOST as error:
             raise Transient(type(error).__name__) from error
         if found[0] is None or int(found[0]) < 0:

@@ -107,7 +107,7 @@ async def chat(chat_id: PathId, who: BearerArg, services: ServicesArg) -> Respon
 async def update_chat(
     chat_id: PathId, body: wire.ChatChanges, who: BearerArg, services: ServicesArg, key: IdempotencyKey = None
 ) -> Response:
-    given = [name for name in ("title", "archived", "assistant") if name in body.model_fields_set]
+    given: list[str] = [name for name in ("title", "archived", "assistant") if name in body.model_fields_set]
     if "assistant" in given and body.assistant is not None:
         given += [name for name in ("model", "instructions") if name in body.assistant.model_fields_set]
     settings = body.assistant or wire.NewAssistant()

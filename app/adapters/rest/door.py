@@ -82,9 +82,7 @@ oauth2 = OAuth2PasswordBearer(
 )
 
 
-async def bearer(
-    request: Request, services: ServicesArg, token: Annotated[str | None, Depends(oauth2)]
-) -> Bearer:
+async def bearer(request: Request, services: ServicesArg, token: Annotated[str | None, Depends(oauth2)]) -> Bearer:
     if not token:
         raise ParleyError(Code.UNAUTHENTICATED, "send an access token as Authorization: Bearer")
     found = await services.identity.bearer(token)
@@ -120,9 +118,7 @@ class StillOpen(Exception):
         self.command_id = command_id
 
 
-async def run(
-    services: Services, who: Bearer, chat_id: str, action: Action, id_: str | None
-) -> tuple[Outcome, bool]:
+async def run(services: Services, who: Bearer, chat_id: str, action: Action, id_: str | None) -> tuple[Outcome, bool]:
     """Do a command as the socket does. (outcome, whether this id had been decided before)"""
     command_id = id_ or services.new_id()
     command = Command(chat_id, who.user_id, command_id, action, services.hub.process_id, wait=True)
@@ -140,7 +136,9 @@ def cursor_of(services: Services, who: Bearer, query: str, place: list[Any]) -> 
     return base64.urlsafe_b64encode(_mac(services, who, query, text) + text).decode().rstrip("=")
 
 
-def place_of(services: Services, who: Bearer, query: str, cursor: str | None, types: tuple[type, ...]) -> list[Any] | None:
+def place_of(
+    services: Services, who: Bearer, query: str, cursor: str | None, types: tuple[type, ...]
+) -> list[Any] | None:
     if cursor is None:
         return None
     try:

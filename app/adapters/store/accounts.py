@@ -155,9 +155,7 @@ class SqlAccounts:
         async with self._database.write() as connection:
             row = (
                 await connection.execute(
-                    sa.delete(k)
-                    .where(k.c.hash == ticket_hash, k.c.expires_at > utc_now())
-                    .returning(k.c.session_id)
+                    sa.delete(k).where(k.c.hash == ticket_hash, k.c.expires_at > utc_now()).returning(k.c.session_id)
                 )
             ).one_or_none()
             if row is None:

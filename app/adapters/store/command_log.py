@@ -173,8 +173,7 @@ class _Transaction:
     async def _read_bans(self, state: State, pairs: Iterable[Pair]) -> None:
         source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, list(pairs))
         found = await self._rows(
-            f"select b.chat_id, b.user_id from {source}"
-            " join bans b on b.chat_id = v.chat_id and b.user_id = v.user_id",
+            f"select b.chat_id, b.user_id from {source} join bans b on b.chat_id = v.chat_id and b.user_id = v.user_id",
             params,
         )
         state.bans.update((str(row.chat_id), str(row.user_id)) for row in found)
@@ -529,4 +528,3 @@ class _Needs:
         self.people[user_id] = None
         self.banned[(chat_id, user_id)] = None
         self.owners[chat_id] = None
-

@@ -40,7 +40,9 @@ class PostgresHeal:
                 head = (await connection.execute(_look("false"))).all()
             else:
                 since = "pg_snapshot_xmin(cast(cast(:last as text) as pg_snapshot))"
-                unseen = f"b.xid >= {since} and not pg_visible_in_snapshot(b.xid, cast(cast(:last as text) as pg_snapshot))"
+                unseen = (
+                    f"b.xid >= {since} and not pg_visible_in_snapshot(b.xid, cast(cast(:last as text) as pg_snapshot))"
+                )
                 head = (await connection.execute(_look(unseen), {"last": self._snapshot})).all()
         first = head[0]
         now = to_time(first.now)
@@ -91,6 +93,3 @@ async def data_id(connection: AsyncConnection) -> str:
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(str(value).encode()).hexdigest()[:32]
-
-
-

@@ -229,9 +229,7 @@ class SqlHistory:
         m, x = t.messages, t.outcomes
         async with self._primary.read() as connection:
             seq = await connection.scalar(
-                sa.select(m.c.seq).where(
-                    m.c.chat_id == chat_id, m.c.sender_id == actor_id, m.c.client_message_id == id
-                )
+                sa.select(m.c.seq).where(m.c.chat_id == chat_id, m.c.sender_id == actor_id, m.c.client_message_id == id)
             )
             if seq is not None:
                 return Outcome("message.send", seq)
@@ -299,9 +297,7 @@ async def _unread(
     return {str(row.chat_id): row.unread for row in found}
 
 
-async def _last_messages(
-    database: Database, connection: AsyncConnection, chat_ids: list[str]
-) -> dict[str, Message]:
+async def _last_messages(database: Database, connection: AsyncConnection, chat_ids: list[str]) -> dict[str, Message]:
     if not chat_ids:
         return {}
     source, params = database.values("v", {"chat_id": "uuid"}, [(chat_id,) for chat_id in chat_ids])

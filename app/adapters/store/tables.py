@@ -218,7 +218,9 @@ replies = sa.Table(
     sa.Column("lease_until", Time()),
     sa.Column("asked_at", Time(), nullable=False),
     sa.Column("progress_at", Time(), nullable=False),
-    sa.Index("ix_replies_open", "asked_at", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")),
+    sa.Index(
+        "ix_replies_open", "asked_at", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")
+    ),
     sa.Index("ix_replies_question", "chat_id", "question_id"),
 )
 

@@ -63,9 +63,7 @@ async def serve_socket(websocket: WebSocket, services: Services) -> None:
 
 async def _deny(websocket: WebSocket, code: Code, status: int, reason: str) -> None:
     body = {"type": "about:blank", "title": reason, "status": status, "detail": reason, "code": code}
-    await websocket.send_denial_response(
-        JSONResponse(body, status_code=status, media_type="application/problem+json")
-    )
+    await websocket.send_denial_response(JSONResponse(body, status_code=status, media_type="application/problem+json"))
 
 
 class _Connection:
@@ -92,7 +90,7 @@ class _Connection:
                 outputs = self._protocol.receive_text(text) if text is not None else self._protocol.receive_bytes()
                 for output in outputs:
                     await self._do(output)
-                    if self._protocol.state is State.CLOSED:
+                    if self._outbox.closed:
                         break
                 await self._await_room()
         finally:

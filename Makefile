@@ -1,0 +1,61 @@
+# Parley. `make run` serves the product, `make test` checks it; both set up what they need.
+SHELL := /bin/bash
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: run test check format stack bench faults journey lock clean help
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/run.ok ## serve everything in one process: make run PORT=8000
+	@PORT=$(PORT) $(BIN)/python -m app
+
+test: .venv/dev.ok check ## all checks and tests, real servers included (set up by themselves)
+	@echo "== tests"
+	@$(BIN)/python -m pytest
+
+check: .venv/dev.ok ## format, lint, types, import contracts, lock files
+	@echo "== checks"
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > .venv/imports.log || { cat .venv/imports.log; exit 1; }
+	@$(BIN)/python -m tests.locks
+
+format: .venv/dev.ok ## mend format and lint
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+stack: .venv/dev.ok ## the real stack from plain processes: make stack PORT=8100
+	@$(BIN)/python -m stack --port $(if $(filter command line,$(origin PORT)),$(PORT),8100)
+
+bench: .venv/dev.ok ## W1 beside the tutorial's server, at most 5 minutes; writes benchmarks/result.json
+	@$(BIN)/python -m benchmarks
+
+faults: .venv/dev.ok ## the fault test and the planted defects, at most 20 minutes
+	@$(BIN)/python -m tests.faults.defects
+
+journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with a worker and a gateway killed; at most 2 minutes a pass
+	@$(BIN)/python -m tests.journey
+
+lock: .venv/dev.ok ## compile the lock files anew
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## remove what was set up
+	rm -rf .venv .servers
+
+.venv/bin/python:
+	@echo "making .venv with $(PYTHON) …"
+	@$(PYTHON) -m venv .venv
+
+.venv/run.ok: requirements.lock | .venv/bin/python
+	@[ -e .venv/dev.ok ] || { echo "installing dependencies (once, about half a minute) …"; \
+	  $(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements.lock; }
+	@touch $@
+
+.venv/dev.ok: requirements-dev.lock | .venv/bin/python
+	@echo "installing dependencies for development (once, about half a minute) …"
+	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
