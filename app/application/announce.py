@@ -10,10 +10,10 @@ from app.application.signals import (
     FRAME_MAX,
     Note,
     chat_channel,
-    outcome_data,
     pack_head,
     pack_note,
     pack_slice,
+    pack_told,
     process_channel,
     reply_data,
     slice_of,
@@ -104,7 +104,7 @@ def _refusals(results: Sequence[Result]) -> list[tuple[str, bytes]]:
     return [
         (
             user_channel(result.command.actor_id),
-            pack_note(Note("rejected", outcome_data(result.command.key, result.outcome, False))),
+            pack_note(Note("rejected", pack_told(result))),
         )
         for result in results
         if result.outcome.code is not None and not result.repeat
@@ -117,8 +117,7 @@ def _outcomes(results: Sequence[Result]) -> list[tuple[str, bytes]]:
     for result in results:
         command, silent = result.command, result.outcome.seq is None and result.outcome.code is None
         if command.origin and (command.wait or result.repeat or silent):
-            data = outcome_data(command.key, result.outcome, result.repeat)
-            by_process.setdefault(command.origin, []).append(data)
+            by_process.setdefault(command.origin, []).append(pack_told(result))
     return [(process_channel(process_id), pack_note(Note("outcomes", data))) for process_id, data in by_process.items()]
 
 

@@ -8,7 +8,6 @@ database. A slice that removes the session's user ends the chat for the session 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -36,11 +35,12 @@ from app.application.signals import (
     Head,
     Note,
     Slice,
+    Told,
     chat_channel,
-    outcome_of,
     process_channel,
     slice_of,
     unpack,
+    unpack_told,
     user_channel,
 )
 from app.domain.errors import Close
@@ -73,6 +73,16 @@ class CatchUp:
     wrong_epoch: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of this session whose end was not told. at: monotonic seconds."""
+
+    key: Key
+    ref: str
+    is_send: bool
+    at: float
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """One socket of a signed-in person. cursors: the last seq given, of each chat that it hears."""
@@ -84,29 +94,21 @@ class Session:
     cursors: dict[str, int] = field(default_factory=dict)
     behind: dict[str, CatchUp] = field(default_factory=dict)
     replies: dict[str, tuple[int, int]] = field(default_factory=dict)
-    sends: dict[Key, str] = field(default_factory=dict)
-    commands: dict[Key, tuple[str, float]] = field(default_factory=dict)
+    asked: dict[int, Asked] = field(default_factory=dict)
     joining: set[str] = field(default_factory=set)
     recheck: set[str] = field(default_factory=set)
     opened: bool = False
     closed: bool = False
     catching: bool = False
 
-    def expect(self, key: Key, ref: str, is_send: bool) -> None:
+    def expect(self, tag: int, key: Key, ref: str, is_send: bool) -> None:
         """Remember who asked, so that the outcome can repeat its ref."""
-        if is_send:
-            self.sends[key] = ref
-            if len(self.sends) > _PENDING_MAX:
-                del self.sends[next(iter(self.sends))]
-        else:
-            self.commands[key] = (ref, monotonic())
-            if len(self.commands) > _PENDING_MAX:
-                del self.commands[next(iter(self.commands))]
+        self.asked[tag] = Asked(key, ref, is_send, monotonic())
+        if len(self.asked) > _PENDING_MAX:
+            del self.asked[next(iter(self.asked))]
 
-    def settled(self, key: Key) -> str | None:
-        ref = self.sends.pop(key, None)
-        waiting = self.commands.pop(key, None)
-        return waiting[0] if waiting else ref
+    def asked_for(self, key: Key) -> list[int]:
+        return [tag for tag, asked in self.asked.items() if asked.key == key]
 
 
 @dataclass(slots=True, eq=False)
@@ -487,7 +489,7 @@ class Hub:
             self._on_user(id_, signal)
         elif kind == "process" and isinstance(signal, Note):
             for data in signal.data:
-                self._on_outcome(*outcome_of(data))
+                self._on_outcome(unpack_told(data))
 
     def _on_chat(self, feed: Feed, signal: Slice | Head | DeltaSignal | Frame | Note) -> None:
         if isinstance(signal, Slice):
@@ -532,8 +534,8 @@ class Hub:
         elif isinstance(signal, Note) and signal.kind == "chat":
             self._spawn(self._check(user_id, [signal.data]))
         elif isinstance(signal, Note) and signal.kind == "rejected":
-            key, outcome, _ = outcome_of(signal.data)
-            self._tell_rejected(key, outcome)
+            told = unpack_told(signal.data)
+            self._tell_rejected(told.key, told.outcome, told.tag if told.origin == self.process_id else 0)
         elif isinstance(signal, Note) and signal.kind == "revoked":
             self.revoke({signal.data})
 
@@ -606,23 +608,23 @@ class Hub:
         if not waiting:
             self._waiters.pop(key, None)
 
-    def _on_outcome(self, key: Key, outcome: Outcome, repeat: bool) -> None:
-        for future in self._waiters.get(key, ()):
+    def _on_outcome(self, told: Told) -> None:
+        for future in self._waiters.get(told.key, ()):
             if not future.done():
-                future.set_result((outcome, repeat))
-        fresh_refusal = outcome.code is not None and not repeat
-        if fresh_refusal:
+                future.set_result((told.outcome, told.repeat))
+        if told.outcome.code is not None and not told.repeat:
             return  # told to all sessions of the sender by their own channel
-        for session in self.sessions_of(key[1]):
-            if key in session.sends or key in session.commands:
-                self._answer(session, key, outcome, event_follows=outcome.seq is not None and not repeat)
+        for session in self.sessions_of(told.key[1]):
+            if told.tag in session.asked:
+                self._answer(session, told.tag, told.outcome, told.outcome.seq is not None and not told.repeat)
 
-    def _answer(self, session: Session, key: Key, outcome: Outcome, event_follows: bool) -> None:
-        ref = session.settled(key)
+    def _answer(self, session: Session, tag: int, outcome: Outcome, event_follows: bool) -> None:
+        asked = session.asked.pop(tag)
         if outcome.code is not None:
-            session.sink.send(self._rejected_frame(key, outcome, ref))
+            session.sink.send(self._rejected_frame(asked.key, outcome, asked.ref))
         elif not event_follows:
-            frame: dict[str, object] = {"type": "committed", "ref": ref, "chat_id": key[0], _id_name(outcome): key[2]}
+            frame: dict[str, object] = {"type": "committed", "ref": asked.ref, "chat_id": asked.key[0]}
+            frame[_id_name(outcome)] = asked.key[2]
             if outcome.seq is not None:
                 frame["seq"] = outcome.seq
             session.sink.send(self._codec.frame(frame))
@@ -640,8 +642,8 @@ class Hub:
         }
         return self._codec.frame(frame)
 
-    def _tell_rejected(self, key: Key, outcome: Outcome) -> None:
-        """To all sessions of the sender, once."""
+    def _tell_rejected(self, key: Key, outcome: Outcome, tag: int = 0) -> None:
+        """To all sessions of the sender, once; with its ref to the one that asked."""
         now = monotonic()
         if now - self._told.get(key, -_TOLD_S) < _TOLD_S:
             return
@@ -652,7 +654,9 @@ class Hub:
             if not future.done():
                 future.set_result((outcome, False))
         for session in self.sessions_of(key[1]):
-            session.sink.send(self._rejected_frame(key, outcome, session.settled(key)))
+            known = tag if tag in session.asked else next(iter(session.asked_for(key)), 0) if not tag else 0
+            asked = session.asked.pop(known, None)
+            session.sink.send(self._rejected_frame(key, outcome, asked.ref if asked else None))
 
     # Replies that stream
 
@@ -791,15 +795,16 @@ class Hub:
         """Outcomes that nobody told: after a second of waiting, ask the database."""
         doubt, self._doubt = self._doubt, False
         late = monotonic() - _LOOK_UP_AFTER_S
-        asked: deque[tuple[Session, Key]] = deque()
-        for session in self.sessions:
-            asked.extend((session, key) for key, (_, at) in session.commands.items() if at < late)
-            if doubt:
-                asked.extend((session, key) for key in session.sends)
-        for session, key in asked:
-            outcome = await self._history.outcome(*key)
-            if outcome is not None and (key in session.sends or key in session.commands):
-                self._answer(session, key, outcome, event_follows=False)
+        waiting = [
+            (session, tag, asked)
+            for session in self.sessions
+            for tag, asked in session.asked.items()
+            if asked.at < late and (doubt or not asked.is_send)
+        ]
+        for session, tag, asked in waiting:
+            outcome = await self._history.outcome(*asked.key)
+            if outcome is not None and tag in session.asked:
+                self._answer(session, tag, outcome, event_follows=False)
 
     async def close_all(self, code: int, reason: str, slices: int, pause_s: float, retry_after_ms: int) -> None:
         """Draining: tell all, then close them a slice at a time, so that they don't all reconnect at once."""

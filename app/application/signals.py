@@ -13,7 +13,7 @@ from typing import Any
 from app.domain.errors import Code
 from app.domain.events import Event, MemberRemoved
 from app.domain.message import Message
-from app.domain.state import Outcome, Pair
+from app.domain.state import Outcome, Pair, Result
 
 ASSISTANTS = "assistants"
 FRAME_MAX = 256 * 1024
@@ -124,14 +124,27 @@ def unpack(chat_id: str, payload: bytes) -> Slice | Head | DeltaSignal | Frame |
     return Note(*json.loads(payload[1:]))
 
 
-def outcome_data(key: tuple[str, str, str], outcome: Outcome, repeat: bool) -> list[Any]:
-    return [*key, outcome.type, outcome.seq, outcome.code, outcome.reason, list(outcome.policies), repeat]
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a command ended, for who asked. tag: which request of the asking process."""
+
+    key: tuple[str, str, str]
+    outcome: Outcome
+    repeat: bool
+    tag: int
+    origin: str
 
 
-def outcome_of(data: list[Any]) -> tuple[tuple[str, str, str], Outcome, bool]:
-    chat_id, actor_id, id_, type_, seq, code, reason, policies, repeat = data
+def pack_told(result: Result) -> list[Any]:
+    o, command = result.outcome, result.command
+    ended = [o.type, o.seq, o.code, o.reason, list(o.policies)]
+    return [*command.key, *ended, result.repeat, command.tag, command.origin]
+
+
+def unpack_told(data: list[Any]) -> Told:
+    chat_id, actor_id, id_, type_, seq, code, reason, policies, repeat, tag, origin = data
     outcome = Outcome(type_, seq, Code(code) if code else None, reason, tuple(policies))
-    return (chat_id, actor_id, id_), outcome, repeat
+    return Told((chat_id, actor_id, id_), outcome, repeat, tag, origin)
 
 
 def reply_data(key: Pair) -> list[str]:

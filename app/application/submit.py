@@ -6,7 +6,9 @@ Between reading a request and queueing its command nothing is awaited, so nothin
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
@@ -40,6 +42,7 @@ class Submitter:
         self._history = history
         self._codec = codec
         self._limiter = limiter
+        self._tags = itertools.count(1)
 
     def _too_much(self, command: Command) -> int | None:
         chats, members = 0, 0
@@ -57,15 +60,17 @@ class Submitter:
         if retry_after_ms is not None:
             session.sink.send(self._error(ref, Code.RATE_LIMITED, "too many commands", retry_after_ms))
             return settled()
-        session.expect(command.key, ref, type(command.action) is SendMessage)
-        future = self._bus.submit(command)
-        future.add_done_callback(lambda done: self._accepted(session, command, ref, done, settled))
+        tag = next(self._tags)
+        session.expect(tag, command.key, ref, type(command.action) is SendMessage)
+        future = self._bus.submit(replace(command, tag=tag))
+        future.add_done_callback(lambda done: self._accepted(session, command, ref, tag, done, settled))
 
     def _accepted(
         self,
         session: Session,
         command: Command,
         ref: str,
+        tag: int,
         done: asyncio.Future[None],
         settled: Callable[[], None],
     ) -> None:
@@ -77,7 +82,7 @@ class Submitter:
             name = "client_message_id" if type(command.action) is SendMessage else "command_id"
             session.sink.send(self._codec.frame({"type": "accepted", "ref": ref, name: command.id}))
             return
-        session.settled(command.key)
+        session.asked.pop(tag, None)
         if isinstance(error, OutcomeUnknown):
             session.sink.send(self._error(ref, Code.OUTCOME_UNKNOWN, str(error)))
         else:

@@ -165,7 +165,7 @@ class Command:
     """id: the client's message id or command id, one name space of (chat, actor), for ever.
 
     origin: the process that waits for the outcome, "" for none. wait: tell it every outcome, not only those
-    that no new event shows.
+    that no new event shows. tag: which request of that process asked, 0 for none.
     """
 
     chat_id: str
@@ -174,6 +174,7 @@ class Command:
     action: Action
     origin: str = ""
     wait: bool = False
+    tag: int = 0
 
     @property
     def type(self) -> str:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.adapters.rest import accounts, chats, problems
-from app.adapters.rest.door import StillOpen
+from app.adapters.rest.door import RefuseSecretsInUrls, StillOpen
 from app.adapters.websocket.connection import serve_socket
 from app.adapters.websocket.server import ParleyWebSocketProtocol
 from app.application.services import Services
@@ -28,6 +28,7 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
     """services: of a gateway; None for a role that only has probes."""
     app = FastAPI(title="Parley", version="1", description=_DESCRIPTION, redoc_url=None)
     problems.install(app)
+    app.add_middleware(RefuseSecretsInUrls)
     app.add_middleware(telemetry.MeasureHttp)
     _add_probes(app, ready)
     if services is not None:

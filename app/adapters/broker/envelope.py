@@ -1,7 +1,7 @@
 """An envelope: commands of one shard that travel, are confirmed and acked together. Signed, versioned.
 
 Form: 32 bytes HMAC-SHA256 of the rest, then msgpack [version, shard, [command, …]]. A command is
-[type, chat id, actor id, id, origin, wait, action]. Who may publish is the broker's affair; the signature makes what
+[type, chat id, actor id, id, origin, wait, tag, action]. Who may publish is the broker's affair; the signature makes what
 someone else puts on the queue worthless.
 """
 
@@ -39,7 +39,16 @@ class EnvelopeCodec:
         action = command.action
         fields = {"body": action.body, "reply_to": action.reply_to} if type(action) is SendMessage else asdict(action)
         return _encoder.encode(
-            [command.type, command.chat_id, command.actor_id, command.id, command.origin, command.wait, fields]
+            [
+                command.type,
+                command.chat_id,
+                command.actor_id,
+                command.id,
+                command.origin,
+                command.wait,
+                command.tag,
+                fields,
+            ]
         )
 
     def seal(self, shard: int, packed: Sequence[bytes]) -> bytes:
@@ -61,5 +70,5 @@ class EnvelopeCodec:
 
 
 def _command(item: Any) -> Command:
-    type_, chat_id, actor_id, id_, origin, wait, fields = item
-    return Command(chat_id, actor_id, id_, msgspec.convert(fields, TYPES[type_]), origin, wait)
+    type_, chat_id, actor_id, id_, origin, wait, tag, fields = item
+    return Command(chat_id, actor_id, id_, msgspec.convert(fields, TYPES[type_]), origin, wait, tag)

@@ -8,12 +8,15 @@ import hmac
 import json
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
+from urllib.parse import parse_qs
 
 import msgspec
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.adapters.rest.problems import problem
 from app.adapters.wire import Id, encode_bytes, parse
 from app.application.accounts import Bearer
 from app.application.services import Services
@@ -48,7 +51,6 @@ class Route(APIRoute):
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            _refuse_secrets_in_url(request)
             if self.body_field is not None and not _is_form(self):
                 _check_media_type(request)
             return await handle(StrictJsonRequest(request.scope, request.receive))
@@ -66,9 +68,19 @@ def _check_media_type(request: Request) -> None:
         raise ParleyError(Code.UNSUPPORTED_MEDIA_TYPE, "send application/json")
 
 
-def _refuse_secrets_in_url(request: Request) -> None:
-    if "token" in request.query_params or "access_token" in request.query_params:
-        raise ParleyError(Code.INVALID, "nothing secret in a URL: send an Authorization header", status=400)
+class RefuseSecretsInUrls:
+    """ASGI middleware: a token in a URL ends up in logs, so it is refused everywhere."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and b"token" in scope["query_string"]:
+            names = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            if "token" in names or "access_token" in names:
+                error = ParleyError(Code.INVALID, "nothing secret in a URL: send an Authorization header", status=400)
+                return await problem(error)(scope, receive, send)
+        await self._app(scope, receive, send)
 
 
 def services_of(request: Request) -> Services:

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from stack.servers import Servers
+from tests.world import People, World, start_embedded, start_real, stop_embedded
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """PostgreSQL, Redis and RabbitMQ, really run; fsync off, for these tests are about behaviour."""
+    servers = Servers(fsync=False)
+    servers.start()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[World]:
+    world = start_embedded()
+    yield world
+    stop_embedded(world)
+
+
+@pytest.fixture(scope="session")
+def real(servers: Servers) -> Iterator[World]:
+    world = start_real(servers)
+    yield world
+    assert world.stack is not None and world.model is not None
+    world.stack.stop()
+    world.model.child.stop()
+
+
+@pytest.fixture(params=["embedded", "real"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Each of the two worlds."""
+    found: World = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+async def people(world: World) -> AsyncIterator[People]:
+    people = People(world)
+    yield people
+    await people.close()

@@ -1,0 +1,225 @@
+"""Worlds to test in: the product as one process, and as roles on real servers. Reached through public doors only."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from parley_client import Client, Rest
+from stack.parley import ROOT, Role, Stack
+from stack.processes import Child, free_port, wait_until
+from stack.servers import Servers
+
+PASSWORD = "correct horse battery"
+
+
+class ModelServer:
+    """The scripted model server as a child process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "stack.model_server", "--port", str(self.port)]
+        self.child = Child("model", command, folder / "model.log", {"PYTHONUNBUFFERED": "1"}, ROOT)
+
+    def start(self) -> None:
+        self.child.start()
+        wait_until(lambda: b"is at" in self.child.log.read_bytes(), "the model server", 20)
+
+
+class World:
+    """name: embedded or real. urls: its gateways."""
+
+    def __init__(self, name: str, urls: list[str], stack: Stack | None = None, role: Role | None = None) -> None:
+        self.name, self.urls, self.stack, self.role = name, urls, stack, role
+        self.model: ModelServer | None = None
+
+    @property
+    def embedded(self) -> bool:
+        return self.name == "embedded"
+
+
+def start_embedded(environment: dict[str, str] | None = None, folder: Path | None = None) -> World:
+    folder = folder or Path(tempfile.mkdtemp(prefix="parley-e-", dir="/tmp"))
+    role = Role("embedded", "all", {"DATA_DIR": str(folder / "data")} | (environment or {}), folder)
+    role.start()
+    return World("embedded", [role.url], role=role)
+
+
+def stop_embedded(world: World) -> None:
+    assert world.role is not None
+    world.role.child.stop()
+    shutil.rmtree(world.role.child.log.parent, ignore_errors=True)
+
+
+def start_real(servers: Servers, **more: Any) -> World:
+    model = ModelServer(servers.folder)
+    model.start()
+    environment = {"OPENAI_BASE_URL": f"{model.url}/v1", "ASSISTANT_SILENCE_S": "3"} | more.pop("environment", {})
+    stack = Stack(servers, environment=environment, **more)
+    stack.start()
+    world = World("real", stack.urls, stack)
+    world.model = model
+    return world
+
+
+class Person:
+    """Somebody with an account. rest: one for each gateway."""
+
+    def __init__(self, world: World, rests: list[Rest]) -> None:
+        self.world = world
+        self.rests = rests
+        self.rest = rests[0]
+        self.id: str = self.rest.user["id"]
+        self.name: str = self.rest.user["username"]
+        self._open: list[Any] = []
+
+    async def client(self, gateway: int = 0, **more: Any) -> Client:
+        """A good client that stays connected."""
+        client = Client(
+            self.rests[gateway % len(self.rests)], keep_events=True, backoff_first_s=0.1, backoff_max_s=1.0, **more
+        )
+        self._open.append(client)
+        await client.start()
+        return client
+
+    async def socket(self, gateway: int = 0, **more: Any) -> Raw:
+        """A bare socket after its welcome."""
+        raw = await Raw.open(self.world.urls[gateway % len(self.world.urls)])
+        self._open.append(raw)
+        await raw.send({"type": "hello", "token": self.rest.access_token, **more})
+        raw.welcome = await raw.expect("welcome")
+        return raw
+
+    async def close(self) -> None:
+        for thing in [*self._open, *self.rests]:
+            with suppress(Exception):
+                await thing.close()
+
+
+class People:
+    """Makes people, and closes what they opened."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._all: list[Person] = []
+
+    async def make(self, name: str = "p") -> Person:
+        rests = [Rest(url) for url in self.world.urls]
+        await rests[0].register(f"{name}-{uuid.uuid4().hex[:10]}", PASSWORD, name.title())
+        for rest in rests[1:]:
+            rest.access_token, rest.user = rests[0].access_token, rests[0].user
+        person = Person(self.world, rests)
+        self._all.append(person)
+        return person
+
+    async def group(self, owner: Person, *others: Person, **more: Any) -> str:
+        body = {"kind": "group", "title": "a group", "member_ids": [p.id for p in others], **more}
+        return str((await owner.rest.post("/v1/chats", body))["id"])
+
+    async def close(self) -> None:
+        for person in self._all:
+            await person.close()
+
+
+class Raw:
+    """A bare socket: sends lines, collects frames."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.seen: list[dict[str, Any]] = []
+        self.welcome: dict[str, Any] = {}
+        self._waiting: list[dict[str, Any]] = []
+        self._refs = itertools.count(1)
+
+    @classmethod
+    async def open(cls, url: str, **more: Any) -> Raw:
+        address = url.replace("http", "ws", 1) + more.pop("path", "/v1/ws")
+        return cls(
+            await connect(
+                address,
+                subprotocols=[websockets.Subprotocol("parley.v1")],
+                compression=None,
+                proxy=None,
+                ping_interval=None,
+                close_timeout=1,
+                max_size=2**20,
+                **more,
+            )  # fmt: skip
+        )
+
+    async def send(self, *frames: dict[str, Any]) -> None:
+        await self.socket.send("\n".join(json.dumps(frame) for frame in frames))
+
+    def ref(self) -> str:
+        return f"r{next(self._refs)}"
+
+    async def ask(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """Send with a ref; the first frame that repeats it."""
+        ref = self.ref()
+        await self.send(frame | {"ref": ref})
+        return await self.until(lambda f: f.get("ref") == ref)
+
+    async def until(self, good: Callable[[dict[str, Any]], Any], wait_s: float = 10) -> dict[str, Any]:
+        for place, frame in enumerate(self._waiting):
+            if good(frame):
+                return self._waiting.pop(place)
+        async with asyncio.timeout(wait_s):
+            while True:
+                for frame in await self.read():
+                    if good(frame):
+                        index = self._waiting.index(frame)
+                        return self._waiting.pop(index)
+
+    async def read(self) -> list[dict[str, Any]]:
+        text = await self.socket.recv()
+        frames = [json.loads(line) for line in str(text).split("\n")]
+        self.seen += frames
+        self._waiting += frames
+        return frames
+
+    async def expect(self, type_: str, wait_s: float = 10, **fields: Any) -> dict[str, Any]:
+        return await self.until(lambda f: f["type"] == type_ and all(f.get(k) == v for k, v in fields.items()), wait_s)
+
+    async def settle(self, quiet_s: float = 0.3) -> list[dict[str, Any]]:
+        """Read until nothing more comes; a round trip of `ping` shows that all sent before was handled."""
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(quiet_s):
+                    await self.read()
+        return self.seen
+
+    async def closed(self, wait_s: float = 10) -> int:
+        """The code that the server closes with."""
+        async with asyncio.timeout(wait_s):
+            with suppress(websockets.ConnectionClosed):
+                while True:
+                    await self.read()
+        return self.socket.close_code or 1006
+
+    async def close(self) -> None:
+        self.socket.transport.abort()
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def seeded() -> random.Random:
+    """Randomness whose seed is printed with a failing test."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    return random.Random(seed)
