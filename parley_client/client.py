@@ -91,6 +91,7 @@ class Client:
         self.status = "new"
         self.reconnects = 0
         self.closed_with: list[int] = []
+        self.errors: dict[str, str] = {}
         self._on_frame = on_frame or (lambda frame: None)
         self._on_event = on_event or (lambda frame: None)
         self._keep_events = keep_events
@@ -101,6 +102,7 @@ class Client:
         self._asked: dict[str, asyncio.Future[Frame]] = {}
         self._socket: ClientConnection | None = None
         self._awaiting: set[str] = set()
+        self._named: dict[str, int] = {}
         self._ready = asyncio.Event()
         self._frames: asyncio.Queue[Frame] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -140,6 +142,7 @@ class Client:
     async def _live(self) -> None:
         backoff = self._backoff_first_s
         for turn in itertools.count():
+            known = len(self.closed_with)
             url = self.urls[turn % len(self.urls)] if turn else random.choice(self.urls)
             try:
                 await self._one_connection(url)
@@ -149,7 +152,7 @@ class Client:
                 backoff = self._backoff_first_s
             self._ready.clear()
             self._socket, self.status = None, "reconnecting"
-            code = self.closed_with[-1] if self.closed_with else 1006
+            code = self.closed_with[-1] if len(self.closed_with) > known else 1006
             if code in _NEVER_AGAIN:
                 self.status = f"refused {code}"
                 return
@@ -176,9 +179,10 @@ class Client:
         for chat in self.chats.values():
             chat.syncing = False
         hello: Frame = {"type": "hello", "token": token}
+        self._named = {}
         resume = {chat_id: chat.cursor for chat_id, chat in self.chats.items() if chat.cursor is not None}
         if resume and self.welcome:
-            named = dict(list(resume.items())[-500:])
+            named = self._named = dict(list(resume.items())[-500:])
             hello["resume"] = {"epoch": self.welcome["epoch"], "chats": named}
         writer = asyncio.create_task(self._write(socket))
         try:
@@ -325,9 +329,7 @@ class Client:
                 asyncio.get_running_loop().create_task(self._refresh())
 
     def _take_welcome(self, frame: Frame) -> None:
-        resumed = (
-            {chat_id for chat_id, chat in self.chats.items() if chat.cursor is not None} if self.welcome else set()
-        )
+        resumed = set(self._named)
         self.welcome, self.status = frame, "online"
         listed = set()
         for chat in frame["chats"]:
@@ -398,6 +400,7 @@ class Client:
         command = self._by_ref.get(frame.get("ref", ""))
         if command is None or command.id not in self._open:
             return self._answer(frame)
+        self.errors[command.id] = frame["code"]
         if frame["code"] in ("rate_limited", "unavailable"):
             self._hold(command.chat_id, frame.get("retry_after_ms", 1_000) / 1000)
         elif frame["code"] == "outcome_unknown":

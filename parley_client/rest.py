@@ -69,6 +69,9 @@ class Rest:
 
     async def _json(self, method: str, path: str, **request: Any) -> Any:
         answer = await self.call(method, path, **request)
+        if answer.status_code == 202:  # not known in time: repeating with the same id is safe
+            headers = dict(request.get("headers", {})) | {"Idempotency-Key": answer.json()["command_id"]}
+            return await self._json(method, path, **(request | {"headers": headers}))
         return answer.json() if answer.content else None
 
     async def get(self, path: str, **params: Any) -> Any:

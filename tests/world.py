@@ -158,7 +158,7 @@ class Raw:
                 close_timeout=1,
                 max_size=2**20,
                 **more,
-            )  # fmt: skip
+            )
         )
 
     async def send(self, *frames: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ that refuse what they don't know. docs/protocol.md says in words what stands her
 from __future__ import annotations
 
 import json
+import math
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NotRequired
@@ -48,9 +50,12 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def to_ms(at: datetime) -> datetime:
-    """In UTC, cut to the milliseconds that are shown."""
-    at = at.astimezone(UTC)
+def _in_utc(at: datetime) -> datetime:
+    """Cut to the milliseconds that are shown."""
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time within years 1 to 9999 of UTC") from None
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
@@ -64,6 +69,15 @@ def encode_bytes(value: Any) -> bytes:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def has_infinity(value: Any) -> bool:
+    """Whether a number in it is beyond what a float holds, and so cannot be kept."""
+    if isinstance(value, dict):
+        return any(map(has_infinity, value.values()))
+    if isinstance(value, list):
+        return any(map(has_infinity, value))
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def parse(text: str | bytes) -> Any:
@@ -332,13 +346,16 @@ def _emoji(value: str) -> str:
 Emoji = Annotated[str, Field(strict=True, max_length=16), AfterValidator(_emoji)]
 
 
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z")
+
+
 def _a_time_as_text(value: object) -> object:
-    if value is not None and not isinstance(value, str):
+    if value is not None and not (isinstance(value, str) and _RFC3339.match(value)):
         raise ValueError("a time is a text in RFC 3339")
     return value
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_a_time_as_text)]
+Time = Annotated[AwareDatetime, BeforeValidator(_a_time_as_text), AfterValidator(_in_utc)]
 
 
 class Request(BaseModel):

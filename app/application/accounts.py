@@ -121,6 +121,9 @@ class Identity:
             raise SignInRefused("rate_limited", "too many failed tries: wait", wait_s)
         account = await self._accounts.by_name(name) if USERNAME.match(name) else None
         good = await self._passwords.verify(password, account.password_hash if account else None)
+        wait_s = self._limiter.blocked(name, address)  # others may have failed meanwhile
+        if wait_s is not None:
+            raise SignInRefused("rate_limited", "too many failed tries: wait", wait_s)
         if not good or account is None or account.disabled:
             self._limiter.failed(name, address)
             raise SignInRefused("invalid_grant", "wrong username or password")

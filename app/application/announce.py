@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
-from app.application.ports import FanOut, LiveTexts, Transient
+from app.application.ports import FanOut, LiveTexts
 from app.application.signals import (
     ASSISTANTS,
     FRAME_MAX,
@@ -41,12 +42,13 @@ class Announcer:
             *_outcomes(decided.results),
             *_for_assistants(decided),
         ]
-        for event in decided.events:
-            if event.type == "message.completed" and isinstance(event.payload, Message):
-                try:
-                    await self._live.end((event.chat_id, event.payload.id))
-                except Transient:
-                    pass  # deltas of an ended reply are dropped by the hubs too
+        ended = [
+            (e.chat_id, e.payload.id)
+            for e in decided.events
+            if e.type == "message.completed" and isinstance(e.payload, Message)
+        ]
+        # Where this fails, deltas of an ended reply are dropped by the hubs too.
+        await asyncio.gather(*map(self._live.end, ended), return_exceptions=True)
         if messages:
             await self._fan_out.publish(messages)
 

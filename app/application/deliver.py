@@ -23,6 +23,7 @@ from app.application.ports import (
     History,
     LiveText,
     LiveTexts,
+    Membership,
     Refusal,
     Sink,
     Timeline,
@@ -56,6 +57,9 @@ _HEAD_GRACE_S = 0.2
 _LOOK_UP_AFTER_S = 1.0
 _TOLD_S = 60.0
 _PENDING_MAX = 1_000
+_RETRY_S = 0.2
+_LOOK_BACK_S = 30.0
+_WELCOME_BYTES = 700 * 1024
 _RANGE = 200
 _ENDED_MAX = 64
 
@@ -64,12 +68,14 @@ Key = tuple[str, str, str]
 
 @dataclass(slots=True)
 class CatchUp:
-    """What a session is to be given of a chat before it goes on live. named: it asked, and awaits one end."""
+    """What a session is to be given of a chat before it goes on live.
+
+    refs: who named it and awaits one end each (None: the resume); none: only the session fell behind.
+    """
 
     chat_id: str
-    named: bool = False
     after: int = 0
-    ref: str | None = None
+    refs: tuple[str | None, ...] = ()
     wrong_epoch: bool = False
 
 
@@ -95,6 +101,7 @@ class Session:
     behind: dict[str, CatchUp] = field(default_factory=dict)
     replies: dict[str, tuple[int, int]] = field(default_factory=dict)
     asked: dict[int, Asked] = field(default_factory=dict)
+    over: dict[int, None] = field(default_factory=dict)
     joining: set[str] = field(default_factory=set)
     recheck: set[str] = field(default_factory=set)
     opened: bool = False
@@ -106,6 +113,12 @@ class Session:
         self.asked[tag] = Asked(key, ref, is_send, monotonic())
         if len(self.asked) > _PENDING_MAX:
             del self.asked[next(iter(self.asked))]
+
+    def refused(self, tag: int) -> None:
+        """Its rejection was told: no `accepted` after it."""
+        self.over[tag] = None
+        if len(self.over) > _PENDING_MAX:
+            del self.over[next(iter(self.over))]
 
     def asked_for(self, key: Key) -> list[int]:
         return [tag for tag, asked in self.asked.items() if asked.key == key]
@@ -123,6 +136,12 @@ class Feed:
     ended: dict[str, None] = field(default_factory=dict)
     backfilling: bool = False
     snapshots: set[str] = field(default_factory=set)
+
+    def end(self, message_id: str) -> None:
+        """No delta of this reply goes out any more."""
+        self.ended[message_id] = None
+        if len(self.ended) > _ENDED_MAX:
+            del self.ended[next(iter(self.ended))]
 
 
 class Hub:
@@ -157,6 +176,7 @@ class Hub:
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
         self._poll_now = asyncio.Event()
         self._doubt = False
+        self._looking: asyncio.Task[None] | None = None
         self.counts = {"backfills": 0, "poll_repairs": 0, "resets": 0}
 
     async def start(self) -> None:
@@ -188,6 +208,23 @@ class Hub:
         await self._fan_out.subscribe([user_channel(session.user_id)])
         mine = await self._timeline.joined(session.user_id, None)
         await self._hear(session, mine)
+        registered = False
+        try:
+            registered = await self._welcome(session, welcome, resume, epoch, mine)
+        finally:
+            if not registered:
+                for chat_id in mine:
+                    self._unhear(chat_id)
+
+    async def _welcome(
+        self,
+        session: Session,
+        welcome: dict[str, object],
+        resume: dict[str, int],
+        epoch: str,
+        mine: dict[str, tuple[int, int]],
+    ) -> bool:
+        """Whether the session now holds its chats' channels."""
         listed = await self._history.memberships(
             session.user_id, archived=None, before=None, limit=WELCOME_CHATS, unread_max=WELCOME_UNREAD_MAX
         )
@@ -201,13 +238,13 @@ class Hub:
         heads = {chat_id: head for chat_id, (_, head) in (await self._timeline.joined(session.user_id, None)).items()}
         heads |= {membership.chat.id: membership.chat.head for membership in listed}
         if session.closed:
-            return self._forget_feeds(session)
+            return False
         session.sink.send(
             self._codec.frame(
                 welcome
                 | {
                     "epoch": self.epoch,
-                    "chats": [self._codec.chat(membership) for membership in listed],
+                    "chats": self._shown(listed),
                     "chats_more": len(heads) > len(listed),
                 }
             )
@@ -221,12 +258,28 @@ class Hub:
         for chat_id in mine.keys() - heads.keys():
             self._unhear(chat_id)
         for chat_id, after in resume.items():
-            self._ask(session, CatchUp(chat_id, True, after, wrong_epoch=epoch != self.epoch))
+            self._ask(session, CatchUp(chat_id, after, (None,), epoch != self.epoch))
         session.opened = True
         if session.recheck:
             self._spawn(self._check(session.user_id, list(session.recheck)))
         if heads:
             self._spawn(self._show_open_replies(session, list(heads)))
+        return True
+
+    def _shown(self, listed: Iterable[Membership]) -> list[dict[str, object]]:
+        """The chats of a welcome. A frame is never over 1 MiB, so what is long is left to REST once there is much."""
+        chats, size = [], 0
+        for membership in listed:
+            chat = self._codec.chat(membership)
+            length = len(self._codec.frame(chat).encode())
+            if size + length > _WELCOME_BYTES:
+                chat["last_message"] = None
+                if isinstance(assistant := chat.get("assistant"), dict):
+                    chat["assistant"] = {**assistant, "instructions": None}
+                length = len(self._codec.frame(chat).encode())
+            size += length
+            chats.append(chat)
+        return chats
 
     async def _hear(self, session: Session, chat_ids: Iterable[str]) -> None:
         """Count on these chats' channels. Each is given up again by `_unhear`."""
@@ -251,11 +304,19 @@ class Hub:
         if chat_id not in self._feeds:
             await self._fan_out.unsubscribe([chat_channel(chat_id)])
 
+    async def _unsubscribe_user(self, user_id: str) -> None:
+        if user_id not in self._users:
+            await self._fan_out.unsubscribe([user_channel(user_id)])
+
     def _register(self, session: Session, feed: Feed, cursor: int) -> None:
+        alone = not feed.sessions
         session.cursors[feed.chat_id] = cursor
         feed.sessions[session] = None
-        feed.tail = max(feed.tail, cursor)
-        if feed.tail > cursor:
+        if alone:
+            feed.tail = max(feed.tail, cursor)
+        else:  # the others may still wait for what the newcomer has read already
+            self._know(feed, cursor)
+        if max(feed.tail, feed.known) > cursor:
             self._ask(session, CatchUp(feed.chat_id))
 
     def _leave(self, session: Session, chat_id: str) -> None:
@@ -280,33 +341,26 @@ class Hub:
             mine.pop(session, None)
             if not mine:
                 del self._users[session.user_id]
-                self._spawn(self._fan_out.unsubscribe([user_channel(session.user_id)]))
+                self._spawn(self._unsubscribe_user(session.user_id))
 
     # Catching up
 
     def sync(self, session: Session, ref: str, chats: dict[str, int]) -> None:
         for chat_id, after in chats.items():
-            self._ask(session, CatchUp(chat_id, True, after, ref))
+            self._ask(session, CatchUp(chat_id, after, (ref,)))
 
     def _ask(self, session: Session, item: CatchUp) -> None:
         """Queue a catch-up; while it waits or runs, the chat is not live for this session."""
         waiting = session.behind.get(item.chat_id)
-        if waiting is not None and (waiting.named or not item.named):
-            if not item.named:
-                return
-            self._answer_early(session, waiting)
+        if waiting is not None and not item.refs:
+            return
+        if waiting is not None and waiting.refs:  # both are answered by what the longer one gives
+            wrong = waiting.wrong_epoch or item.wrong_epoch
+            item = CatchUp(item.chat_id, min(waiting.after, item.after), waiting.refs + item.refs, wrong)
         session.behind[item.chat_id] = item
         if not session.catching:
             session.catching = True
             self._spawn(self._catch_up_all(session))
-
-    def _answer_early(self, session: Session, waiting: CatchUp) -> None:
-        """A second sync of a chat replaces the first, which ends where it stands."""
-        head = session.cursors.get(waiting.chat_id)
-        if head is None:
-            self._end_named(session, waiting, "gone")
-        else:
-            self._end_named(session, waiting, "synced", head=head)
 
     async def _catch_up_all(self, session: Session) -> None:
         """One chat after another, at the pace of the reader, so that a long absence doesn't overrun the outbox."""
@@ -322,7 +376,7 @@ class Hub:
 
     async def _catch_up(self, session: Session, item: CatchUp) -> None:
         chat_id = item.chat_id
-        if item.named and not await self._answer_named(session, item):
+        if item.refs and not await self._answer_named(session, item):
             return
         while session.behind.get(chat_id) is item and not session.closed:
             feed, cursor = self._feeds.get(chat_id), session.cursors.get(chat_id)
@@ -351,7 +405,7 @@ class Hub:
         joined_seq, head = joined
         if chat_id not in session.cursors:
             await self._hear(session, [chat_id])
-            if session.closed or session.behind.get(chat_id) is not item:
+            if session.closed or session.behind.get(chat_id) is not item or chat_id in session.cursors:
                 self._unhear(chat_id)
                 return False
             self._feeds[chat_id].sessions[session] = None
@@ -397,14 +451,14 @@ class Hub:
         """The item is over; from here on the chat is live (nothing was awaited since the last look)."""
         if session.behind.get(item.chat_id) is item:
             del session.behind[item.chat_id]
-        if item.named:
-            self._end_named(session, item, type_, **fields)
-            if type_ == "synced":
-                self._spawn(self._show_open_replies(session, [item.chat_id]))
+        self._end_named(session, item, type_, **fields)
+        if type_ == "synced" and not session.closed:
+            self._spawn(self._show_open_replies(session, [item.chat_id]))
 
     def _end_named(self, session: Session, item: CatchUp, type_: str, **fields: object) -> None:
-        ref = {"ref": item.ref} if item.ref is not None else {}
-        session.sink.send(self._codec.frame({"type": type_, **ref, "chat_id": item.chat_id, **fields}))
+        for ref in item.refs:
+            told = {"ref": ref} if ref is not None else {}
+            session.sink.send(self._codec.frame({"type": type_, **told, "chat_id": item.chat_id, **fields}))
 
     async def _read(self, chat_id: str, after: int) -> list[Slice]:
         """A range as frames, read once for all who are behind at the same place."""
@@ -459,6 +513,8 @@ class Hub:
         session.cursors[chat_id] = end
         for message_id in part.done:
             session.replies.pop(message_id, None)
+            if feed := self._feeds.get(chat_id):
+                feed.end(message_id)
         if removed:
             self._leave(session, chat_id)
             self._spawn(self._check(session.user_id, [chat_id]))
@@ -468,9 +524,7 @@ class Hub:
         feed.tail = max(feed.tail, part.last)
         feed.known = max(feed.known, feed.tail)
         for message_id in part.done:
-            feed.ended[message_id] = None
-            if len(feed.ended) > _ENDED_MAX:
-                del feed.ended[next(iter(feed.ended))]
+            feed.end(message_id)
         whole = "\n".join(part.lines)
         for session in list(feed.sessions):
             if feed.chat_id not in session.behind:
@@ -518,7 +572,11 @@ class Hub:
         self.counts["backfills"] += 1
         try:
             while feed.tail < feed.known and self._feeds.get(feed.chat_id) is feed:
-                parts = await self._read(feed.chat_id, feed.tail)
+                try:
+                    parts = await self._read(feed.chat_id, feed.tail)
+                except Transient:
+                    await asyncio.sleep(_RETRY_S)
+                    continue
                 if not parts:
                     feed.known = feed.tail
                 for part in parts:
@@ -530,7 +588,8 @@ class Hub:
     def _on_user(self, user_id: str, signal: Slice | Head | DeltaSignal | Frame | Note) -> None:
         if isinstance(signal, Frame):
             for session in self.sessions_of(user_id):
-                session.sink.send(signal.text)
+                if session.opened:
+                    session.sink.send(signal.text)
         elif isinstance(signal, Note) and signal.kind == "chat":
             self._spawn(self._check(user_id, [signal.data]))
         elif isinstance(signal, Note) and signal.kind == "rejected":
@@ -548,10 +607,8 @@ class Hub:
 
     async def _check(self, user_id: str, chat_ids: Sequence[str]) -> None:
         """A hint says that this user's membership changed: read it, never believe it."""
+        joined = await self._joined(user_id, chat_ids)
         sessions = self.sessions_of(user_id)
-        if not sessions:
-            return
-        joined = await self._timeline.joined(user_id, chat_ids)
         for session in sessions:
             if not session.opened:
                 session.recheck.update(chat_ids)
@@ -568,6 +625,15 @@ class Hub:
                 elif cursor < membership[1]:
                     self._know(self._feeds[chat_id], membership[1])
 
+    async def _joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
+        """A hint comes once, so its reading is repeated until it is had or nobody is here to care."""
+        while user_id in self._users:
+            try:
+                return await self._timeline.joined(user_id, chat_ids)
+            except Transient:
+                await asyncio.sleep(_RETRY_S)
+        return {}
+
     async def _join(self, session: Session, chat_id: str) -> None:
         if chat_id in session.joining or chat_id in session.cursors:
             return
@@ -580,7 +646,10 @@ class Hub:
             )
         except Transient:
             self._unhear(chat_id)
-            raise
+            await asyncio.sleep(_RETRY_S)
+            if not session.closed:
+                self._spawn(self._check(session.user_id, [chat_id]))
+            return
         finally:
             session.joining.discard(chat_id)
         feed = self._feeds.get(chat_id)
@@ -589,8 +658,8 @@ class Hub:
         joined_seq, head = joined
         chat = self._codec.chat(found[0])
         session.sink.send(self._codec.frame({"type": "chat.joined", "chat": chat, "after": joined_seq - 1}))
-        feed.tail = max(feed.tail, head)
         self._register(session, feed, joined_seq - 1)
+        self._know(feed, head)
         self._spawn(self._show_open_replies(session, [chat_id]))
 
     # Outcomes
@@ -613,7 +682,7 @@ class Hub:
             if not future.done():
                 future.set_result((told.outcome, told.repeat))
         if told.outcome.code is not None and not told.repeat:
-            return  # told to all sessions of the sender by their own channel
+            return self._tell_rejected(told.key, told.outcome, told.tag)
         for session in self.sessions_of(told.key[1]):
             if told.tag in session.asked:
                 self._answer(session, told.tag, told.outcome, told.outcome.seq is not None and not told.repeat)
@@ -621,6 +690,7 @@ class Hub:
     def _answer(self, session: Session, tag: int, outcome: Outcome, event_follows: bool) -> None:
         asked = session.asked.pop(tag)
         if outcome.code is not None:
+            session.refused(tag)
             session.sink.send(self._rejected_frame(asked.key, outcome, asked.ref))
         elif not event_follows:
             frame: dict[str, object] = {"type": "committed", "ref": asked.ref, "chat_id": asked.key[0]}
@@ -656,6 +726,9 @@ class Hub:
         for session in self.sessions_of(key[1]):
             known = tag if tag in session.asked else next(iter(session.asked_for(key)), 0) if not tag else 0
             asked = session.asked.pop(known, None)
+            session.refused(known)
+            if not session.opened:
+                continue
             session.sink.send(self._rejected_frame(key, outcome, asked.ref if asked else None))
 
     # Replies that stream
@@ -665,6 +738,8 @@ class Hub:
             return
         frame: str | None = None
         for session in list(feed.sessions):
+            if feed.chat_id in session.behind:
+                continue
             at = session.replies.get(delta.message_id, (0, 0))
             if delta.attempt < at[0] or (delta.attempt == at[0] and delta.index < at[1]):
                 continue
@@ -701,6 +776,8 @@ class Hub:
                 self._give_snapshot(session, feed, message_id, text)
 
     def _give_snapshot(self, session: Session, feed: Feed, message_id: str, text: LiveText) -> None:
+        if feed.chat_id in session.behind:
+            return
         if message_id in feed.ended or (text.attempt, text.next_index) <= session.replies.get(message_id, (0, 0)):
             return
         session.replies[message_id] = (text.attempt, text.next_index)
@@ -745,10 +822,10 @@ class Hub:
                         await self._apply(healing)
                 except Transient:
                     self._doubt = True
-            try:
-                await self._look_up()
-            except Transient:
-                self._doubt = True
+            if self._looking is None or self._looking.done():
+                self._looking = self._group.create_task(self._tolerate(self._look_up()))
+            now = monotonic()
+            self._told = {key: at for key, at in self._told.items() if now - at < _TOLD_S}
             try:
                 async with asyncio.timeout(max(0.1, min(_LOOK_UP_AFTER_S / 2, next_poll - monotonic()))):
                     await self._poll_now.wait()
@@ -778,8 +855,6 @@ class Hub:
             self._tell_refused(refusal)
         if healing.revoked:
             self.revoke(healing.revoked)
-        now = monotonic()
-        self._told = {key: at for key, at in self._told.items() if now - at < _TOLD_S}
 
     def _tell_refused(self, refusal: Refusal) -> None:
         key = (refusal.chat_id, refusal.actor_id, refusal.id)
@@ -787,7 +862,7 @@ class Hub:
             self._tell_rejected(key, refusal.outcome)
 
     async def _check_all(self, user_id: str) -> None:
-        joined = await self._timeline.joined(user_id, None)
+        joined = await self._joined(user_id, None)
         known = {chat_id for session in self.sessions_of(user_id) for chat_id in session.cursors}
         await self._check(user_id, sorted(joined.keys() | known))
 
@@ -799,7 +874,7 @@ class Hub:
             (session, tag, asked)
             for session in self.sessions
             for tag, asked in session.asked.items()
-            if asked.at < late and (doubt or not asked.is_send)
+            if asked.at < late and ((doubt and asked.at > late - _LOOK_BACK_S) or not asked.is_send)
         ]
         for session, tag, asked in waiting:
             outcome = await self._history.outcome(*asked.key)

@@ -101,6 +101,10 @@ class CommandLog(Protocol):
         """How often this command had been tried before, counting this try for the next time. Own transaction."""
         ...
 
+    async def answers(self) -> bool:
+        """Whether the store does small things in time."""
+        ...
+
     async def prune(self) -> None:
         """Forget refusals and no-ops after 24 h, and what the poll no longer needs."""
         ...
@@ -236,6 +240,7 @@ class Job:
     message_id: str
     question_id: str
     attempt: int
+    stop_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,9 @@ class Worker:
             except Transient as error:
                 self._trouble("transient", error)
                 missed += isinstance(error, DeadlineMissed)
-                if missed >= _DEADLINES_MISSED_MAX and len(commands) > 1:
-                    return await self._halve(commands)
+                if missed >= _DEADLINES_MISSED_MAX and await self._log.answers():
+                    # The store is well, so it is these commands that take too long.
+                    return await (self._halve(commands) if len(commands) > 1 else self._refuse(commands[0]))
             except Exception as error:
                 self._trouble("raised", error)
                 if len(commands) > 1:
@@ -91,7 +92,14 @@ class Worker:
             await asyncio.sleep(_PAUSES_S[min(pause, len(_PAUSES_S) - 1)])
             pause += 1
         cut("announce")
-        await self._announce(decided)
+        await self._tell(decided)
+
+    async def _tell(self, decided: Decided) -> None:
+        """What cannot be announced is healed by a gap or the poll; the commit stands."""
+        try:
+            await self._announce(decided)
+        except Exception as error:
+            self._trouble("announce", error)
 
     async def _halve(self, commands: Sequence[Command]) -> None:
         middle = len(commands) // 2
@@ -119,14 +127,14 @@ class Worker:
                 await transaction.write(decided)
             return decided
 
-        await self._announce(await self._retry(refuse))
+        await self._tell(await self._retry(refuse))
 
     async def _retry(self, do: Callable[[], Awaitable[T]]) -> T:
         pause = 0
         while True:
             try:
                 return await do()
-            except Transient as error:
-                self._trouble("transient", error)
+            except Exception as error:  # a shard that waits, with an alarm, is better than workers that die in turn
+                self._trouble("transient" if isinstance(error, Transient) else "raised", error)
             await asyncio.sleep(_PAUSES_S[min(pause, len(_PAUSES_S) - 1)])
             pause += 1

@@ -50,11 +50,19 @@ class _Answer:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.text = ""
+        self.half = ""
         self.index = 0
         self.usage: Usage | None = None
         self.progressed = False
         self.stopping = asyncio.Event()
         self.lost = asyncio.Event()
+
+    def whole_characters(self, text: str) -> str:
+        """Some servers cut a character in two: its first half waits for the next delta."""
+        text, self.half = self.half + text, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self.half = text[:-1], text[-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     @property
     def key(self) -> tuple[str, str]:
@@ -73,6 +81,7 @@ class AssistantWorker:
         fan_out: FanOut,
         at_once: int = 50,
         on_end: Callable[[str], None] = lambda status: None,
+        trouble: Callable[[str, BaseException], None] = lambda what, error: None,
     ) -> None:
         self._holder = holder
         self._jobs = jobs
@@ -82,6 +91,7 @@ class AssistantWorker:
         self._fan_out = fan_out
         self._at_once = at_once
         self._on_end = on_end
+        self._trouble = trouble
         self._woken = asyncio.Event()
         self._answers: dict[tuple[str, str], _Answer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,7 +116,12 @@ class AssistantWorker:
                 free = self._at_once - len(self._answers)
                 jobs = await self._jobs.claim(self._holder, free, LEASE_S) if free > 0 else []
                 for job in jobs:
+                    if self._draining:
+                        await self._jobs.release(job)
+                        continue
                     answer = _Answer(job)
+                    if job.stop_requested:
+                        answer.stopping.set()
                     self._answers[answer.key] = answer
                     self._spawn(self._hold(answer))
             with suppress(TimeoutError):
@@ -164,7 +179,7 @@ class AssistantWorker:
             writing.cancel()
             lost.cancel()
             await asyncio.gather(writing, lost, return_exceptions=True)
-            if not self._draining or answer.lost.is_set():
+            if self._answers.get(answer.key) is answer and (not self._draining or answer.lost.is_set()):
                 self._answers.pop(answer.key, None)
 
     async def _write(self, answer: _Answer) -> tuple[str, Failure | None]:
@@ -184,6 +199,11 @@ class AssistantWorker:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(error.retry_after_s or 0.5 * 2**attempt):
                         await answer.stopping.wait()
+            except _Lost:
+                raise
+            except Exception as error:
+                self._trouble("reply", error)
+                return Status.FAILED, Failure("internal", "the answer could not be written")
             finally:
                 stream.cancel()
                 stopped.cancel()
@@ -203,7 +223,9 @@ class AssistantWorker:
                     await self._say(answer, piece.text)
 
     async def _say(self, answer: _Answer, text: str) -> None:
-        text = text.replace("\x00", "")
+        text = answer.whole_characters(text.replace("\x00", ""))
+        if not text:
+            return
         if len(answer.text) + len(text) > BODY_MAX:
             raise ModelFailed("too_long", f"the answer is longer than {BODY_MAX} characters")
         if answer.index == 0:

@@ -78,6 +78,8 @@ class Submitter:
         if done.cancelled():
             return
         error = done.exception()
+        if error is None and tag in session.over:
+            return
         if error is None:
             name = "client_message_id" if type(command.action) is SendMessage else "command_id"
             session.sink.send(self._codec.frame({"type": "accepted", "ref": ref, name: command.id}))

@@ -242,9 +242,9 @@ class _Fold:
         if command.chat_id in self.state.chats:
             return None
         others = [user_id for user_id in dict.fromkeys(do.member_ids) if user_id != command.actor_id]
-        self.check_members(do.kind, others)
         if do.kind == ChatKind.ASSISTANT and ASSISTANT_ID not in others:
             others.append(ASSISTANT_ID)
+        self.check_members(do.kind, others)
         now, own_role = self.state.now, Role.MEMBER if do.kind == ChatKind.DIRECT else Role.OWNER
         roles = {command.actor_id: own_role, **dict.fromkeys(others, Role.MEMBER)}
         chat = Chat(
@@ -357,7 +357,7 @@ class _Fold:
         seq = self.drop_member(command, do.user_id, "banned") if member is not None else None
         if key not in self.state.bans:
             self.state.bans.add(key)
-            self.state.changes.bans.add(key)
+            self.state.changes.bans[key] = command.actor_id
         return seq
 
     def unban_member(self, command: Command, do: c.UnbanMember) -> int | None:
@@ -366,7 +366,7 @@ class _Fold:
         if key not in self.state.bans:
             return None
         self.state.bans.discard(key)
-        self.state.changes.bans.add(key)
+        self.state.changes.bans[key] = command.actor_id
         payload = MemberUnbanned(do.user_id)
         return self.append(command.chat_id, "member.unbanned", command.actor_id, payload, command.id).seq
 

@@ -70,7 +70,8 @@ class Changes:
     new_chats: set[str] = field(default_factory=set)
     chats: set[str] = field(default_factory=set)
     members: set[Pair] = field(default_factory=set)
-    bans: set[Pair] = field(default_factory=set)
+    bans: dict[Pair, str] = field(default_factory=dict)
+    """(chat, user) → who banned, or lifted it."""
     new_messages: list[Pair] = field(default_factory=list)
     messages: set[Pair] = field(default_factory=set)
     reactions: set[tuple[str, str, str, str]] = field(default_factory=set)

@@ -41,6 +41,21 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
     async def _still_open(request: Request, error: StillOpen) -> JSONResponse:
         return JSONResponse({"command_id": error.command_id}, status_code=202)
 
+    @app.exception_handler(Exception)
+    async def _defect(request: Request, error: Exception) -> JSONResponse:
+        telemetry.trouble("request", error)
+        return JSONResponse(
+            {
+                "type": "about:blank",
+                "title": "internal",
+                "status": 500,
+                "detail": "a defect of ours",
+                "code": "internal",
+            },
+            status_code=500,
+            media_type=problems.MEDIA_TYPE,
+        )
+
     if settings.otel_exporter_otlp_endpoint:
         telemetry.trace(app, settings.otel_exporter_otlp_endpoint)
     return app

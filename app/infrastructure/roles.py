@@ -26,6 +26,7 @@ from app.infrastructure.wiring import World
 
 PRUNE_S = 60.0
 DRAIN_SLICES = 10
+DRAIN_BATCH_S = 10.0
 DRAIN_SLICE_PAUSE_S = 0.1
 RECONNECT_AFTER_MS = 500
 
@@ -130,10 +131,15 @@ class Process:
         assistant = self._assistant
 
         def handle(channel: str, payload: bytes) -> None:
-            if assistant is not None:
-                assistant.handle(channel, payload)
-            if hub is not None:
-                hub.handle(channel, payload)
+            try:
+                if assistant is not None:
+                    assistant.handle(channel, payload)
+                if hub is not None:
+                    hub.handle(channel, payload)
+            except Exception as error:  # one bad message must not end the listener that all depend on
+                telemetry.trouble("listener", error)
+                if hub is not None:
+                    hub.reset()
 
         self._world.fan_out.listen(handle, hub.reset if hub is not None else lambda: None)
 
@@ -190,13 +196,15 @@ class Process:
             self._tasks["shards"].cancel()
             with suppress(Transient):
                 await SqlWorkers(world.database).leave(world.process_id)
-            await world.bus.consumer.drain()
+            with suppress(TimeoutError):  # with the database down the batch stays open; the broker has it
+                async with asyncio.timeout(DRAIN_BATCH_S):
+                    await world.bus.consumer.drain()
         server.should_exit = True
         with suppress(Exception):
             await asyncio.wait_for(serving, 10)
         for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.wait(self._tasks.values(), timeout=5)
         await world.background.close()
         for thing in (world.fan_out, world.live):
             if isinstance(thing, RedisFanOut | RedisLiveTexts):

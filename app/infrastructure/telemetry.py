@@ -52,7 +52,7 @@ def configure_logs(level: str) -> None:
         "openai",
         "alembic",
     ):
-        logging.getLogger(name).setLevel(logging.ERROR if name != "asyncio" else logging.CRITICAL)
+        logging.getLogger(name).setLevel(logging.CRITICAL if name in ("asyncio", "uvicorn.error") else logging.ERROR)
     person = sys.stderr.isatty()
     structlog.configure(
         processors=[

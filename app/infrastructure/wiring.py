@@ -196,6 +196,7 @@ def make_assistant(world: World) -> AssistantWorker:
         bus=world.bus.submit,
         fan_out=world.fan_out,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),
+        trouble=telemetry.trouble,
     )
 
 

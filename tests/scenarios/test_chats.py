@@ -183,7 +183,7 @@ async def test_a_stranger_hears_what_a_missing_chat_says_in_every_field(people: 
     gone = [await socket.expect("gone"), await socket.expect("gone")]
     assert {frame["chat_id"] for frame in gone} == {chat_id, missing} and bare(gone[0]) == bare(gone[1])
     await watch.settle()
-    assert [f for f in watch.seen[before:]] == [], "a member's socket heard of a stranger's tries"
+    assert list(watch.seen[before:]) == [], "a member's socket heard of a stranger's tries"
     assert (await anna.rest.get(f"/v1/chats/{chat_id}"))["head"] == 2
 
 

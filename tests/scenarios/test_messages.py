@@ -107,7 +107,7 @@ async def test_edit_delete_react_reply(people: People) -> None:
     await b.wait_for(lambda: b.chats[chat_id].cursor == head)
     timeline = await anna.rest.get(f"/v1/chats/{chat_id}/timeline", limit=500)
     assert [e["seq"] for e in timeline["items"]] == list(range(1, head + 1)) and timeline["has_more"] is False
-    created = [e for e in timeline["items"] if e["type"] == "message.created"][0]
+    created = next(e for e in timeline["items"] if e["type"] == "message.created")
     assert created["message"] == tombstone, "an event read later carries its message as it is now"
 
 

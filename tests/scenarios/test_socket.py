@@ -165,9 +165,9 @@ async def test_the_21st_socket_closes_the_oldest(people: People) -> None:
 
 async def test_requests_over_the_limit_are_told_to_wait_then_cut_off(people: People) -> None:
     anna = await people.make()
-    chat_id = await people.group(anna)
+    await people.group(anna)
     socket = await anna.socket()
-    marks = [{"type": "read.mark", "ref": str(n), "chat_id": chat_id, "seq": 1} for n in range(600)]
+    marks = [{"type": "sync", "ref": str(n), "chats": {}} for n in range(600)]
     for start in range(0, 600, 50):
         await socket.send(*marks[start : start + 50])
     limited = await socket.expect("error", code="rate_limited")

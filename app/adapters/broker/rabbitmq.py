@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from app.domain.ids import shard_of
 
 CONFIRM_DEADLINE_S = 2.0
 CLOSE_DEADLINE_S = 2.0
+CONNECT_DEADLINE_S = 10.0
 RECONNECT_S = 0.5
 HEARTBEAT_S = 10
 PREFETCH = 20
@@ -47,11 +48,29 @@ async def _connect(url: str, name: str) -> AbstractConnection:
     return await aio_pika.connect(url, timeout=5, heartbeat=HEARTBEAT_S, client_properties={"connection_name": name})
 
 
+class _Cut(ConnectionError):
+    """The library gave up a call by cancelling it: nobody cancelled us."""
+
+
+@asynccontextmanager
+async def _calls(deadline_s: float) -> AsyncIterator[None]:
+    """Calls to the broker, with a deadline. Where the connection dies, the library cancels what waits on it
+    (aiormq's reader does so after missed heartbeats); that must not be taken for our own cancellation."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise _Cut("the connection was lost") from None
+
+
 async def _close(thing: AbstractChannel | AbstractConnection | None) -> None:
     """Closing hangs when the broker does; it is dropped then."""
     if thing is not None:
-        with suppress(*_LOST, asyncio.CancelledError):
-            async with asyncio.timeout(CLOSE_DEADLINE_S):
+        with suppress(*_LOST):
+            async with _calls(CLOSE_DEADLINE_S):
                 await thing.close()
 
 
@@ -95,18 +114,22 @@ class RabbitPublisher:
 
     async def _keep_connected(self) -> None:
         while True:
+            connection = None
             try:
-                connection = await _connect(self._url, "parley publisher")
-                channel = await connection.channel()
-                await declare(channel, range(self._shards))
+                async with _calls(CONNECT_DEADLINE_S):
+                    connection = await _connect(self._url, "parley publisher")
+                    closed = _closed_event(connection)
+                    channel = await connection.channel()
+                    await declare(channel, range(self._shards))
                 await _close(channel)
             except _LOST:
+                await _close(connection)
                 await asyncio.sleep(RECONNECT_S)
                 continue
             self._channels.clear()
             self._connection = connection
             try:
-                await _until_closed(connection)
+                await closed.wait()
             finally:
                 self._connection = None
                 await _close(connection)
@@ -126,7 +149,7 @@ class RabbitPublisher:
         """None when the broker has it; else what to tell those in the envelope."""
         self._on_envelope(len(taken))
         try:
-            async with asyncio.timeout(CONFIRM_DEADLINE_S):
+            async with _calls(CONFIRM_DEADLINE_S):
                 channel = await self._channel(shard)
         except _LOST:
             return Unavailable("the broker can't be reached")
@@ -135,7 +158,7 @@ class RabbitPublisher:
                 self._codec.seal(shard, [waiting.packed for waiting in taken]),
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             )
-            async with asyncio.timeout(CONFIRM_DEADLINE_S):
+            async with _calls(CONFIRM_DEADLINE_S):
                 await channel.default_exchange.publish(message, queue_name(shard), mandatory=True)
             cut("confirm")
         except PublishError:
@@ -163,12 +186,11 @@ class RabbitPublisher:
         task.add_done_callback(self._closing.discard)
 
 
-async def _until_closed(connection: AbstractConnection) -> None:
+def _closed_event(connection: AbstractConnection) -> asyncio.Event:
+    """Set when the connection is lost. To be asked for at once: the callbacks are run only once."""
     closed = asyncio.Event()
     connection.close_callbacks.add(lambda *_: closed.set())
-    if connection.is_closed:
-        return
-    await closed.wait()
+    return closed
 
 
 @dataclass(slots=True)
@@ -208,6 +230,7 @@ class RabbitConsumer:
         self._draining = False
         self._reassigned = asyncio.Event()
         self._connected = False
+        self._leaving: set[asyncio.Task[None]] = set()
 
     def ready(self) -> bool:
         return self._connected
@@ -231,14 +254,16 @@ class RabbitConsumer:
     async def run(self, process: Process) -> None:
         while not self._draining:
             try:
-                connection = await _connect(self._url, "parley consumer")
+                async with _calls(CONNECT_DEADLINE_S):
+                    connection = await _connect(self._url, "parley consumer")
+                    closed = _closed_event(connection)
             except _LOST:
                 await asyncio.sleep(RECONNECT_S)
                 continue
-            tasks = [
+            tasks: list[asyncio.Task[Any]] = [
                 asyncio.create_task(self._subscribe(connection), name="consumer subscriptions"),
                 asyncio.create_task(self._batches(process), name="consumer batches"),
-                asyncio.create_task(_until_closed(connection), name="consumer connection"),
+                asyncio.create_task(closed.wait(), name="consumer connection"),
             ]
             self._connected = True
             try:
@@ -262,8 +287,9 @@ class RabbitConsumer:
     # Subscriptions
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
-        channel = await connection.channel()
-        await declare(channel, range(self._shards))
+        async with _calls(CONNECT_DEADLINE_S):
+            channel = await connection.channel()
+            await declare(channel, range(self._shards))
         await _close(channel)
         loop = asyncio.get_running_loop()
         while not self._draining:
@@ -278,8 +304,9 @@ class RabbitConsumer:
                         await self._leave(shard)
                     self._stay_off[shard] = loop.time() + 1.0
             for shard in range(self._shards):
-                if shard not in self._held and self._stay_off.get(shard, 0) <= loop.time():
-                    await self._join(connection, shard)
+                if not self._draining and shard not in self._held and self._stay_off.get(shard, 0) <= loop.time():
+                    async with _calls(CONNECT_DEADLINE_S):
+                        await self._join(connection, shard)
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await self._reassigned.wait()
@@ -298,6 +325,8 @@ class RabbitConsumer:
             self._arrived.set()
 
         await queue.consume(arrived)
+        underlay = await channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(lambda *_: self._spawn(self._leave_soon(shard)))
 
     async def _leave(self, shard: int) -> None:
         """Called between batches. What was delivered and no transaction holds is thrown away with the channel."""
@@ -328,6 +357,8 @@ class RabbitConsumer:
         taken: list[tuple[AbstractIncomingMessage, Delivery]] = []
         commands = size = 0
         for shard, held in list(self._held.items()):
+            if held.leaving or held.channel.is_closed:
+                held.deliveries.clear()  # delivered anew, to whoever is active now
             while held.deliveries and commands < COMMANDS_MAX and size < BYTES_MAX:
                 message = held.deliveries.popleft()
                 delivery = self._open(shard, held, message)
@@ -341,7 +372,8 @@ class RabbitConsumer:
     def _open(self, shard: int, held: _Shard, message: AbstractIncomingMessage) -> Delivery | None:
         """What can't be verified or decoded is counted and acked, empty. None: the shard must be given back."""
         headers = message.headers or {}
-        seen = max(int(headers.get(name) or 0) for name in ("x-delivery-count", "x-acquired-count"))  # type: ignore[arg-type]
+        counts = [headers.get(name) for name in ("x-delivery-count", "x-acquired-count")]
+        seen = max(count if isinstance(count, int) else 0 for count in counts)
         try:
             told_shard, commands = self._codec.open(message.body)
             if told_shard != shard or any(shard_of(c.chat_id, self._shards) != shard for c in commands):
@@ -350,12 +382,17 @@ class RabbitConsumer:
             held.deliveries.clear()
             held.leaving = True
             self._stay_off[shard] = asyncio.get_running_loop().time() + _NEWER_STAYS_OFF_S
-            asyncio.get_running_loop().create_task(self._leave_soon(shard))
+            self._spawn(self._leave_soon(shard))
             return None
         except (BadEnvelope, ValueError, AttributeError) as error:
             self._on_refused(str(error))
             return Delivery(shard, [], 0)
         return Delivery(shard, commands, seen)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def _leave_soon(self, shard: int) -> None:
         async with self._between:
@@ -364,5 +401,5 @@ class RabbitConsumer:
     async def _ack(self, messages: Iterable[AbstractIncomingMessage]) -> None:
         for message in messages:
             with suppress(*_LOST):
-                async with asyncio.timeout(CLOSE_DEADLINE_S):
+                async with _calls(CLOSE_DEADLINE_S):
                     await message.ack()

@@ -21,6 +21,7 @@ from app.domain.state import Pair
 PUBLISH_DEADLINE_S = 0.5
 PAUSE_S = 1.0
 SUBSCRIBE_DEADLINE_S = 1.0
+SILENCE_S = 12.0
 _LOST = (RedisError, OSError, TimeoutError)
 
 
@@ -31,7 +32,7 @@ def connect(url: str) -> redis.Redis:
         socket_timeout=2,
         socket_connect_timeout=1,
         health_check_interval=10,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
 
@@ -113,12 +114,16 @@ class RedisFanOut:
                         await client.aclose()
 
     async def _listen(self, pubsub: PubSub) -> None:
+        heard = monotonic()
         while True:
             message: Any = await pubsub.get_message(timeout=5)
             if message is None:
+                if monotonic() - heard > SILENCE_S:
+                    raise TimeoutError("Redis fell silent")
                 async with asyncio.timeout(2):
                     await pubsub.ping()
                 continue
+            heard = monotonic()
             if message["type"] == "message":
                 self._handler(message["channel"].decode(), message["data"])
             elif message["type"] == "subscribe":
@@ -146,10 +151,10 @@ local at = tonumber(redis.call('HGET', KEYS[1], 'attempt'))
 local attempt, index = tonumber(ARGV[1]), tonumber(ARGV[2])
 if at and (at < 0 or at > attempt) then return 0 end
 local nxt = tonumber(redis.call('HGET', KEYS[1], 'next'))
+if at == attempt and nxt and nxt > index then return 1 end -- taken before; an attempt has one holder
 if at == attempt and nxt == index then
   redis.call('HSET', KEYS[1], 'next', index + 1, 'text', redis.call('HGET', KEYS[1], 'text') .. ARGV[3])
 elseif index == 0 or ARGV[4] ~= '' then
-  if at == attempt and nxt and nxt > index then return 0 end
   redis.call('HSET', KEYS[1], 'attempt', attempt, 'next', index + 1, 'text', index == 0 and ARGV[3] or ARGV[4])
 else
   return -1

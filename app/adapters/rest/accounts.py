@@ -110,14 +110,23 @@ async def me(who: BearerArg, services: ServicesArg) -> Response:
 
 @router.patch("/me", summary="Change oneself", response_model=wire.UserJson, responses=responses())
 async def change_me(body: wire.ProfileChanges, who: BearerArg, services: ServicesArg) -> Response:
-    if "display_name" in body.model_fields_set and body.display_name is None:
-        raise ParleyError(Code.INVALID, "display_name: a text")
+    for name in body.model_fields_set:
+        if getattr(body, name) is None:
+            raise ParleyError(Code.INVALID, f"{name}: not null")
     if body.preferences is not None and len(wire.encode_bytes(body.preferences)) > 16_384:
         raise ParleyError(Code.TOO_LARGE, "preferences take at most 16 KiB of JSON")
-    if body.preferences is not None:
-        check_text(wire.encode(body.preferences).replace("\\u0000", "\x00"), "preferences")
+    if body.preferences is not None and (wire.has_infinity(body.preferences) or _has_nul(body.preferences)):
+        raise ParleyError(Code.INVALID, "preferences hold a NUL character, or a number that is too large")
     await services.accounts.update(who.user_id, body.display_name, body.preferences)
     return answer(user_json(await _account(services, who.user_id)))
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(k) or _has_nul(v) for k, v in value.items())
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\x00" in value
 
 
 async def _account(services: ServicesArg, user_id: str) -> Account:

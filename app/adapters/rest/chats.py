@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
@@ -21,6 +21,7 @@ from app.adapters.rest.door import (
     run,
 )
 from app.adapters.rest.problems import responses
+from app.application.accounts import Bearer
 from app.application.clock import utc_now
 from app.application.explain import explain
 from app.application.reads import mark_read
@@ -88,13 +89,13 @@ async def chats(
     place = place_of(services, who, query, cursor, (str, str))
     before = (wire.parse_time(place[0]), place[1]) if place else None
     found = await services.history.memberships(
-        who.user_id, archived=archived, before=before, limit=limit, unread_max=1_000
+        who.user_id, archived=archived, before=before, limit=limit + 1, unread_max=1_000
     )
-    next_cursor = None
-    if len(found) == limit:
-        last = found[-1].chat
+    page, next_cursor = found[:limit], None
+    if len(found) > limit:
+        last = page[-1].chat
         next_cursor = cursor_of(services, who, query, [wire.rfc3339(last.last_at), last.id])
-    return answer({"items": [services.codec.chat(m) for m in found], "next_cursor": next_cursor})
+    return answer({"items": [services.codec.chat(m) for m in page], "next_cursor": next_cursor})
 
 
 @router.get("/chats/{chat_id}", summary="A chat", response_model=wire.ChatJson, responses=responses(Code.NOT_FOUND))
@@ -125,10 +126,11 @@ async def members(
 ) -> Response:
     await services.reader.permit(who.user_id, chat_id)
     place = place_of(services, who, f"members {chat_id}", cursor, (str,))
-    found = await services.history.members(chat_id, place[0] if place else None, limit)
-    more = len(found) == limit
-    next_cursor = cursor_of(services, who, f"members {chat_id}", [found[-1].user.id]) if more else None
-    return answer({"items": [wire.member_json(m) for m in found], "next_cursor": next_cursor})
+    found = await services.history.members(chat_id, place[0] if place else None, limit + 1)
+    page = found[:limit]
+    more = len(found) > limit
+    next_cursor = cursor_of(services, who, f"members {chat_id}", [page[-1].user.id]) if more else None
+    return answer({"items": [wire.member_json(m) for m in page], "next_cursor": next_cursor})
 
 
 @router.post("/chats/{chat_id}/members", status_code=201, summary="Add a person", response_model=wire.MemberJson,
@@ -138,7 +140,14 @@ async def add_member(
 ) -> Response:
     outcome, repeat = await run(services, who, chat_id, c.AddMember(body.user_id, body.role), key)
     made = not repeat and outcome.seq is not None
+    await _still_reads(services, who, chat_id, repeat)
     return await _member_answer(services, chat_id, body.user_id, outcome.seq, 201 if made else 200)
+
+
+async def _still_reads(services: Services, who: Bearer, chat_id: str, repeat: bool) -> None:
+    """A repeat is answered also after a removal, but it opens no door: what it would show is read anew."""
+    if repeat:
+        await services.reader.permit(who.user_id, chat_id)
 
 
 async def _member_answer(
@@ -163,9 +172,9 @@ async def update_member(
     given = tuple(name for name in ("role", "muted_until") if name in body.model_fields_set)
     if "role" in given and body.role is None:
         raise ParleyError(Code.INVALID, "role: owner, admin, member or reader")
-    muted_until = wire.to_ms(body.muted_until) if body.muted_until else None
-    action = c.UpdateMember(user_id, given, body.role, muted_until)
-    outcome, _ = await run(services, who, chat_id, action, key)
+    action = c.UpdateMember(user_id, given, body.role, body.muted_until)
+    outcome, repeat = await run(services, who, chat_id, action, key)
+    await _still_reads(services, who, chat_id, repeat)
     return await _member_answer(services, chat_id, user_id, outcome.seq)
 
 
@@ -201,10 +210,11 @@ async def bans(
 ) -> Response:
     await services.reader.permit(who.user_id, chat_id, "bans.read")
     place = place_of(services, who, f"bans {chat_id}", cursor, (str,))
-    found = await services.history.bans(chat_id, place[0] if place else None, limit)
-    more = len(found) == limit
-    next_cursor = cursor_of(services, who, f"bans {chat_id}", [found[-1].id]) if more else None
-    return answer({"items": [wire.person_json(p) for p in found], "next_cursor": next_cursor})
+    found = await services.history.bans(chat_id, place[0] if place else None, limit + 1)
+    page = found[:limit]
+    more = len(found) > limit
+    next_cursor = cursor_of(services, who, f"bans {chat_id}", [page[-1].id]) if more else None
+    return answer({"items": [wire.person_json(p) for p in page], "next_cursor": next_cursor})
 
 
 # ---- Messages
@@ -272,9 +282,10 @@ async def delete(
 
 
 async def _on_message(
-    services: Services, who: Any, chat_id: str, message_id: str, action: c.Action, key: str | None
+    services: Services, who: Bearer, chat_id: str, message_id: str, action: c.Action, key: str | None
 ) -> Response:
-    outcome, _ = await run(services, who, chat_id, action, key)
+    outcome, repeat = await run(services, who, chat_id, action, key)
+    await _still_reads(services, who, chat_id, repeat)
     return answer(wire.message_json(await _message(services, chat_id, message_id)), 200, outcome.seq)
 
 
@@ -344,6 +355,7 @@ async def regenerate(
     chat_id: PathId, message_id: PathId, who: BearerArg, services: ServicesArg, key: IdempotencyKey = None
 ) -> Response:
     outcome, repeat = await run(services, who, chat_id, c.RegenerateReply(message_id), key)
+    await _still_reads(services, who, chat_id, repeat)
     return await _message_at(services, chat_id, outcome.seq, 200 if repeat else 201)
 
 

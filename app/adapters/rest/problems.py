@@ -35,6 +35,15 @@ def problem(error: ParleyError) -> JSONResponse:
     return JSONResponse(body, status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
 
 
+def _is_token_form(request: Request) -> bool:
+    return request.url.path == "/v1/auth/token" and request.method == "POST"
+
+
+def _invalid_form() -> JSONResponse:
+    """Errors of the token form are RFC 6749's."""
+    return JSONResponse({"error": "invalid_request", "error_description": "not a good form"}, status_code=400)
+
+
 _BY_STATUS = {404: Code.NOT_FOUND, 405: Code.INVALID, 401: Code.UNAUTHENTICATED, 413: Code.TOO_LARGE}
 
 
@@ -49,12 +58,18 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        if _is_token_form(request):
+            return _invalid_form()
         found = error.errors()[0]
         where = ".".join(str(part) for part in found["loc"])
         return problem(ParleyError(Code.INVALID, f"{where[:100]}: {found['msg']}"))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if _is_token_form(request):
+            return _invalid_form()
+        if isinstance(error.__cause__, ParleyError):  # raised while FastAPI read the body
+            return problem(error.__cause__)
         code = _BY_STATUS.get(error.status_code, Code.INVALID)
         answer = problem(ParleyError(code, str(error.detail), status=error.status_code))
         answer.headers.update(error.headers or {})

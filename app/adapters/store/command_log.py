@@ -17,7 +17,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time_or_none
 from app.application.clock import utc_now
-from app.application.ports import LogTransaction
+from app.application.ports import LogTransaction, Transient
 from app.domain import commands as c
 from app.domain.chat import Member, Person
 from app.domain.commands import Command
@@ -64,8 +64,19 @@ class SqlCommandLog:
             )
         return int(tries or 1) - 1
 
+    async def answers(self) -> bool:
+        try:
+            async with self._database.read() as connection:
+                await connection.execute(sa.text("select 1"))
+        except Transient:
+            return False
+        return True
+
     async def prune(self) -> None:
         old = utc_now() - timedelta(seconds=_KEEP_S)
+        if self._database.postgresql:
+            async with self._database.write() as connection:
+                await self._prune_batches(connection)
         async with self._database.write() as connection:
             await connection.execute(
                 sa.delete(t.outcomes).where(
@@ -73,8 +84,6 @@ class SqlCommandLog:
                 )
             )
             await connection.execute(sa.delete(t.suspects).where(t.suspects.c.at < old))
-            if self._database.postgresql:
-                await self._prune_batches(connection)
 
     async def _prune_batches(self, connection: AsyncConnection) -> None:
         """By transaction id, which is the key, not by time: ids noted ten minutes ago are old enough."""
@@ -239,7 +248,7 @@ class _Transaction:
         if changes.members:
             await self._write_members(state)
         if changes.bans:
-            await self._write_bans(state, decided)
+            await self._write_bans(state)
         if changes.reactions:
             await self._write_reactions(state)
         if changes.new_replies or changes.replies:
@@ -365,34 +374,33 @@ class _Transaction:
                 ],
             )
 
-    async def _write_bans(self, state: State, decided: Decided) -> None:
-        by = {r.command.chat_id: r.command.actor_id for r in decided.results if not r.repeat}
-        for chat_id, user_id in sorted(state.changes.bans):
+    async def _write_bans(self, state: State) -> None:
+        for (chat_id, user_id), actor_id in sorted(state.changes.bans.items()):
             where = sa.and_(t.bans.c.chat_id == chat_id, t.bans.c.user_id == user_id)
             await self._connection.execute(sa.delete(t.bans).where(where))
             if (chat_id, user_id) in state.bans:
                 await self._connection.execute(
-                    sa.insert(t.bans).values(
-                        chat_id=chat_id, user_id=user_id, banned_at=state.now, banned_by=by[chat_id]
-                    )
+                    sa.insert(t.bans).values(chat_id=chat_id, user_id=user_id, banned_at=state.now, banned_by=actor_id)
                 )
 
     async def _write_reactions(self, state: State) -> None:
         keys = sorted(state.changes.reactions)
-        r = t.reactions.c
-        for chat_id, message_id, emoji, user_id in keys:
-            await self._connection.execute(
-                sa.delete(t.reactions).where(
-                    r.chat_id == chat_id, r.message_id == message_id, r.emoji == emoji, r.user_id == user_id
-                )
-            )
-            seq = state.reactions.get((chat_id, message_id), {}).get(emoji, {}).get(user_id)
-            if seq is not None:
-                await self._connection.execute(
-                    sa.insert(t.reactions).values(
-                        chat_id=chat_id, message_id=message_id, emoji=emoji, user_id=user_id, seq=seq
-                    )
-                )
+        columns = {"chat_id": "uuid", "message_id": "uuid", "emoji": "text", "user_id": "uuid"}
+        source, params = self._db.values("v", columns, keys)
+        await self._run(
+            "delete from reactions where (chat_id, message_id, emoji, user_id) in"
+            f" (select v.chat_id, v.message_id, v.emoji, v.user_id from {source})",
+            params,
+        )
+        kept = [
+            (*key, seq)
+            for key in keys
+            if (seq := state.reactions.get(key[:2], {}).get(key[2], {}).get(key[3])) is not None
+        ]
+        if kept:
+            source, params = self._db.values("v", columns | {"seq": "int8"}, kept)
+            names = "chat_id, message_id, emoji, user_id, seq"
+            await self._run(f"insert into reactions ({names}) select {names} from {source}", params, len(kept))
 
     async def _write_replies(self, state: State) -> None:
         new = set(state.changes.new_replies)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.application.ports import DeadlineMissed, Transient
 
+_STATEMENT_TIMEOUT = "57014"
 _TRANSIENT_CLASSES = ("08", "25P0", "40", "53", "55", "57", "58")
 
 
@@ -22,6 +23,8 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, (OSError, TimeoutError, sa.exc.TimeoutError)):
         return True
     if isinstance(error, sa.exc.DBAPIError):
+        if type(error.orig).__name__ == "InvalidCachedStatementError":
+            return True  # the schema grew meanwhile; caches are cleared, the next try prepares anew
         if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
             return True
         state = getattr(error.orig, "sqlstate", None)
@@ -47,6 +50,7 @@ class Database:
                 self.url.set(drivername="postgresql+asyncpg"),
                 pool_size=pool_size,
                 max_overflow=0,
+                hide_parameters=True,
                 pool_timeout=5,
                 pool_use_lifo=True,
                 connect_args={
@@ -64,8 +68,8 @@ class Database:
             )
         else:
             url_ = self.url.set(drivername="sqlite+aiosqlite")
-            self._writer = create_async_engine(url_, pool_size=1, max_overflow=0, pool_timeout=30)
-            self._reader = create_async_engine(url_, pool_size=4, max_overflow=0, pool_timeout=30)
+            self._writer = create_async_engine(url_, pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True)
+            self._reader = create_async_engine(url_, pool_size=4, max_overflow=0, pool_timeout=30, hide_parameters=True)
             _prepare_sqlite(self._writer, "BEGIN IMMEDIATE")
             _prepare_sqlite(self._reader, "BEGIN")
 
@@ -99,6 +103,8 @@ class Database:
         except TimeoutError as error:
             raise DeadlineMissed(f"not done in {self.deadline_s} s") from error
         except Exception as error:
+            if getattr(getattr(error, "orig", None), "sqlstate", None) == _STATEMENT_TIMEOUT:
+                raise DeadlineMissed("statement timeout") from error
             if is_transient(error):
                 raise Transient(f"{type(error).__name__}") from error
             raise

@@ -203,6 +203,12 @@ outcomes = sa.Table(
     sa.Column("policies", Names, nullable=False),
     sa.Column("at", Time(), nullable=False),
     sa.CheckConstraint("code is null or seq is null", name="one_end"),
+    sa.Index(
+        "ix_outcomes_kept_24h",
+        "at",
+        sqlite_where=sa.text("code is not null or seq is null"),
+        postgresql_where=sa.text("code is not null or seq is null"),
+    ),
 )
 
 replies = sa.Table(

@@ -44,7 +44,10 @@ def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> b
     """Absent, the same host, or listed; `null` never."""
     if origin is None:
         return True
-    return origin != "null" and (urlsplit(origin).netloc == host or origin in allowed)
+    try:
+        return origin != "null" and (urlsplit(origin).netloc == host or origin in allowed)
+    except ValueError:
+        return False
 
 
 async def serve_socket(websocket: WebSocket, services: Services) -> None:
@@ -113,7 +116,8 @@ class _Connection:
     async def _do(self, output: Output) -> None:
         match output:
             case Tell(frame):
-                self._outbox.send(wire.encode(frame))
+                if self._session is None or self._is_within_limit(self._session, frame.get("ref")):
+                    self._outbox.send(wire.encode(frame))
             case Disconnect(code, reason):
                 self._close(code, reason)
             case Authenticate(hello):
@@ -139,7 +143,6 @@ class _Connection:
             oldest.sink.close(Close.TOO_MANY_SOCKETS, "too many sockets of this user")
         self._session = session
         self._protocol.authenticated()
-        self._expire_at(bearer)
         welcome = {
             "type": "welcome",
             "session_id": session.id,
@@ -152,6 +155,9 @@ class _Connection:
             await self._services.hub.open(
                 session, welcome, resume.chats if resume else {}, resume.epoch if resume else ""
             )
+            if not await self._services.accounts.session_alive(bearer.session_id):
+                return self._close(Close.UNAUTHENTICATED, "the session has ended")
+            self._expire_at(bearer)
         except Transient:
             self._close(Close.INTERNAL, "try again")
 
@@ -194,15 +200,8 @@ class _Connection:
         session = self._session
         assert session is not None
         ref: str | None = getattr(request, "ref", None)
-        if counted:
-            retry_after_ms = self._services.limiter.request(session.user_id)
-            if retry_after_ms is not None:
-                error = ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)
-                self._outbox.send(wire.encode(error_frame(ref, error)))
-                over = self._protocol.over_limit(self._loop.time())
-                if over is not None:
-                    self._outbox.close(over.code, over.reason)
-                return
+        if counted and not self._is_within_limit(session, ref):
+            return
         match request:
             case wire.Ping():
                 self._outbox.send(wire.encode({"type": "pong", "ref": ref}))
@@ -216,6 +215,18 @@ class _Connection:
                 self._spawn(request.ref, self._refresh(session, request))
             case _:
                 self._command(session, request)
+
+    def _is_within_limit(self, session: Session, ref: str | None) -> bool:
+        """Count a request; one too many is told to wait, and who goes on like this is cut off."""
+        retry_after_ms = self._services.limiter.request(session.user_id)
+        if retry_after_ms is None:
+            return True
+        error = ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)
+        self._outbox.send(wire.encode(error_frame(ref, error)))
+        over = self._protocol.over_limit(self._loop.time())
+        if over is not None:
+            self._outbox.close(over.code, over.reason)
+        return False
 
     def _command(self, session: Session, request: wire.SocketCommand) -> None:
         size = len(getattr(request, "body", "")) * 2 + 200

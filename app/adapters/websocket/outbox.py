@@ -28,7 +28,7 @@ class Outbox:
         self._room.set()
         self.closed = False
         self.dropped = False
-        socket.on_writable = self._flush
+        socket.on_writable = self._writable
 
     def send(self, text: str) -> None:
         if self.closed:
@@ -45,6 +45,13 @@ class Outbox:
             self._too_slow()
         elif self._size > ROOM_BYTES:
             self._room.clear()
+
+    def _writable(self) -> None:
+        """It reads, if slowly: a new stall counts anew."""
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        self._flush()
 
     def _flush(self) -> None:
         self._scheduled = False

@@ -238,6 +238,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], name=op.f("fk_tickets_session_id")),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_tickets")),
     )
+    kept = sa.text("code is not null or seq is null")
+    op.create_index("ix_outcomes_kept_24h", "outcomes", ["at"], sqlite_where=kept, postgresql_where=kept)
     if op.get_bind().dialect.name == "postgresql":
         op.execute(BATCHES)
 

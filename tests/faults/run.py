@@ -1,0 +1,274 @@
+"""One fault run: people talk while processes and servers are killed and stopped; afterwards everything is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from app.application.cutpoints import POINTS
+from parley_client import Client, Rejected, Rest
+from stack.parley import Role
+from stack.processes import Child, wait_until
+from stack.servers import Servers
+from tests.faults.checker import Logs, Sent, check, count_hits
+from tests.world import PASSWORD, World, start_real
+
+_CUT_ROLE = {
+    "confirm": "gateway", "commit": "worker", "announce": "worker", "ack": "worker", "claim": "assistant",
+    "first_delta": "assistant", "end": "assistant",
+}  # fmt: skip
+
+
+@dataclass
+class Report:
+    seed: int
+    faults: list[str] = field(default_factory=list)
+    hits: dict[str, int] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+    committed: int = 0
+    rejected: int = 0
+    replies: int = 0
+    settled_s: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.seed}: {len(self.faults)} faults, cut points {self.hits}, {self.committed} committed,"
+            f" {self.rejected} rejected, {self.replies} replies, settled in {self.settled_s:.1f} s,"
+            f" {len(self.violations)} violations"
+        )
+
+
+class FaultRun:
+    """rate: messages a second in all. defect: a planted one, which the checker must find."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        faults: int,
+        seconds: float,
+        rate: float,
+        people: int,
+        defect: str = "",
+        cuts_only: bool = False,
+    ) -> None:
+        self._random = random.Random(seed)
+        self._faults, self._seconds, self._rate, self._people_count = faults, seconds, rate, people
+        self._defect, self._cuts_only = defect, cuts_only
+        self.report = Report(seed)
+        self._logs = Logs()
+        self._rests: list[Rest] = []
+        self._stop = asyncio.Event()
+        self._chats: list[str] = []
+        self._broken: set[Child] = set()
+
+    async def run(self) -> Report:
+        servers = Servers(fsync=True)
+        cuts = servers.folder / "cuts"
+        cuts.mkdir()
+        try:
+            await asyncio.to_thread(servers.start)
+            environment = {
+                "CUT_POINTS": str(cuts),
+                "PLANTED_DEFECT": self._defect,
+                "CHATS_PER_H": "10000",
+                "REJECTIONS_PER_MIN": "100000",
+            }
+            world = await asyncio.to_thread(start_real, servers, environment=environment)
+            try:
+                await self._talk_and_break(world, servers, cuts)
+            finally:
+                assert world.stack is not None and world.model is not None
+                await asyncio.to_thread(world.stack.stop)
+                world.model.child.stop()
+        finally:
+            for child in (servers.postgres.child, servers.redis.child, servers.rabbitmq.child):
+                if child.running() and child.paused:
+                    child.resume()
+            await asyncio.to_thread(servers.stop)
+        return self.report
+
+    async def _talk_and_break(self, world: World, servers: Servers, cuts: Path) -> None:
+        people = await self._gather_people(world)
+        async with asyncio.timeout(self._seconds + 120):
+            talking = [asyncio.create_task(self._talk(client)) for client in people]
+            await self._break(world, servers, cuts)
+            self._stop.set()
+            await asyncio.gather(*talking)
+            await self._settle(world, people, servers)
+        model_log = (await self._rests[0].http.get(f"{world.model.url}/log")).json()  # type: ignore[union-attr]
+        self.report.violations = await check(servers.postgres.url, self._logs, model_log)
+        self.report.hits = {point: count_hits(cuts)[point] for point in POINTS}
+        for client in people:
+            await client.close()
+        for rest in self._rests:
+            await rest.close()
+
+    # People
+
+    async def _gather_people(self, world: World) -> list[Client]:
+        clients = []
+        for n in range(self._people_count):
+            rest = Rest(world.urls[n % len(world.urls)])
+            await rest.register(f"f{n}-{uuid.uuid4().hex[:8]}", PASSWORD)
+            self._rests.append(rest)
+        users = [rest.user["id"] for rest in self._rests]
+        for n in range(4):
+            members = users[n::4]
+            chat = await self._rests[n].post("/v1/chats", {"kind": "group", "member_ids": members})
+            # One of each group may only read: what they send is refused, always.
+            if len(members) > 3:
+                await self._rests[n].patch(f"/v1/chats/{chat['id']}/members/{members[-1]}", {"role": "reader"})
+            self._chats.append(chat["id"])
+        for n, rest in enumerate(self._rests):
+            urls = world.urls[n % len(world.urls) :] + world.urls[: n % len(world.urls)]
+            client = self._client(rest, urls)
+            await client.start()
+            clients.append(client)
+        return clients
+
+    def _client(self, rest: Rest, urls: list[str]) -> Client:
+        user_id = rest.user["id"]
+        replies, ends = self._logs.deltas.setdefault(user_id, []), self._logs.outcomes.setdefault(user_id, [])
+
+        def see(frame: dict[str, Any]) -> None:
+            if frame["type"] in ("reply.delta", "reply.snapshot", "message.completed"):
+                replies.append(frame)
+            elif frame["type"] in ("rejected", "committed"):
+                id_ = frame.get("client_message_id") or frame.get("command_id")
+                ends.append({"id": id_, "end": frame["type"]})
+            elif frame["type"] == "message.created" and frame["message"]["sender_id"] == user_id:
+                ends.append({"id": frame["message"]["client_message_id"], "end": "committed"})
+
+        client = Client(rest, urls=urls, on_frame=see, keep_events=True, backoff_first_s=0.1, backoff_max_s=1.0)
+        self._logs.clients[user_id] = client
+        return client
+
+    async def _talk(self, client: Client) -> None:
+        user_id = client.rest.user["id"]
+        mine = [chat_id for chat_id in self._chats if chat_id in client.chats]
+        assert len(mine) == 1
+        sent = Sent(mine[0], user_id)
+        self._logs.sent.append(sent)
+        pause_s = self._people_count / self._rate
+        reader = next(c["my_role"] for c in client.welcome["chats"] if c["id"] == mine[0]) == "reader"
+        n = 0
+        while not self._stop.is_set():
+            n += 1
+            id_ = str(uuid.uuid4())
+            body = f"{'refused ' if reader else ''}{n}"
+            if not reader and self._random.random() < 0.02:
+                body = f'@assistant script: {{"words": {self._random.randrange(5, 60)}, "every_ms": 30}}'
+                self.report.replies += 1
+            sent.ids.append(id_)
+            future = client.send(mine[0], body, id_=id_)
+            future.add_done_callback(lambda done, i=id_: self._ended(sent, i, done))
+            await asyncio.sleep(self._random.uniform(0.5, 1.5) * pause_s)
+
+    def _ended(self, sent: Sent, id_: str, done: asyncio.Future[Any]) -> None:
+        if done.cancelled():
+            return
+        if isinstance(done.exception(), Rejected):
+            sent.ends[id_] = "rejected"
+            self.report.rejected += 1
+        else:
+            sent.ends[id_] = "committed"
+            self.report.committed += 1
+
+    # Faults
+
+    async def _break(self, world: World, servers: Servers, cuts: Path) -> None:
+        """Faults at random times, each mended after a while; cut points in turn, so that each is hit."""
+        stack = world.stack
+        assert stack is not None
+        every_s = self._seconds / self._faults
+        points = list(POINTS)
+        self._random.shuffle(points)
+        for number in range(self._faults):
+            began = time.monotonic()
+            if points and (number % 2 == 0 or self._cuts_only):
+                await self._cut(points.pop(), stack.roles, cuts)
+            else:
+                await self._break_one(world, servers)
+            await asyncio.sleep(max(0.0, every_s - (time.monotonic() - began)))
+
+    async def _cut(self, point: str, roles: list[Role], cuts: Path) -> None:
+        """Arm the point; whoever reaches it first is gone, and is started again."""
+        self.report.faults.append(f"cut {point}")
+        (cuts / point).touch()
+        if _CUT_ROLE[point] == "assistant":
+            client = self._random.choice([c for c in self._logs.clients.values() if c.status == "online"])
+            with contextlib.suppress(Exception):
+                await self._ask(client)
+        await asyncio.to_thread(_until_dead, roles, cuts / point)
+        await asyncio.sleep(self._random.uniform(0.1, 1.0))
+        for role in roles:
+            if not role.child.running():
+                await asyncio.to_thread(role.start)
+
+    async def _ask(self, client: Client) -> None:
+        sent = next(s for s in self._logs.sent if s.sender_id == client.rest.user["id"])
+        id_ = str(uuid.uuid4())
+        sent.ids.append(id_)
+        future = client.send(sent.chat_id, '@assistant script: {"words": 20, "every_ms": 20}', id_=id_)
+        future.add_done_callback(lambda done: self._ended(sent, id_, done))
+
+    async def _break_one(self, world: World, servers: Servers) -> None:
+        stack = world.stack
+        assert stack is not None
+        kind = self._random.choice(["gateway", "worker", "assistant", "redis", "postgres", "rabbitmq"])
+        stop = self._random.random() < 0.5
+        self.report.faults.append(f"{'SIGSTOP' if stop else 'SIGKILL'} {kind}")
+        role = next((r for r in self._random.sample(stack.roles, len(stack.roles)) if r.role == kind), None)
+        child = role.child if role else getattr(servers, kind).child
+        if stop:
+            child.pause()
+            await asyncio.sleep(self._random.uniform(0.5, 4.0))
+            child.resume()
+            return
+        await asyncio.to_thread(child.kill)
+        await asyncio.sleep(self._random.uniform(0.1, 1.5))
+        await asyncio.to_thread((role or getattr(servers, kind)).start)
+
+    # After the faults
+
+    async def _settle(self, world: World, people: list[Client], servers: Servers) -> None:
+        """Everything accepted must end, and everyone must have everything, by itself."""
+        began = time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(45):
+                while any(client.unfinished for client in people):
+                    await asyncio.sleep(0.1)
+                while not await self._replies_ended(servers):
+                    await asyncio.sleep(0.2)
+        self.report.settled_s = time.monotonic() - began
+        await asyncio.sleep(5)  # I7: whoever reads has all of it within 5 s
+
+    async def _replies_ended(self, servers: Servers) -> bool:
+        connection = await asyncpg.connect(servers.postgres.url)
+        try:
+            return not await connection.fetchval("select count(*) from replies where not finished")
+        finally:
+            await connection.close()
+
+
+def _until_dead(roles: list[Role], armed: Path) -> None:
+    """Until somebody took the armed point and died of it."""
+    wait_until(lambda: not armed.exists(), f"cut point {armed.name}", 20, 0.02)
+    wait_until(lambda: any(not role.child.running() for role in roles), "a death", 5, 0.02)
+
+
+async def run_faults(**settings: Any) -> Report:
+    report = await FaultRun(**settings).run()
+    print(report)
+    for violation in report.violations[:20]:
+        print("  ", violation)
+    return report
