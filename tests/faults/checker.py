@@ -130,7 +130,11 @@ def _one_order(facts: Facts, logs: Logs) -> list[str]:
         errors = logs.clients[sent.sender_id].errors
         placed = [at[i] for i in sent.ids if i in at and i not in errors]
         if placed != sorted(placed):
-            found.append(f"I3: messages of {sent.sender_id} in {sent.chat_id} are out of their order")
+            ids = [i for i in sent.ids if i in at and i not in errors]
+            first = next(n for n in range(1, len(placed)) if placed[n] < placed[n - 1])
+            found.append(
+                f"I3: {sent.sender_id} sent {ids[first - 1 : first + 1]} and they are at {placed[first - 1 : first + 1]}"
+            )
     by_seq = {(str(m["chat_id"]), m["seq"]): str(m["id"]) for m in facts.messages}
     for user_id, client in logs.clients.items():
         for chat_id, chat in client.chats.items():

@@ -66,12 +66,15 @@ async def _calls(deadline_s: float) -> AsyncIterator[None]:
         raise _Cut("the connection was lost") from None
 
 
-async def _close(thing: AbstractChannel | AbstractConnection | None) -> None:
-    """Closing hangs when the broker does; it is dropped then."""
+async def _close(thing: AbstractChannel | AbstractConnection | None) -> bool:
+    """Closing hangs when the broker does; it is dropped then. Whether it is known to be closed."""
     if thing is not None:
-        with suppress(*_LOST):
+        try:
             async with _calls(CLOSE_DEADLINE_S):
                 await thing.close()
+        except _LOST:
+            return False
+    return True
 
 
 async def declare(channel: AbstractChannel, shards: Iterable[int]) -> None:
@@ -93,7 +96,7 @@ class RabbitPublisher:
         self._collectors = [Collector(budget) for _ in range(shards)]
         self._connection: AbstractConnection | None = None
         self._channels: dict[int, AbstractChannel] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[bool]] = set()
 
     def ready(self) -> bool:
         return self._connection is not None and not self._connection.is_closed
@@ -230,6 +233,7 @@ class RabbitConsumer:
         self._draining = False
         self._reassigned = asyncio.Event()
         self._connected = False
+        self._closed = asyncio.Event()
         self._leaving: set[asyncio.Task[None]] = set()
 
     def ready(self) -> bool:
@@ -256,14 +260,14 @@ class RabbitConsumer:
             try:
                 async with _calls(CONNECT_DEADLINE_S):
                     connection = await _connect(self._url, "parley consumer")
-                    closed = _closed_event(connection)
+                    self._closed = _closed_event(connection)
             except _LOST:
                 await asyncio.sleep(RECONNECT_S)
                 continue
             tasks: list[asyncio.Task[Any]] = [
                 asyncio.create_task(self._subscribe(connection), name="consumer subscriptions"),
                 asyncio.create_task(self._batches(process), name="consumer batches"),
-                asyncio.create_task(closed.wait(), name="consumer connection"),
+                asyncio.create_task(self._closed.wait(), name="consumer connection"),
             ]
             self._connected = True
             try:
@@ -335,7 +339,8 @@ class RabbitConsumer:
             return
         held.leaving = True
         held.deliveries.clear()
-        await _close(held.channel)
+        if not await _close(held.channel):
+            self._give_up()
 
     # Batches
 
@@ -399,7 +404,13 @@ class RabbitConsumer:
             await self._leave(shard)
 
     async def _ack(self, messages: Iterable[AbstractIncomingMessage]) -> None:
-        for message in messages:
-            with suppress(*_LOST):
-                async with _calls(CLOSE_DEADLINE_S):
+        try:
+            async with _calls(CLOSE_DEADLINE_S):
+                for message in messages:
                     await message.ack()
+        except _LOST:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """What we hold unacked, or whether we are a shard's consumer, can't be told any more: connect anew."""
+        self._closed.set()

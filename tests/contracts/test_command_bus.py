@@ -1,0 +1,141 @@
+"""One contract for both buses: accepted means safe, in the order of submit, each command at least once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import aio_pika
+import pytest
+
+from app.adapters.broker.envelope import BadEnvelope, EnvelopeCodec
+from app.adapters.broker.in_process import InProcessBus
+from app.adapters.broker.rabbitmq import RabbitConsumer, RabbitPublisher, queue_name
+from app.application.ports import CommandBus, Delivery, NewerEnvelope, Process, Unavailable
+from app.domain.commands import Command, SendMessage
+from app.domain.ids import shard_of
+from stack.servers import Servers
+from tests.world import new_id
+
+SHARDS = 8
+SECRET = "a secret of these tests"
+
+
+def command(chat_id: str, body: str) -> Command:
+    return Command(chat_id, new_id(), new_id(), SendMessage(body), "p", True, 7)
+
+
+@asynccontextmanager
+async def ended(*tasks: asyncio.Task[None]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def running(
+    kind: str, servers: Servers, process: Process, refused: list[str] | None = None
+) -> AsyncIterator[CommandBus]:
+    if kind == "in process":
+        bus = InProcessBus(SHARDS)
+        async with ended(asyncio.create_task(bus.run(process))):
+            yield bus
+        return
+    url = servers.rabbitmq.url + "contract"
+    with suppress(RuntimeError):
+        await asyncio.to_thread(servers.rabbitmq.ctl, "add_vhost", "contract")
+        await asyncio.to_thread(servers.rabbitmq.ctl, "set_permissions", "-p", "contract", "guest", ".*", ".*", ".*")
+    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]))
+    consumer = RabbitConsumer(url, SHARDS, EnvelopeCodec(["a newer secret", SECRET]), on_refused=(refused if refused is not None else []).append)
+    tasks = [asyncio.create_task(publisher.run()), asyncio.create_task(consumer.run(process))]
+    async with ended(*tasks):
+        while not publisher.ready():
+            await asyncio.sleep(0.05)
+        yield publisher
+        await consumer.drain()
+
+
+@pytest.mark.parametrize("kind", ["in process", "rabbitmq"])
+async def test_accepted_commands_are_processed_in_order_of_submit(kind: str, servers: Servers) -> None:
+    got: list[Command] = []
+    batches: list[int] = []
+
+    async def process(deliveries: Sequence[Delivery]) -> None:
+        batches.append(sum(len(d.commands) for d in deliveries))
+        await asyncio.sleep(0.005)
+        for delivery in deliveries:
+            assert all(shard_of(c.chat_id, SHARDS) == delivery.shard for c in delivery.commands)
+            got.extend(delivery.commands)
+
+    async with running(kind, servers, process) as bus:
+        chats = [new_id() for _ in range(5)]
+        sent = [command(chats[n % 5], str(n)) for n in range(1000)]
+        await asyncio.wait_for(asyncio.gather(*(bus.submit(c) for c in sent)), 20)
+        async with asyncio.timeout(20):
+            while len(got) < len(sent):
+                await asyncio.sleep(0.02)
+    for chat_id in chats:
+        assert [c for c in got if c.chat_id == chat_id] == [c for c in sent if c.chat_id == chat_id]
+    assert len(batches) < 300, "batches form by themselves under load"
+
+
+async def test_what_is_unsigned_or_of_another_shard_is_refused_and_counted(servers: Servers) -> None:
+    got: list[Command] = []
+    refused: list[str] = []
+
+    async def process(deliveries: Sequence[Delivery]) -> None:
+        got.extend(c for d in deliveries for c in d.commands)
+
+    async with running("rabbitmq", servers, process, refused) as bus:
+        url = servers.rabbitmq.url + "contract"
+        connection = await aio_pika.connect(url)
+        channel = await connection.channel()
+        good, forger = EnvelopeCodec([SECRET]), EnvelopeCodec(["a guess"])
+        mine = command(new_id(), "in another's name")
+        shard = shard_of(mine.chat_id, SHARDS)
+        packed = [good.pack_command(mine)]
+        for body, where, headers in (
+            (forger.seal(shard, packed), shard, {}),
+            (b"junk", shard, {"x-delivery-count": "abc"}),
+            (good.seal(shard, packed), (shard + 1) % SHARDS, {}),
+            (good.seal(shard, [b"\x93abc"]), shard, {}),
+        ):
+            message = aio_pika.Message(body, headers=headers)  # type: ignore[arg-type]
+            await channel.default_exchange.publish(message, queue_name(where))
+        honest = command(mine.chat_id, "honest")
+        await asyncio.wait_for(bus.submit(honest), 5)
+        async with asyncio.timeout(10):
+            while honest not in got:
+                await asyncio.sleep(0.02)
+        await connection.close()
+    assert got == [honest] and len(refused) == 4
+
+
+def test_an_envelope_opens_only_with_a_known_secret_and_version() -> None:
+    old, new = EnvelopeCodec(["old"]), EnvelopeCodec(["new", "old"])
+    c = command(new_id(), "x")
+    assert new.open(old.seal(3, [old.pack_command(c)])) == (3, [c])
+    with pytest.raises(BadEnvelope):
+        old.open(new.seal(3, [new.pack_command(c)]))
+    sealed = bytearray(old.seal(3, [old.pack_command(c)]))
+    sealed[-1] ^= 1
+    with pytest.raises(BadEnvelope):
+        old.open(bytes(sealed))
+    import hmac
+
+    import msgspec
+
+    body = msgspec.msgpack.encode([2, 3, []])
+    with pytest.raises(NewerEnvelope):
+        old.open(hmac.digest(old._keys[0], body, "sha256") + body)
+
+
+async def test_without_a_broker_nothing_is_accepted(servers: Servers) -> None:
+    publisher = RabbitPublisher("amqp://guest:guest@127.0.0.1:1/", SHARDS, EnvelopeCodec([SECRET]))
+    async with ended(asyncio.create_task(publisher.run())):
+        with pytest.raises(Unavailable):
+            await publisher.submit(command(new_id(), "x"))

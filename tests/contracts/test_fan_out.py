@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from app.adapters.fanout.in_process import InProcessFanOut, InProcessLiveTexts
+from app.adapters.fanout.redis_pubsub import RedisFanOut, RedisLiveTexts
+from app.application.ports import FanOut, LiveText, LiveTexts
+from app.application.signals import DeltaSignal, chat_channel, unpack
+from stack.servers import Servers
+from tests.world import new_id
+
+KINDS = ["in process", "redis"]
+
+
+@asynccontextmanager
+async def running(kind: str, servers: Servers, heard: list[Any]) -> AsyncIterator[tuple[FanOut, LiveTexts]]:
+    if kind == "in process":
+        local = InProcessFanOut()
+        local.listen(lambda channel, payload: heard.append((channel, payload)), lambda: None)
+        yield local, InProcessLiveTexts(local)
+        return
+    fan_out, live = RedisFanOut(servers.redis.url), RedisLiveTexts(servers.redis.url)
+    fan_out.listen(lambda channel, payload: heard.append((channel, payload)), lambda: heard.append("reset"))
+    task = asyncio.create_task(fan_out.run())
+    await asyncio.sleep(0.2)
+    yield fan_out, live
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await fan_out.close()
+    await live.close()
+
+
+async def until(found: Any) -> None:
+    async with asyncio.timeout(5):
+        while not found():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_subscriber_hears_in_order_from_when_subscribe_returns(kind: str, servers: Servers) -> None:
+    heard: list[Any] = []
+    channel, other = f"chat:{new_id()}", f"chat:{new_id()}"
+    async with running(kind, servers, heard) as (fan_out, _):
+        await fan_out.publish([(channel, b"before")])
+        await fan_out.subscribe([channel])
+        await fan_out.publish([(channel, str(n).encode()) for n in range(100)] + [(other, b"not for us")])
+        await until(lambda: len(heard) >= 100)
+        assert heard == [(channel, str(n).encode()) for n in range(100)]
+        await fan_out.unsubscribe([channel])
+        await fan_out.publish([(channel, b"after")])
+        await asyncio.sleep(0.1)
+        assert len(heard) == 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_live_texts_refuse_superseded_and_ended_attempts(kind: str, servers: Servers) -> None:
+    heard: list[Any] = []
+    key = (new_id(), new_id())
+    async with running(kind, servers, heard) as (fan_out, live):
+        await fan_out.subscribe([chat_channel(key[0])])
+        assert await live.append(key, 1, 0, "one ", "one ")
+        assert await live.append(key, 1, 1, "two", "one two")
+        assert await live.get(key) == LiveText(1, 2, "one two")
+        assert await live.append(key, 2, 0, "anew", "anew")
+        assert not await live.append(key, 1, 2, "late", "one two late")
+        assert await live.get(key) == LiveText(2, 1, "anew")
+        await live.end(key)
+        assert not await live.append(key, 2, 1, "x", "anew x")
+        assert await live.get(key) is None
+        await until(lambda: len(heard) >= 3)
+        signals = [unpack(key[0], payload) for _, payload in heard]
+        assert signals == [
+            DeltaSignal(key[1], 1, 0, "one "), DeltaSignal(key[1], 1, 1, "two"), DeltaSignal(key[1], 2, 0, "anew"),
+        ]  # fmt: skip
+
+
+async def test_a_lost_live_text_is_written_anew_by_its_holder(servers: Servers) -> None:
+    heard: list[Any] = []
+    key = (new_id(), new_id())
+    async with running("redis", servers, heard) as (_, live):
+        assert await live.append(key, 1, 0, "a", "a")
+        await live._redis.flushdb()  # type: ignore[attr-defined]
+        assert await live.append(key, 1, 1, "b", "ab")
+        assert await live.get(key) == LiveText(1, 2, "ab")
+        assert await live.append(key, 1, 1, "b", "ab"), "a repeat of what was taken is no loss of the attempt"

@@ -1,0 +1,275 @@
+"""One contract for SQLite and PostgreSQL, and what only one of them has to keep."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.adapters.policy.cedar import CedarPolicies
+from app.adapters.store import tables
+from app.adapters.store.accounts import SqlAccounts
+from app.adapters.store.command_log import SqlCommandLog
+from app.adapters.store.database import Database
+from app.adapters.store.heal import PostgresHeal
+from app.adapters.store.jobs import SqlJobs
+from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
+from app.adapters.store.reading import SqlHistory, SqlTimeline
+from app.application.authorize import Pep
+from app.application.ports import Account
+from app.application.process import Worker
+from app.domain import commands as c
+from app.domain.commands import Command
+from app.domain.decide import Limits
+from app.domain.ids import ASSISTANT_ID
+from app.domain.state import Decided
+from app.infrastructure.wiring import POLICIES
+from app.infrastructure.wiring import new_id as new_uuid7
+from stack.servers import Servers
+from tests.world import new_id
+
+SHARDS = 8
+PEP = Pep(CedarPolicies(POLICIES))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'store.db'}"
+    else:
+        servers: Servers = request.getfixturevalue("servers")
+        url = servers.postgres.database(f"store_{hashlib.md5(str(tmp_path).encode()).hexdigest()[:12]}")
+    database = Database(url, pool_size=4, deadline_s=5)
+    await migrate(database, SHARDS)
+    yield database
+    await database.close()
+
+
+class Store:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.accounts, self.history = SqlAccounts(database), SqlHistory(database)
+        self.timeline, self.jobs = SqlTimeline(database), SqlJobs(database)
+        self.decided: list[Decided] = []
+        self.worker = Worker(SqlCommandLog(database), PEP.ask, self._announce, new_uuid7, SHARDS, Limits(1000))
+
+    async def _announce(self, decided: Decided) -> None:
+        self.decided.append(decided)
+
+    async def person(self) -> str:
+        id_ = new_id()
+        assert await self.accounts.create(Account(id_, f"u{id_[:8]}", "U", "human", "user", {"a": [1]}, "hash"))
+        return id_
+
+    async def do(self, *commands: Command) -> list[Any]:
+        self.decided.clear()
+        await self.worker._decide(commands)
+        return [result for decided in self.decided for result in decided.results]
+
+    async def group(self, owner: str, *others: str) -> str:
+        chat_id = new_id()
+        [made] = await self.do(Command(chat_id, owner, new_id(), c.CreateChat("group", "g", others)))
+        assert made.outcome.seq == 1, made
+        return chat_id
+
+
+async def test_migrations_go_up_down_and_up_again_and_three_at_once(database: Database) -> None:
+    await migrate(database, SHARDS, "base")
+    await asyncio.gather(*(migrate(database, SHARDS) for _ in range(3)))
+    with pytest.raises(ShardsDiffer, match="COMMAND_SHARDS"):
+        await migrate(database, SHARDS + 1)
+    await change_shards(database, SHARDS + 1)
+    await migrate(database, SHARDS + 1)
+    async with database.read() as connection:
+        made = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
+    assert set(tables.metadata.tables) <= set(made)
+
+
+async def test_a_timeline_is_read_back_as_it_was_decided(database: Database) -> None:
+    store = Store(database)
+    anna, bert = await store.person(), await store.person()
+    chat_id = await store.group(anna, bert)
+    sent = await store.do(
+        Command(chat_id, anna, new_id(), c.SendMessage("first 🎉 ñ\u2028")),
+        Command(chat_id, bert, new_id(), c.SendMessage("@assistant hi")),
+        Command(chat_id, anna, new_id(), c.UpdateChat(("title",), "new")),
+    )
+    assert [r.outcome.seq for r in sent] == [2, 3, 5]
+    first = await store.history.message_at(chat_id, 2)
+    assert first is not None
+    more = await store.do(
+        Command(chat_id, bert, new_id(), c.AddReaction(first.id, "👍")),
+        Command(chat_id, anna, new_id(), c.AddReaction(first.id, "👍")),
+        Command(chat_id, anna, new_id(), c.EditMessage(first.id, "edited")),
+        Command(chat_id, anna, new_id(), c.UpdateMember(bert, ("role",), "admin")),
+        Command(chat_id, anna, new_id(), c.BanMember(bert)),
+        Command(chat_id, anna, new_id(), c.UnbanMember(bert)),
+    )
+    assert [r.outcome.code for r in more] == [None] * 6
+    events = await store.timeline.events(chat_id, 0, 100)
+    decided = [e for d in store.decided for e in d.events]
+    assert [e.seq for e in events] == list(range(1, 12))
+    by_seq = {e.seq: e for e in events}
+    for event in decided:
+        assert by_seq[event.seq] == event, event.type
+    assert by_seq[2].payload == by_seq[8].payload, "an event read later carries its message as it is now"
+    assert [r.user_ids for r in by_seq[2].payload.reactions] == [(bert, anna)]  # type: ignore[union-attr]
+    assert (await store.timeline.events(chat_id, 3, 2)) == events[3:5]
+    page = await store.history.messages(chat_id, None, None, 2)
+    assert [m.seq for m in page.messages] == [4, 3] and page.has_more
+    assert await store.timeline.removed_after(bert, chat_id, 0) and not await store.timeline.removed_after(
+        bert, chat_id, 10
+    )
+
+
+async def test_constraints_repeat_the_invariants(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    id_ = new_id()
+    await store.do(Command(chat_id, anna, id_, c.SendMessage("x")))
+    m = tables.messages
+    async with database.read() as connection:
+        row = dict((await connection.execute(sa.select(m))).mappings().one())
+    for change in (
+        {"id": new_id(), "seq": 3}, {"id": new_id(), "client_message_id": new_id()}, {"seq": 3, "client_message_id": new_id()},
+        {"id": new_id(), "seq": 3, "client_message_id": new_id(), "body": None},
+        {"id": new_id(), "seq": 0, "client_message_id": new_id()},
+    ):  # fmt: skip
+        with pytest.raises(sa.exc.IntegrityError):
+            async with database.write() as connection:
+                await connection.execute(sa.insert(m).values(row | change))
+
+
+async def test_a_batch_that_raises_is_halved_to_the_one_that_raises(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    poison = Command(chat_id, anna, new_id(), c.SendMessage("poison"))
+    from app.domain import decide as rules
+
+    decide = rules.decide
+
+    def breaks(state: Any, commands: Any, *more: Any) -> Any:
+        if any(cmd.id == poison.id for cmd in commands):
+            raise ZeroDivisionError
+        return decide(state, commands, *more)
+
+    monkeypatch.setattr(rules, "decide", breaks)
+    batch = [Command(chat_id, anna, new_id(), c.SendMessage(str(n))) for n in range(10)]
+    batch.insert(4, poison)
+    results = await store.do(*batch)
+    assert [r.outcome.code for r in results] == [None] * 4 + ["conflict"] + [None] * 6
+    assert [r.outcome.seq for r in results if r.outcome.seq] == list(range(2, 12))
+    monkeypatch.undo()
+    assert [r.outcome.code for r in await store.do(poison)] == ["conflict"], "its trace stays"
+
+
+async def test_a_suspect_is_tried_alone_twice_then_refused(database: Database) -> None:
+    from app.application.ports import Delivery
+
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    command = Command(chat_id, anna, new_id(), c.SendMessage("killer"))
+    log = SqlCommandLog(database)
+    assert [await log.note_try(command) for _ in range(2)] == [0, 1]
+    await store.worker.process([Delivery(0, [command], seen=3)])
+    assert store.decided[-1].results[0].outcome.code == "conflict"
+    fine = Command(chat_id, anna, new_id(), c.SendMessage("fine"))
+    await store.worker.process([Delivery(0, [fine], seen=7)])
+    assert store.decided[-1].results[0].outcome.seq == 2
+
+
+async def test_a_reply_has_one_holder_and_the_attempt_is_the_fence(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")))
+    claims = await asyncio.gather(*(store.jobs.claim(f"h{n}", 5, 1.0) for n in range(4)))
+    [job] = [job for claimed in claims for job in claimed]
+    holder = next(f"h{n}" for n, claimed in enumerate(claims) if claimed)
+    assert job.attempt == 1 and await store.jobs.renew(holder, job, 0.2, True) == "held"
+    assert await store.jobs.renew("another", job, 1.0, False) == "lost"
+    [stop] = await store.do(Command(chat_id, anna, new_id(), c.StopReply(job.message_id)))
+    assert stop.outcome.seq is None and await store.jobs.renew(holder, job, 0.2, False) == "stop"
+    await asyncio.sleep(0.3)
+    [again] = await store.jobs.claim("late", 5, 5.0)
+    assert (again.attempt, again.stop_requested) == (2, True)
+    end = lambda attempt: Command(  # noqa: E731
+        chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, attempt, "complete", f"text {attempt}")
+    )
+    first, second, third = await store.do(end(1), end(2), end(2))
+    assert (first.outcome.seq, second.outcome.seq, third.outcome.seq) == (None, 4, None)
+    message = await store.history.message(chat_id, job.message_id)
+    assert message is not None and (message.body, message.attempt, message.status) == ("text 2", 2, "complete")
+    assert await store.jobs.claim("nobody", 5, 1.0) == [] and await store.jobs.stuck(0) == []
+    prompt = await store.jobs.prompt(again, 10)
+    assert [turn.text for turn in prompt.turns] == ["U: @assistant hello"]
+
+
+async def test_deleting_a_much_reacted_message_is_quick_and_whole(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    [sent] = await store.do(Command(chat_id, anna, new_id(), c.SendMessage("x")))
+    message = await store.history.message_at(chat_id, sent.outcome.seq)
+    assert message is not None
+    rows = [
+        {"chat_id": chat_id, "message_id": message.id, "emoji": chr(0x1F600 + n % 20), "user_id": new_id(), "seq": n}
+        for n in range(20_000)
+    ]
+    async with database.write() as connection:
+        await connection.execute(sa.insert(tables.reactions), rows)
+    [deleted] = await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(message.id)))
+    assert deleted.outcome.code is None
+    async with database.read() as connection:
+        assert await connection.scalar(sa.select(sa.func.count()).select_from(tables.reactions)) == 0
+
+
+def test_chat_id_stands_in_every_key_of_the_log() -> None:
+    for table in (
+        tables.members, tables.messages, tables.changes, tables.reactions, tables.outcomes, tables.replies, tables.reads, tables.bans,
+    ):  # fmt: skip
+        keys = [table.primary_key, *(k for k in table.constraints if isinstance(k, sa.UniqueConstraint))]
+        for key in keys:
+            assert "chat_id" in [column.name for column in key.columns], f"{table.name}: {key.name}"
+
+
+async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, tmp_path: Path) -> None:
+    database = Database(servers.postgres.database(f"heal_{new_id()[:8]}"), pool_size=4)
+    await migrate(database, SHARDS)
+    store, heal = Store(database), PostgresHeal(database)
+    anna, bert = await store.person(), await store.person()
+    epoch = await heal.epoch()
+    await heal.poll()
+    chat_id = await store.group(anna)
+    late = Database(str(database.url), pool_size=2)
+    async with SqlCommandLog(late).transaction([0]) as transaction:
+        command = Command(new_id(), bert, new_id(), c.CreateChat("group"))
+        from app.domain import decide as rules
+
+        facts = await transaction.read([command])
+        await transaction.write(rules.decide(replace(facts), [command], PEP.ask, new_id))
+        await store.do(Command(chat_id, bert, new_id(), c.SendMessage("stranger")))
+        found = await heal.poll()
+        assert found.heads == {chat_id: 1} and found.users == {anna} and found.epoch == epoch
+        assert [(r.actor_id, r.outcome.code) for r in found.refused] == [(bert, "not_found")]
+    found = await heal.poll()
+    assert found.heads == {command.chat_id: 1} and found.users == {bert} and not found.refused
+    assert (await heal.poll()).heads == {}
+    session = await store.accounts.start_session(anna, "x" * 64, 60)
+    await store.accounts.end_session(session)
+    assert (await heal.poll()).revoked == {session}
+    await change_epoch(database)
+    assert await heal.epoch() != epoch
+    await late.close()
+    await database.close()
