@@ -64,6 +64,7 @@ class ChatState:
     events: list[Frame] = field(default_factory=list)
     syncing: bool = False
     held_until: float = 0.0
+    unhold: asyncio.TimerHandle | None = None
 
 
 class Client:
@@ -260,7 +261,9 @@ class Client:
         chat = self.chats.setdefault(chat_id, ChatState())
         if chat.held_until < loop.time() + seconds:
             chat.held_until = loop.time() + seconds
-            loop.call_later(seconds + 0.01, self._unhold, chat_id)
+            if chat.unhold is not None:
+                chat.unhold.cancel()
+            chat.unhold = loop.call_later(seconds + 0.01, self._unhold, chat_id)
 
     def _unhold(self, chat_id: str) -> None:
         if self._ready.is_set() and not self._is_held(chat_id):

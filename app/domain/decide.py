@@ -425,17 +425,16 @@ class _Fold:
         """As one attempt more, empty: whatever the present holder still says is of a superseded attempt."""
         return self.end_reply(reply, reply.attempt + 1, status, "", **more)
 
-    def find_reply(self, command: Command, message_id: str) -> tuple[Message, Reply]:
-        message = self.find(command, message_id)
+    def reply_to_act_on(self, command: Command, message_id: str) -> Reply:
         reply = self.state.replies.get((command.chat_id, message_id))
         if reply is None:
-            self.permit(command, "chat.read")
             raise _Refused(Code.CONFLICT, "this message is no assistant's reply")
-        return message, reply
+        return reply
 
     def stop_reply(self, command: Command, do: c.StopReply) -> None:
-        _, reply = self.find_reply(command, do.message_id)
+        self.find(command, do.message_id)
         self.permit(command, "reply.stop")
+        reply = self.reply_to_act_on(command, do.message_id)
         if reply.finished:
             return
         if reply.held:
@@ -446,10 +445,11 @@ class _Fold:
             self.end_reply_at_once(reply, Status.STOPPED)
 
     def regenerate_reply(self, command: Command, do: c.RegenerateReply) -> int:
-        message, reply = self.find_reply(command, do.message_id)
-        asked = self.state.message((command.chat_id, reply.question_id))
-        own = asked is not None and asked.sender_id == command.actor_id
+        message = self.find(command, do.message_id)
+        asked = self.state.message((command.chat_id, message.reply_to or ""))
+        own = message.kind == MessageKind.ASSISTANT and asked is not None and asked.sender_id == command.actor_id
         self.permit(command, "reply.regenerate", own=own)
+        reply = self.reply_to_act_on(command, do.message_id)
         if not reply.finished:
             raise _Refused(Code.CONFLICT, "the reply is still being written: stop it first")
         if message.deleted_at is not None or asked is None or asked.deleted_at is not None:

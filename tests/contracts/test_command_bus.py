@@ -50,7 +50,12 @@ async def running(
         await asyncio.to_thread(servers.rabbitmq.ctl, "add_vhost", "contract")
         await asyncio.to_thread(servers.rabbitmq.ctl, "set_permissions", "-p", "contract", "guest", ".*", ".*", ".*")
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]))
-    consumer = RabbitConsumer(url, SHARDS, EnvelopeCodec(["a newer secret", SECRET]), on_refused=(refused if refused is not None else []).append)
+    consumer = RabbitConsumer(
+        url,
+        SHARDS,
+        EnvelopeCodec(["a newer secret", SECRET]),
+        on_refused=(refused if refused is not None else []).append,
+    )
     tasks = [asyncio.create_task(publisher.run()), asyncio.create_task(consumer.run(process))]
     async with ended(*tasks):
         while not publisher.ready():
