@@ -243,7 +243,7 @@ class Client:
 
     def _is_held(self, chat_id: str) -> bool:
         chat = self.chats.get(chat_id)
-        return chat is not None and chat.held_until > asyncio.get_running_loop().time()
+        return chat is not None and chat.unhold is not None
 
     def _put(self, command: _Open) -> None:
         ref = str(next(self._refs))
@@ -263,10 +263,13 @@ class Client:
             chat.held_until = loop.time() + seconds
             if chat.unhold is not None:
                 chat.unhold.cancel()
-            chat.unhold = loop.call_later(seconds + 0.01, self._unhold, chat_id)
+            chat.unhold = loop.call_later(seconds, self._unhold, chat_id)
 
     def _unhold(self, chat_id: str) -> None:
-        if self._ready.is_set() and not self._is_held(chat_id):
+        """What waited goes out before anything new does."""
+        if chat := self.chats.get(chat_id):
+            chat.unhold = None
+        if self._ready.is_set():
             self._resend(chat_id)
 
     @property
@@ -354,7 +357,9 @@ class Client:
         if frame["type"] == "gone":
             self.chats.pop(chat_id, None)
         elif frame["type"] == "reset":
-            self.chats[chat_id] = ChatState(cursor=frame["head"])
+            self.chats[chat_id] = ChatState(
+                cursor=frame["head"], held_until=chat.held_until if chat else 0.0, unhold=chat.unhold if chat else None
+            )
         elif chat is not None:
             chat.syncing = False
         self._answer(frame)

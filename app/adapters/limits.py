@@ -53,6 +53,7 @@ class UserLimits:
     def __init__(self, settings: LimitSettings) -> None:
         self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._requests = TokenBuckets(settings.requests_per_s, settings.requests_per_s * BURST_S)
+        self._were_rejected: set[str] = set()
         self._rejections = limits.RateLimitItemPerMinute(settings.rejections_per_min, 1, "rejections")
         self._chats = limits.RateLimitItemPerHour(settings.chats_per_h, 1, "chats")
         self._members = limits.RateLimitItemPerHour(settings.members_per_h, 1, "members")
@@ -73,10 +74,13 @@ class UserLimits:
         return self._requests.take(user_id)
 
     def rejected(self, user_id: str) -> None:
+        if len(self._were_rejected) > _KEYS_MAX:
+            self._were_rejected.clear()
+        self._were_rejected.add(user_id)
         self._hit(self._rejections, user_id)
 
     def command(self, user_id: str, new_chats: int, new_members: int) -> int | None:
-        wait_ms = self._test(self._rejections, user_id)
+        wait_ms = self._test(self._rejections, user_id) if user_id in self._were_rejected else None
         if wait_ms is None and new_chats:
             wait_ms = self._hit(self._chats, user_id, new_chats)
         if wait_ms is None and new_members:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -71,6 +72,11 @@ class Process:
         serving = asyncio.create_task(server.serve(), name="http")
         serving.add_done_callback(lambda task: self._stopping.set())
         await self._announce_address(server, serving)
+        # What lives as long as the process is never looked at again, and what lives for a message dies by its
+        # references: full collections would only stop everything for a while.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         await self._stopping.wait()
         await self._drain(server, serving)
 

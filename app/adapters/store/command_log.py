@@ -15,7 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import rows
 from app.adapters.store import tables as t
-from app.adapters.store.database import Database, from_json, to_time_or_none
+from app.adapters.store.database import (
+    AttributeRecord,
+    Database,
+    driver_connection,
+    from_json,
+    positional,
+    to_time_or_none,
+)
 from app.application.clock import utc_now
 from app.application.ports import LogTransaction, Transient
 from app.domain import commands as c
@@ -103,7 +110,11 @@ class _Transaction:
         self._db = database
         self._connection = connection
 
-    async def _rows(self, sql: str, params: dict[str, Any]) -> Sequence[sa.Row[Any]]:
+    async def _rows(self, sql: str, params: dict[str, Any]) -> Sequence[Any]:
+        if self._db.postgresql:
+            driver = await driver_connection(self._connection)
+            found: Sequence[Any] = await driver.fetch(*positional(sql, params), record_class=AttributeRecord)
+            return found
         return (await self._connection.execute(sa.text(sql), params)).all()
 
     # Reading the facts
@@ -129,7 +140,7 @@ class _Transaction:
     async def _now(self) -> Any:
         if not self._db.postgresql:
             return utc_now()
-        return rows.as_utc_ms(await self._connection.scalar(sa.text("select now()")))
+        return rows.as_utc_ms((await self._rows("select now() as now", {}))[0].now)
 
     async def _read_chats(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
@@ -259,9 +270,14 @@ class _Transaction:
             await self._note_batch(decided)
 
     async def _run(self, sql: str, params: dict[str, Any], expected: int | None = None) -> None:
-        result = await self._connection.execute(sa.text(sql), params)
-        if expected is not None and result.rowcount != expected:
-            raise RuntimeError(f"{result.rowcount} rows instead of {expected}")
+        if self._db.postgresql:
+            driver = await driver_connection(self._connection)
+            status = await driver.execute(*positional(sql, params))
+            count = int(status.rpartition(" ")[2])
+        else:
+            count = (await self._connection.execute(sa.text(sql), params)).rowcount
+        if expected is not None and count != expected:
+            raise RuntimeError(f"{count} rows instead of {expected}")
 
     async def _insert_messages(self, messages: list[Message], command_ids: dict[tuple[str, int], str | None]) -> None:
         if not messages:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -22,6 +25,12 @@ def is_transient(error: BaseException) -> bool:
     """Whether trying again may help: connection, lock, serialization, shutdown, resources; never data."""
     if isinstance(error, (OSError, TimeoutError, sa.exc.TimeoutError)):
         return True
+    if isinstance(error, asyncpg.InterfaceError):
+        return True  # of the driver's own connection: it is closed, or in the middle of something
+    if isinstance(error, asyncpg.PostgresError):
+        if isinstance(error, asyncpg.InvalidCachedStatementError):
+            return True
+        return str(error.sqlstate).startswith(_TRANSIENT_CLASSES)
     if isinstance(error, sa.exc.DBAPIError):
         if type(error.orig).__name__ == "InvalidCachedStatementError":
             return True  # the schema grew meanwhile; caches are cleared, the next try prepares anew
@@ -103,7 +112,7 @@ class Database:
         except TimeoutError as error:
             raise DeadlineMissed(f"not done in {self.deadline_s} s") from error
         except Exception as error:
-            if getattr(getattr(error, "orig", None), "sqlstate", None) == _STATEMENT_TIMEOUT:
+            if getattr(getattr(error, "orig", error), "sqlstate", None) == _STATEMENT_TIMEOUT:
                 raise DeadlineMissed("statement timeout") from error
             if is_transient(error):
                 raise Transient(f"{type(error).__name__}") from error
@@ -144,6 +153,36 @@ class Database:
 
     def json(self, value: Any) -> str:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+class AttributeRecord(asyncpg.Record):
+    """The driver's row, with its columns as attributes, as SQLAlchemy's has them."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+async def driver_connection(connection: AsyncConnection) -> asyncpg.Connection[asyncpg.Record]:
+    """The driver's own connection, in the transaction that SQLAlchemy has begun: a statement costs a third there
+    (docs/decisions/0007-statements-on-the-driver.md). At least one statement must have gone through SQLAlchemy."""
+    raw = await connection.get_raw_connection()
+    driver: asyncpg.Connection[asyncpg.Record] = raw.driver_connection  # type: ignore[assignment]
+    return driver
+
+
+_NAMED = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+@lru_cache(maxsize=256)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    names = tuple(dict.fromkeys(_NAMED.findall(sql)))
+    return _NAMED.sub(lambda found: f"${names.index(found.group(1)) + 1}", sql), names
+
+
+def positional(sql: str, params: dict[str, Any]) -> list[Any]:
+    """A textual statement as the driver takes it: $1, $2 … and the values in that order."""
+    text, names = _numbered(sql)
+    return [text, *(params[name] for name in names)]
 
 
 def to_time(value: Any) -> datetime:

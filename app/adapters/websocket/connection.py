@@ -23,7 +23,7 @@ from app.adapters.websocket.protocol import (
     Tell,
     error_frame,
 )
-from app.adapters.websocket.server import EXTENSION
+from app.adapters.websocket.server import EXTENSION, ParleyWebSocketProtocol
 from app.application.accounts import Bearer
 from app.application.deliver import Session
 from app.application.ports import Transient
@@ -74,12 +74,12 @@ class _Connection:
         self._websocket = websocket
         self._services = services
         self._protocol = SocketProtocol(services.settings.body_max)
-        self._outbox = Outbox(websocket.scope["extensions"][EXTENSION])
+        self._socket: ParleyWebSocketProtocol = websocket.scope["extensions"][EXTENSION]
+        self._outbox = Outbox(self._socket)
         self._session: Session | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._in_flight = self._in_flight_bytes = 0
-        self._room = asyncio.Event()
         self._typed: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -95,7 +95,8 @@ class _Connection:
                     await self._do(output)
                     if self._outbox.closed:
                         break
-                await self._await_room()
+                if self._session is not None and self._socket.queue.empty():
+                    self._socket.on_text = self._on_text  # from here on receive() tells only of the end
         finally:
             hello.cancel()
             for timer in self._timers:
@@ -103,6 +104,15 @@ class _Connection:
             self._outbox.gone()
             if self._session is not None:
                 self._services.hub.drop(self._session)
+
+    def _on_text(self, text: str) -> None:
+        """A frame of a signed-in client: nothing is awaited between reading it and queueing its commands."""
+        for output in self._protocol.receive_text(text):
+            if self._outbox.closed:
+                return
+            self._do_now(output)
+        if self._is_full():
+            self._socket.pause_reading()
 
     def _hello_timeout(self) -> None:
         for output in self._protocol.hello_timeout():
@@ -114,14 +124,18 @@ class _Connection:
         self._outbox.close(code, reason)
 
     async def _do(self, output: Output) -> None:
+        if isinstance(output, Authenticate):
+            await self._authenticate(output.hello)
+        else:
+            self._do_now(output)
+
+    def _do_now(self, output: Output) -> None:
         match output:
             case Tell(frame):
                 if self._session is None or self._is_within_limit(self._session, frame.get("ref")):
                     self._outbox.send(wire.encode(frame))
             case Disconnect(code, reason):
                 self._close(code, reason)
-            case Authenticate(hello):
-                await self._authenticate(hello)
             case Do(request, counted):
                 self._request(request, counted)
 
@@ -238,13 +252,12 @@ class _Connection:
     def _settled(self, size: int) -> None:
         self._in_flight -= 1
         self._in_flight_bytes -= size
-        self._room.set()
+        if self._socket.read_paused and not self._is_full():
+            self._socket.resume_reading()
 
-    async def _await_room(self) -> None:
+    def _is_full(self) -> bool:
         """Reading pauses while too much of this socket is unconfirmed."""
-        while self._in_flight >= IN_FLIGHT_MAX or self._in_flight_bytes >= IN_FLIGHT_BYTES_MAX:
-            self._room.clear()
-            await self._room.wait()
+        return self._in_flight >= IN_FLIGHT_MAX or self._in_flight_bytes >= IN_FLIGHT_BYTES_MAX
 
     def _spawn(self, ref: str, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
         self._in_flight += 1
