@@ -14,8 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import uvloop
-import websockets
-from websockets.asyncio.client import ClientConnection, connect
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 SLICE_S = 0.02
 
@@ -30,12 +29,11 @@ class Load:
         self.delivered = self.errors = self.sent = 0
 
     async def run(self) -> dict[str, Any]:
-        self.sockets = [await self._open(place) for place in self.spec["sockets"]]
         watched: dict[str, int] = {}
-        readers = []
-        for socket, place in zip(self.sockets, self.spec["sockets"], strict=True):
+        self.sockets = []
+        for place in self.spec["sockets"]:
             watched[place["chat_id"]] = watched.get(place["chat_id"], 0) + 1
-            readers.append(asyncio.create_task(self._read(socket, watched[place["chat_id"]] <= 2)))
+            self.sockets.append(await self._open(place, watched[place["chat_id"]] <= 2))
         warm = self.spec.get("warm_s", 1.0)
         self.counting_from = time.time() + warm
         began = time.monotonic()
@@ -45,10 +43,8 @@ class Load:
         deadline = time.monotonic() + self.spec.get("drain_s", 5.0)
         while self.delivered < expected and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        for reader in readers:
-            reader.cancel()
         for socket in self.sockets:
-            socket.transport.abort()
+            socket.disconnect()
         ordered = sorted(self.latencies) or [float("inf")]
         return {
             "rate": self.sent / took,
@@ -60,12 +56,14 @@ class Load:
             "p99_ms": ordered[int(len(ordered) * 0.99)] * 1000,
         }
 
-    async def _open(self, place: dict[str, str]) -> ClientConnection:
-        socket = await connect(place["url"], compression=None, proxy=None, ping_interval=None, max_size=2**21)
+    async def _open(self, place: dict[str, str], watched: bool) -> WSTransport:
+        listener = _Listener(self, watched)
+        transport, _ = await ws_connect(lambda: listener, place["url"])
         if self.parley:
-            await socket.send(json.dumps({"type": "hello", "token": place["token"]}))
-            await socket.recv()
-        return socket
+            hello = json.dumps({"type": "hello", "token": place["token"]})
+            transport.send(WSMsgType.TEXT, hello.encode())
+            await asyncio.wait_for(listener.first.wait(), 10)
+        return transport
 
     async def _send(self, seconds: float) -> None:
         """Each slice of time, what became due in it; one frame per socket and slice where the protocol lets."""
@@ -91,31 +89,42 @@ class Load:
                 count += 1
             for index, lines in batches.items():
                 if self.parley:
-                    await sockets[index].send("\n".join(lines))
+                    sockets[index].send(WSMsgType.TEXT, "\n".join(lines).encode())
                 else:
                     for line in lines:
-                        await sockets[index].send(line)
+                        sockets[index].send(WSMsgType.TEXT, line.encode())
             self.sent = count
             await asyncio.sleep(SLICE_S)
 
-    async def _read(self, socket: ClientConnection, watched: bool) -> None:
-        mark, key = ('"type":"message.created"', '"body":"') if self.parley else ('"user_id"', '"body": "')
-        try:
-            while True:
-                text = str(await socket.recv())
-                now = time.time()
-                self.delivered += text.count(mark)
-                if '"type":"error"' in text:
-                    self.errors += text.count('"type":"error"')
-                if watched:
-                    start = 0
-                    while (start := text.find(key, start)) >= 0:
-                        start += len(key)
-                        due = float(text[start : text.index(" ", start)])
-                        if due > self.counting_from:
-                            self.latencies.append(now - due)
-        except websockets.ConnectionClosed:
-            self.errors += 1
+    def take(self, payload: bytes, watched: bool) -> None:
+        mark, key = (b'"type":"message.created"', b'"body":"') if self.parley else (b'"user_id"', b'"body": "')
+        now = time.time()
+        self.delivered += payload.count(mark)
+        if b'"type":"error"' in payload:
+            self.errors += payload.count(b'"type":"error"')
+        if watched:
+            start = 0
+            while (start := payload.find(key, start)) >= 0:
+                start += len(key)
+                due = float(payload[start : payload.index(b" ", start)])
+                if due > self.counting_from:
+                    self.latencies.append(now - due)
+
+
+class _Listener(WSListener):
+    def __init__(self, load: Load, watched: bool) -> None:
+        self._load, self._watched = load, watched
+        self.first = asyncio.Event()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            self._load.errors += 1
+        elif frame.msg_type == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif not self.first.is_set() and self._load.parley:
+            self.first.set()
+        else:
+            self._load.take(frame.get_payload_as_bytes(), self._watched)
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
-"""The chat of the FastAPI tutorial with what people add next: an insert for each message before it is broadcast.
+"""The chat of the FastAPI tutorial with what people add next: a session and an insert for each message.
 
-One process, a ConnectionManager per chat, `send_text` to each member. The reference that Parley is compared with.
+One process, a ConnectionManager per chat, `send_text` to each member, SQLAlchemy's ORM with an async session a message, as
+its and FastAPI's documentation show. The reference that Parley is compared with; it has no broker, no policies, no
+order, no repeat-safe ids and no resume.
 Run: python -m benchmarks.tutorial_server PORT DATABASE_URL
 """
 
@@ -10,10 +12,27 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
-import asyncpg
 import uvicorn
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from sqlalchemy import DateTime, func
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Message(Base):
+    __tablename__ = "messages"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    chat_id: Mapped[str] = mapped_column(index=True)
+    user_id: Mapped[str]
+    body: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class ConnectionManager:
@@ -37,14 +56,13 @@ manager = ConnectionManager()
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.pool = await asyncpg.create_pool(sys.argv[2], min_size=10, max_size=10)
-    await app.state.pool.execute(
-        "create table if not exists tutorial_messages (id bigserial primary key, chat_id text, user_id text,"
-        " body text, created_at timestamptz default now())"
-    )
+    engine = create_async_engine(sys.argv[2].replace("postgresql://", "postgresql+asyncpg://"), pool_size=10)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    app.state.session = async_sessionmaker(engine, expire_on_commit=False)
     print("tutorial server is at", sys.argv[1], flush=True)
     yield
-    await app.state.pool.close()
+    await engine.dispose()
 
 
 app = FastAPI(lifespan=lifespan)
@@ -56,15 +74,15 @@ async def chat(websocket: WebSocket, chat_id: str, user_id: str) -> None:
     try:
         while True:
             body = await websocket.receive_text()
-            row = await app.state.pool.fetchrow(
-                "insert into tutorial_messages (chat_id, user_id, body) values ($1, $2, $3) returning id, created_at",
-                chat_id,
-                user_id,
-                body,
-            )
+            message = Message(chat_id=chat_id, user_id=user_id, body=body)
+            session: AsyncSession
+            async with app.state.session() as session:
+                session.add(message)
+                await session.commit()
+                await session.refresh(message)
             await manager.broadcast(
                 chat_id,
-                json.dumps({"id": row["id"], "user_id": user_id, "body": body, "at": row["created_at"].isoformat()}),
+                json.dumps({"id": message.id, "user_id": user_id, "body": body, "at": message.created_at.isoformat()}),
             )
     except WebSocketDisconnect:
         manager.disconnect(chat_id, websocket)

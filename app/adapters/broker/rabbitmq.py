@@ -349,6 +349,8 @@ class RabbitConsumer:
             async with self._between:
                 taken = self._take()
                 if taken:
+                    if defect("ack_before_commit"):
+                        await self._ack(message for message, _ in taken)
                     await process([delivery for _, delivery in taken])
                     cut("ack")
                     await self._ack(message for message, _ in taken)

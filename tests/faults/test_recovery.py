@@ -1,0 +1,265 @@
+"""What an operator's day brings: servers restarted under load, processes replaced, the embedded process killed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from parley_client import Client, Problem, Rejected
+from stack.servers import Servers
+from tests.faults.checker import Logs, Sent, check
+from tests.scenarios.test_accounts import refused
+from tests.world import People, World, new_id, start_embedded, start_real, stop_embedded
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[tuple[World, Servers]]:
+    """A stack of its own, since its servers are ended."""
+    servers = Servers(fsync=False)
+    servers.start()
+    world = start_real(servers, environment={"REQUESTS_PER_S": "1000"})
+    yield world, servers
+    assert world.stack is not None and world.model is not None
+    world.stack.stop()
+    world.model.child.stop()
+    servers.stop()
+
+
+@pytest.fixture
+async def crowd(own: tuple[World, Servers]) -> AsyncIterator[People]:
+    people = People(own[0])
+    yield people
+    await people.close()
+
+
+class Load:
+    """Somebody who talks without a pause, and somebody who listens on the other gateway."""
+
+    def __init__(self, chat_id: str, talker: Client, listener: Client) -> None:
+        self.chat_id, self.talker, self.listener = chat_id, talker, listener
+        self.sent = Sent(chat_id, talker.rest.user["id"])
+        self._task = asyncio.create_task(self._talk())
+        self._stop = False
+
+    @classmethod
+    async def start(cls, people: People) -> Load:
+        anna, bert = await people.make(), await people.make()
+        chat_id = await people.group(anna, bert)
+        urls = people.world.urls
+        return cls(chat_id, await anna.client(0, urls=urls), await bert.client(1, urls=urls[::-1]))
+
+    async def _talk(self) -> None:
+        while not self._stop:
+            id_ = new_id()
+            self.sent.ids.append(id_)
+            self.talker.send(self.chat_id, "words", id_=id_).add_done_callback(
+                lambda done, i=id_: self.sent.ends.__setitem__(i, "rejected" if done.exception() else "committed")
+            )
+            await asyncio.sleep(0.02)
+
+    async def end(self, database_url: str, within_s: float = 30) -> None:
+        self._stop = True
+        await self._task
+        await self.talker.wait_for(lambda: not self.talker.unfinished, within_s)
+        head = self.talker.chats[self.chat_id].cursor
+        await self.listener.wait_for(lambda: self.listener.chats[self.chat_id].cursor == head, 5)
+        logs = Logs([self.sent], {c.rest.user["id"]: c for c in (self.talker, self.listener)})
+        assert "rejected" not in self.sent.ends.values()
+        assert [v for v in await check(database_url, logs) if "I5" not in v] == []
+
+
+async def metric(url: str, pattern: str) -> float:
+    async with httpx2.AsyncClient() as http:
+        found = re.search(pattern + r" ([0-9.e+]+)$", (await http.get(f"{url}/metrics")).text, re.MULTILINE)
+    return float(found.group(1)) if found else 0.0
+
+
+async def test_redis_killed_and_started_again_under_load(own: tuple[World, Servers], crowd: People) -> None:
+    _world, servers = own
+    load = await Load.start(crowd)
+    reader, owner = await crowd.make(), await crowd.make()
+    chat_id = await crowd.group(owner, reader)
+    await owner.rest.patch(f"/v1/chats/{chat_id}/members/{reader.id}", {"role": "reader"})
+    client = await reader.client(0)
+    await asyncio.sleep(0.5)
+    await asyncio.to_thread(servers.redis.child.kill)
+    refusal = client.send(chat_id, "refused while Redis is down")
+    fresh = await crowd.group(owner, reader)
+    await asyncio.sleep(1)
+    await asyncio.to_thread(servers.redis.start)
+    with pytest.raises(Rejected):
+        await asyncio.wait_for(refusal, 5)
+    await client.wait_for(lambda: fresh in client.chats, 5)
+    await load.end(servers.postgres.url)
+
+
+async def test_with_the_broker_down_history_answers_and_sending_is_unavailable(
+    own: tuple[World, Servers], crowd: People
+) -> None:
+    _, servers = own
+    anna = await crowd.make()
+    chat_id = await crowd.group(anna)
+    socket = await anna.socket()
+    await asyncio.to_thread(servers.rabbitmq.child.kill)
+    try:
+        await asyncio.sleep(0.3)
+        page = await anna.rest.get(f"/v1/chats/{chat_id}/messages")
+        assert page["items"] == []
+        problem = await refused(
+            anna.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": new_id(), "body": "x"})
+        )
+        assert (problem.status, problem.code) == (503, "unavailable") and problem.body["retry_after_ms"] > 0
+        send = {"type": "message.send", "chat_id": chat_id, "client_message_id": new_id(), "body": "x"}
+        answer = await socket.ask(send)
+        assert (answer["type"], answer["code"]) == ("error", "unavailable") and answer["retry_after_ms"] > 0
+    finally:
+        await asyncio.to_thread(servers.rabbitmq.start)
+    async with asyncio.timeout(15):
+        while True:
+            with suppress(Problem):
+                sent = await anna.rest.post(
+                    f"/v1/chats/{chat_id}/messages", {"client_message_id": send["client_message_id"], "body": "x"}
+                )
+                assert sent["seq"] == 2
+                break
+            await asyncio.sleep(0.2)
+
+
+async def test_a_second_worker_takes_half_of_the_shards_and_workers_come_and_go(
+    own: tuple[World, Servers], crowd: People
+) -> None:
+    world, servers = own
+    assert world.stack is not None
+    loads = [await Load.start(crowd) for _ in range(12)]
+    first, second = world.stack.workers
+    await asyncio.to_thread(second.child.stop)
+    await asyncio.sleep(6)
+    assert await metric(first.url, r'parley_worker_shards\{state="assigned"\}') == 8
+    await asyncio.to_thread(second.start)
+    async with asyncio.timeout(10):
+        while True:
+            counts = [await metric(w.url, r'parley_worker_shards\{state="assigned"\}') for w in (first, second)]
+            if counts == [4, 4]:
+                break
+            await asyncio.sleep(0.3)
+    async with asyncio.timeout(10):
+        while await metric(second.url, r'parley_worker_shards\{state="active"\}') < 3:
+            await asyncio.sleep(0.3)  # active: seen by a delivery; 12 chats need not touch all of them
+    servers.postgres.child.pause()
+    await asyncio.sleep(6)
+    servers.postgres.child.resume()
+    for _ in range(3):
+        await asyncio.to_thread(second.child.stop)
+        await asyncio.sleep(1.5)
+        await asyncio.to_thread(second.start)
+        await asyncio.sleep(1.5)
+    for load in loads:
+        await load.end(servers.postgres.url)
+
+
+async def test_a_rolling_restart_with_a_new_secret_loses_nothing(own: tuple[World, Servers], crowd: People) -> None:
+    world, servers = own
+    assert world.stack is not None
+    load = await Load.start(crowd)
+    old = world.stack.environment["JWT_SECRET"]
+    for secrets in (f"{old},a new secret of sixteen", f"a new secret of sixteen,{old}"):
+        for role in world.stack.roles:
+            role.child._environment["JWT_SECRET"] = secrets
+            await asyncio.to_thread(role.child.stop)
+            await asyncio.to_thread(role.start)
+    await load.end(servers.postgres.url)
+
+
+async def test_a_logout_is_known_to_a_gateway_that_starts_later(own: tuple[World, Servers], crowd: People) -> None:
+    world, _ = own
+    assert world.stack is not None
+    anna = await crowd.make()
+    await anna.rest.post("/v1/auth/logout")
+    gateway = world.stack.make("gateway", 9)
+    await asyncio.to_thread(gateway.start)
+    try:
+        async with httpx2.AsyncClient() as http:
+            answer = await http.get(
+                f"{gateway.url}/v1/me", headers={"Authorization": f"Bearer {anna.rest.access_token}"}
+            )
+        assert answer.status_code == 401
+    finally:
+        await asyncio.to_thread(gateway.child.stop)
+
+
+async def test_the_assistant_worker_or_redis_ended_in_mid_answer(own: tuple[World, Servers], crowd: People) -> None:
+    world, servers = own
+    assert world.stack is not None
+    anna = await crowd.make()
+    chat_id = str((await anna.rest.post("/v1/chats", {"kind": "assistant"}))["id"])
+    client = await anna.client(0)
+
+    def ends() -> list[Any]:
+        return [e["message"] for e in client.chats[chat_id].events if e["type"] == "message.completed"]
+
+    for count, child in enumerate((servers.redis.child, world.stack.assistants[0].child), 1):
+        await client.send(chat_id, 'script: {"words": 60, "every_ms": 30}')
+        await asyncio.sleep(0.8)
+        await asyncio.to_thread(child.kill)
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(servers.redis.start if count == 1 else world.stack.assistants[0].start)
+        await client.wait_for(lambda n=count: len(ends()) >= n, 40)
+        end = ends()[-1]
+        assert (end["status"], len(end["body"].split())) == ("complete", 60)
+        assert end["attempt"] == count, "only a dead holder's reply is begun anew"
+    await asyncio.sleep(2)
+    assert len(ends()) == 2
+
+
+async def test_the_embedded_process_killed_in_mid_answer_ends_it_after_its_restart() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="parley-k-", dir="/tmp"))
+    world = start_embedded(folder=folder)
+    assert world.role is not None
+    people = People(world)
+    anna = await people.make()
+    chat_id = str((await anna.rest.post("/v1/chats", {"kind": "assistant"}))["id"])
+    client = await anna.client()
+    sent = await client.send(chat_id, "twenty sentences")
+    await asyncio.sleep(1.5)
+    began = time.monotonic()
+    world.role.child.kill()
+    world.role.start()
+    ends = await client.wait_for(
+        lambda: [e for e in client.chats[chat_id].events if e["type"] == "message.completed"], 45
+    )
+    assert ends[0]["message"]["status"] == "complete" and ends[0]["message"]["attempt"] == 2
+    assert time.monotonic() - began < 45
+    page = await anna.rest.get(f"/v1/chats/{chat_id}/messages")
+    assert [m["id"] for m in page["items"]][-1] == sent["message"]["id"] and len(page["items"]) == 2
+    await people.close()
+    stop_embedded(world)
+
+
+def test_half_a_world_refuses_to_start_and_says_why(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from stack.parley import ROOT
+
+    for role, environment, words in (
+        ("all", {"BROKER_URL": "amqp://x/"}, "DATABASE_URL"),
+        ("all", {"REDIS_URL": "redis://x/"}, "BROKER_URL"),
+        ("all", {"DATABASE_URL": "postgresql://x/y"}, "BROKER_URL"),
+        ("worker", {}, "alone"),
+        ("all", {"PORT": "many"}, "PORT"),
+        ("all", {"BROKER_URL": "kafka://x"}, "BROKER_URL"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "app", role], cwd=ROOT, capture_output=True, text=True, timeout=20,
+            env={"DATA_DIR": str(tmp_path), **environment},
+        )  # fmt: skip
+        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
