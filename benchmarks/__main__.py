@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,18 @@ def line(result: dict[str, Any]) -> str:
     )
 
 
-def final(name: str, best: int, steps: tuple[int, ...], spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The longer run at the best step; where it doesn't hold, at the step below."""
+def final(
+    name: str,
+    best: int,
+    steps: tuple[int, ...],
+    spec: dict[str, Any],
+    folder: Path,
+    before: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """The longer run at the best step; where it doesn't hold, at the step below. before: called ahead of each."""
     for rate in sorted((s for s in steps if s <= best), reverse=True):
+        time.sleep(2)
+        before()
         result = load(spec | {"rate": rate, "seconds": FINAL_S}, folder)
         print(f"  {name} {rate}/s for {FINAL_S:.0f} s: {line(result)}", flush=True)
         if good(result, rate):
@@ -149,8 +159,14 @@ def measure_parley(servers: Servers) -> dict[str, Any]:
             "postgres": [servers.postgres.child.pid],
             "redis": [servers.redis.child.pid],
         }
-        before, cpu = asyncio.run(means(stack)), {name: cpu_us(own) for name, own in pids.items()}
-        result = final("parley", best, PARLEY_STEPS, spec, servers.folder)
+        before: dict[str, tuple[float, float]] = {}
+        cpu: dict[str, float] = {}
+
+        def note() -> None:
+            before.update(asyncio.run(means(stack)))
+            cpu.update({name: cpu_us(own) for name, own in pids.items()})
+
+        result = final("parley", best, PARLEY_STEPS, spec, servers.folder, note)
         after = asyncio.run(means(stack))
         used = {name: round((cpu_us(own) - cpu[name]) / result["sent"], 1) for name, own in pids.items()}
     finally:
