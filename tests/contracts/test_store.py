@@ -27,7 +27,7 @@ from app.application.process import Worker
 from app.domain import commands as c
 from app.domain.commands import Command
 from app.domain.decide import Limits
-from app.domain.ids import ASSISTANT_ID
+from app.domain.ids import ASSISTANT_ID, shard_of
 from app.domain.state import Decided
 from app.infrastructure.wiring import POLICIES
 from app.infrastructure.wiring import new_id as new_uuid7
@@ -253,7 +253,8 @@ async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, t
     await heal.poll()
     chat_id = await store.group(anna)
     late = Database(str(database.url), pool_size=2)
-    async with SqlCommandLog(late).transaction([0]) as transaction:
+    other_shard = (shard_of(chat_id, SHARDS) + 1) % SHARDS
+    async with SqlCommandLog(late).transaction([other_shard]) as transaction:
         command = Command(new_id(), bert, new_id(), c.CreateChat("group"))
         from app.domain import decide as rules
 

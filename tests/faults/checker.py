@@ -31,15 +31,17 @@ class Logs:
     clients: dict[str, Client] = field(default_factory=dict)
     deltas: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     outcomes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    accepted: list[tuple[str, str, str]] = field(default_factory=list)
+    """(chat, sender, id) of what was accepted and never repeated."""
     strangers: list[dict[str, Any]] = field(default_factory=list)
-    joined: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 async def check(database_url: str, logs: Logs, model_log: list[dict[str, Any]] | None = None) -> list[str]:
     """Every violation, in words."""
     connection = await asyncpg.connect(database_url)
     try:
-        facts = await _facts(connection)
+        async with connection.transaction(isolation="repeatable_read"):
+            facts = await _facts(connection)
     finally:
         await connection.close()
     return [
@@ -88,7 +90,11 @@ async def _facts(connection: asyncpg.Connection[asyncpg.Record]) -> Facts:
 
 def _nothing_lost(facts: Facts, logs: Logs) -> list[str]:
     rows = {(str(m["chat_id"]), str(m["sender_id"]), str(m["client_message_id"])): m for m in facts.messages}
-    found = []
+    found = [
+        f"I1: {key[2]} was accepted and never ended"
+        for key in logs.accepted
+        if key not in rows and facts.outcomes.get(key[2]) is None
+    ]
     for sent in logs.sent:
         for id_ in sent.ids:
             end = sent.ends.get(id_)

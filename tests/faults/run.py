@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 import uuid
@@ -12,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx2
+import websockets
 
 from app.application.cutpoints import POINTS
-from parley_client import Client, Rejected, Rest
+from parley_client import Client, Problem, Rejected, Rest
 from stack.parley import Role
 from stack.processes import Child, wait_until
 from stack.servers import Servers
 from tests.faults.checker import Logs, Sent, check, count_hits
-from tests.world import PASSWORD, World, start_real
+from tests.world import PASSWORD, Raw, World, start_real
 
 _CUT_ROLE = {
     "confirm": "gateway", "commit": "worker", "announce": "worker", "ack": "worker", "claim": "assistant",
@@ -99,10 +102,15 @@ class FaultRun:
     async def _talk_and_break(self, world: World, servers: Servers, cuts: Path) -> None:
         people = await self._gather_people(world)
         async with asyncio.timeout(self._seconds + 120):
+            if self._defect == "no_dedupe":  # the database's constraints would mask it
+                await self._drop_constraints(servers)
             talking = [asyncio.create_task(self._talk(client)) for client in people]
+            talking += [asyncio.create_task(self._say_once(world, rest)) for rest in self._rests[:4]]
+            talking.append(asyncio.create_task(self._flicker()))
             await self._break(world, servers, cuts)
             self._stop.set()
             await asyncio.gather(*talking)
+            await self._last_words(people, servers)
             await self._settle(world, people, servers)
         model_log = (await self._rests[0].http.get(f"{world.model.url}/log")).json()  # type: ignore[union-attr]
         self.report.violations = await check(servers.postgres.url, self._logs, model_log)
@@ -172,6 +180,67 @@ class FaultRun:
             future = client.send(mine[0], body, id_=id_)
             future.add_done_callback(lambda done, i=id_: self._ended(sent, i, done))
             await asyncio.sleep(self._random.uniform(0.5, 1.5) * pause_s)
+
+    async def _say_once(self, world: World, rest: Rest) -> None:
+        """A careless client: it never repeats anything. What it was told is accepted must end all the same (I1)."""
+        chat_id = self._chats[self._rests.index(rest)]
+        while not self._stop.is_set():
+            try:
+                raw = await asyncio.wait_for(Raw.open(self._random.choice(world.urls)), 5)
+                await raw.send({"type": "hello", "token": await rest.token()})
+                await raw.expect("welcome", 5)
+                while not self._stop.is_set():
+                    send = {
+                        "type": "message.send",
+                        "chat_id": chat_id,
+                        "client_message_id": str(uuid.uuid4()),
+                        "body": "once",
+                    }
+                    ref = raw.ref()
+                    await raw.send(send | {"ref": ref})
+                    answer = await raw.until(lambda f, r=ref: f.get("ref") == r, 5)  # type: ignore[misc]
+                    if answer["type"] == "accepted":
+                        self._logs.accepted.append((chat_id, rest.user["id"], answer["client_message_id"]))
+            except (OSError, TimeoutError, websockets.WebSocketException, httpx2.HTTPError, Problem):
+                await asyncio.sleep(0.2)
+            else:
+                await raw.close()
+
+    async def _flicker(self) -> None:
+        """One who is muted and unmuted all the time: a refusal must stay one, whatever is delivered again."""
+        owner, other = self._rests[0], self._rests[4]
+        path = f"/v1/chats/{self._chats[0]}/members/{other.user['id']}"
+        for turn in itertools.count():
+            until = "2099-01-01T00:00:00Z" if turn % 2 == 0 else None
+            with contextlib.suppress(Problem, httpx2.HTTPError, TimeoutError):
+                await asyncio.wait_for(owner.call("PATCH", path, json={"muted_until": until}), 5)
+            if self._stop.is_set() and until is None:
+                return
+            await asyncio.sleep(0.1)
+
+    async def _last_words(self, people: list[Client], servers: Servers) -> None:
+        """The last event of each chat, lost by Redis: no gap shows it, and everybody must have it all the same (I7)."""
+        await asyncio.to_thread(servers.redis.child.kill)
+        spoken = []
+        for chat_id in self._chats:
+            speaker = next(s for s in self._logs.sent if s.chat_id == chat_id and s.ends)
+            client = self._logs.clients[speaker.sender_id]
+            id_ = str(uuid.uuid4())
+            speaker.ids.append(id_)
+            future = client.send(chat_id, "last", id_=id_)
+            future.add_done_callback(lambda done, s=speaker, i=id_: self._ended(s, i, done))  # type: ignore[misc]
+            spoken.append(future)
+        await asyncio.sleep(3)
+        await asyncio.to_thread(servers.redis.start)
+
+    async def _drop_constraints(self, servers: Servers) -> None:
+        connection = await asyncpg.connect(servers.postgres.url)
+        for table, kind in (("messages", "u"), ("outcomes", "p")):
+            for row in await connection.fetch(
+                "select conname from pg_constraint where conrelid = $1::regclass and contype = $2", table, kind.encode()
+            ):
+                await connection.execute(f'alter table {table} drop constraint "{row["conname"]}"')
+        await connection.close()
 
     def _ended(self, sent: Sent, id_: str, done: asyncio.Future[Any]) -> None:
         if done.cancelled():
