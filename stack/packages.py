@@ -25,44 +25,52 @@ class NoServers(Exception):
 
 @dataclass(frozen=True)
 class Programs:
-    """prefix: "" where they are installed, else the folder that holds usr/."""
+    """Each program where it is installed, else in `folder`, which holds Debian's packages unpacked (usr/ …)."""
 
-    prefix: str
+    folder: str = ""
+
+    def _place(self, path: str) -> Path:
+        installed = Path(path)
+        return installed if installed.exists() or not self.folder else Path(self.folder + path)
 
     @property
     def postgres_bin(self) -> Path:
-        found = sorted(Path(f"{self.prefix}/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
-        return found[-1]
+        for root in ("", self.folder):
+            found = sorted(Path(f"{root}/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3]))
+            if found:
+                return found[-1].parent
+        raise NoServers("no PostgreSQL")
 
     @property
     def redis_server(self) -> Path:
-        return Path(f"{self.prefix}/usr/bin/redis-server")
+        return self._place("/usr/bin/redis-server")
 
     @property
     def rabbitmq(self) -> Path:
         """The folder of the scripts that don't change user."""
-        return Path(f"{self.prefix}/usr/lib/rabbitmq/bin")
+        return self._place("/usr/lib/rabbitmq/bin")
 
     @property
     def epmd(self) -> Path:
-        return next(Path(f"{self.prefix}/usr/lib/erlang").glob("erts-*/bin")) / "epmd"
+        return next(self._place("/usr/lib/erlang").glob("erts-*/bin")) / "epmd"
 
     @property
     def environment(self) -> dict[str, str]:
         environment = {key: os.environ[key] for key in ("LANG", "TZ") if key in os.environ}
         environment["PATH"] = os.environ.get("PATH", "/usr/bin:/bin")
-        if self.prefix:
+        if self.folder:
             lib = "x86_64-linux-gnu" if os.uname().machine == "x86_64" else f"{os.uname().machine}-linux-gnu"
-            environment["LD_LIBRARY_PATH"] = f"{self.prefix}/usr/lib/{lib}:{self.prefix}/lib/{lib}"
-            environment["PATH"] = f"{self.prefix}/usr/lib/erlang/bin:{environment['PATH']}"
+            environment["LD_LIBRARY_PATH"] = f"{self.folder}/usr/lib/{lib}:{self.folder}/lib/{lib}"
+            environment["PATH"] = f"{self.folder}/usr/lib/erlang/bin:{environment['PATH']}"
         return environment
 
     def complete(self) -> bool:
-        return (
-            any(Path(f"{self.prefix}/usr/lib/postgresql").glob("*/bin/postgres"))
-            and self.redis_server.exists()
-            and (self.rabbitmq / "rabbitmq-server").exists()
-        )
+        try:
+            return (
+                bool(self.postgres_bin) and self.redis_server.exists() and (self.rabbitmq / "rabbitmq-server").exists()
+            )
+        except NoServers:
+            return False
 
 
 def say(text: str) -> None:
@@ -71,7 +79,7 @@ def say(text: str) -> None:
 
 def find_programs() -> Programs:
     """Installs what is missing. Raises NoServers."""
-    installed, unpacked = Programs(""), Programs(str(CACHE))
+    installed, unpacked = Programs(), Programs(str(CACHE))
     for programs in (installed, unpacked):
         if programs.complete():
             return programs
