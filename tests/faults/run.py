@@ -167,6 +167,8 @@ class FaultRun:
         sent = Sent(mine[0], user_id)
         self._logs.sent.append(sent)
         pause_s = self._people_count / self._rate
+        if client.rest is self._rests[4]:
+            pause_s = 0.03  # the one who flickers: so that some of it is in every batch that is delivered again
         reader = next(c["my_role"] for c in client.welcome["chats"] if c["id"] == mine[0]) == "reader"
         n = 0
         while not self._stop.is_set():
