@@ -194,10 +194,10 @@ async def test_a_reply_has_one_holder_and_the_attempt_is_the_fence(database: Dat
     anna = await store.person()
     chat_id = await store.group(anna)
     await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")))
-    claims = await asyncio.gather(*(store.jobs.claim(f"h{n}", 5, 1.0) for n in range(4)))
+    claims = await asyncio.gather(*(store.jobs.claim(f"h{n}", 5, 5.0) for n in range(4)))
     [job] = [job for claimed in claims for job in claimed]
     holder = next(f"h{n}" for n, claimed in enumerate(claims) if claimed)
-    assert job.attempt == 1 and await store.jobs.renew(holder, job, 0.2, True) == "held"
+    assert job.attempt == 1 and await store.jobs.renew(holder, job, 5.0, True) == "held"
     assert await store.jobs.renew("another", job, 1.0, False) == "lost"
     [stop] = await store.do(Command(chat_id, anna, new_id(), c.StopReply(job.message_id)))
     assert stop.outcome.seq is None and await store.jobs.renew(holder, job, 0.2, False) == "stop"
