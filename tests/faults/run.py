@@ -19,7 +19,7 @@ import websockets
 from app.application.cutpoints import POINTS
 from parley_client import Client, Problem, Rejected, Rest
 from stack.parley import Role
-from stack.processes import Child, wait_until
+from stack.processes import wait_until
 from stack.servers import Servers
 from tests.faults.checker import Logs, Sent, check, count_hits
 from tests.world import PASSWORD, Raw, World, start_real
@@ -71,7 +71,7 @@ class FaultRun:
         self._rests: list[Rest] = []
         self._stop = asyncio.Event()
         self._chats: list[str] = []
-        self._broken: set[Child] = set()
+        self._bag: list[tuple[str, bool]] = []
 
     async def run(self) -> Report:
         servers = Servers(fsync=True)
@@ -292,11 +292,20 @@ class FaultRun:
         future = client.send(sent.chat_id, '@assistant script: {"words": 20, "every_ms": 20}', id_=id_)
         future.add_done_callback(lambda done: self._ended(sent, id_, done))
 
+    def _fill_bag(self) -> list[tuple[str, bool]]:
+        """Each kind of process, killed and stopped, once; the broker's death among the first."""
+        kinds = ("gateway", "worker", "assistant", "redis", "postgres", "rabbitmq")
+        bag = [(kind, stop) for kind in kinds for stop in (False, True) if (kind, stop) != ("rabbitmq", False)]
+        self._random.shuffle(bag)
+        bag.insert(len(bag) - self._random.randrange(4), ("rabbitmq", False))
+        return bag
+
     async def _break_one(self, world: World, servers: Servers) -> None:
         stack = world.stack
         assert stack is not None
-        kind = self._random.choice(["gateway", "worker", "assistant", "redis", "postgres", "rabbitmq"])
-        stop = self._random.random() < 0.5
+        if not self._bag:
+            self._bag = self._fill_bag()
+        kind, stop = self._bag.pop()
         self.report.faults.append(f"{'SIGSTOP' if stop else 'SIGKILL'} {kind}")
         role = next((r for r in self._random.sample(stack.roles, len(stack.roles)) if r.role == kind), None)
         child = role.child if role else getattr(servers, kind).child
@@ -305,6 +314,9 @@ class FaultRun:
             await asyncio.sleep(self._random.uniform(0.5, 4.0))
             child.resume()
             return
+        if kind == "rabbitmq":  # it hangs, then dies: what was only in its buffers is gone
+            child.pause()
+            await asyncio.sleep(self._random.uniform(0.3, 1.0))
         await asyncio.to_thread(child.kill)
         await asyncio.sleep(self._random.uniform(0.1, 1.5))
         await asyncio.to_thread((role or getattr(servers, kind)).start)
