@@ -5,7 +5,7 @@ PORT ?= 8000
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check format stack bench faults journey lock clean help
+.PHONY: run test check format stack bench faults handover journey lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ bench: .venv/dev.ok ## W1 beside the tutorial's server, at most 5 minutes; write
 
 faults: .venv/dev.ok ## the fault test and the planted defects, at most 20 minutes
 	@$(BIN)/python -m tests.faults.defects
+
+handover: .venv/dev.ok ## a worker leaves and joins every 3 s for a minute, the database stopped for 20 s of it
+	@COME_AND_GO_S=60 $(BIN)/python -m pytest -q -k come_and_go
 
 journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with a worker and a gateway killed; at most 2 minutes a pass
 	@$(BIN)/python -m tests.journey

@@ -15,15 +15,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from app.adapters.broker.envelope import EnvelopeCodec
+from app.adapters.broker.rabbitmq import queue_name
+from app.domain.commands import Command
+from app.domain.ids import shard_of
 from parley_client import Client, Rest
 from stack.parley import ROOT, Role, Stack
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
 
 PASSWORD = "correct horse battery"
+SHARDS = 8
 
 
 class ModelServer:
@@ -74,6 +80,17 @@ def start_real(servers: Servers, **more: Any) -> World:
     world = World("real", stack.urls, stack)
     world.model = model
     return world
+
+
+async def straight_to_the_queue(world: World, *commands: Command, secret: str = "") -> None:
+    """Commands of one chat in one envelope, as somebody with the broker's password would put them there."""
+    assert world.stack is not None
+    codec = EnvelopeCodec([secret or world.stack.environment["JWT_SECRET"]])
+    shard = shard_of(commands[0].chat_id, SHARDS)
+    sealed = codec.seal(shard, [codec.pack_command(command) for command in commands])
+    async with await aio_pika.connect(world.stack.environment["BROKER_URL"]) as connection:
+        channel = await connection.channel()
+        await channel.default_exchange.publish(aio_pika.Message(sealed), queue_name(shard))
 
 
 class Person:

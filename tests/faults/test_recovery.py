@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import tempfile
 import time
@@ -14,11 +15,28 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.domain import commands as c
+from app.domain.commands import Command
+from app.domain.ids import shard_of
 from parley_client import Client, Problem, Rejected
+from stack.parley import Role
+from stack.processes import wait_until
 from stack.servers import Servers
 from tests.faults.checker import Logs, Sent, check
 from tests.scenarios.test_accounts import refused
-from tests.world import People, World, new_id, start_embedded, start_real, stop_embedded
+from tests.world import (
+    SHARDS,
+    People,
+    World,
+    new_id,
+    start_embedded,
+    start_real,
+    stop_embedded,
+    straight_to_the_queue,
+)
+
+COME_AND_GO_S = int(os.environ.get("COME_AND_GO_S", "24"))
+"""How long workers come and go; `make handover` gives a minute. The database is stopped for a third of it."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +44,9 @@ def own() -> Iterator[tuple[World, Servers]]:
     """A stack of its own, since its servers are ended."""
     servers = Servers(fsync=False)
     servers.start()
-    world = start_real(servers, environment={"REQUESTS_PER_S": "1000"})
+    (servers.folder / "cuts").mkdir()
+    environment = {"REQUESTS_PER_S": "1000", "CUT_POINTS": str(servers.folder / "cuts")}
+    world = start_real(servers, environment=environment)
     yield world, servers
     assert world.stack is not None and world.model is not None
     world.stack.stop()
@@ -65,6 +85,11 @@ class Load:
                 lambda done, i=id_: self.sent.ends.__setitem__(i, "rejected" if done.exception() else "committed")
             )
             await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        self._stop = True
+        await self._task
+        await self.talker.wait_for(lambda: not self.talker.unfinished)
 
     async def end(self, database_url: str, within_s: float = 30) -> None:
         self._stop = True
@@ -134,36 +159,121 @@ async def test_with_the_broker_down_history_answers_and_sending_is_unavailable(
             await asyncio.sleep(0.2)
 
 
+async def loads_in_all_shards(crowd: People) -> list[Load]:
+    """Somebody talks in each shard."""
+    loads: dict[int, Load] = {}
+    while len(loads) < SHARDS:
+        load = await Load.start(crowd)
+        if loads.setdefault(shard_of(load.chat_id, SHARDS), load) is not load:
+            await load.stop()
+    return list(loads.values())
+
+
 async def test_a_second_worker_takes_half_of_the_shards_and_workers_come_and_go(
     own: tuple[World, Servers], crowd: People
 ) -> None:
     world, servers = own
     assert world.stack is not None
-    loads = [await Load.start(crowd) for _ in range(12)]
+    loads = await loads_in_all_shards(crowd)
     first, second = world.stack.workers
     await asyncio.to_thread(second.child.stop)
-    await asyncio.sleep(6)
-    assert await metric(first.url, r'parley_worker_shards\{state="assigned"\}') == 8
+    await first_holds(first, 8)
     await asyncio.to_thread(second.start)
     async with asyncio.timeout(10):
-        while True:
-            counts = [await metric(w.url, r'parley_worker_shards\{state="assigned"\}') for w in (first, second)]
-            if counts == [4, 4]:
-                break
-            await asyncio.sleep(0.3)
-    async with asyncio.timeout(10):
-        while await metric(second.url, r'parley_worker_shards\{state="active"\}') < 3:
-            await asyncio.sleep(0.3)  # active: seen by a delivery; 12 chats need not touch all of them
-    servers.postgres.child.pause()
-    await asyncio.sleep(6)
-    servers.postgres.child.resume()
-    for _ in range(3):
-        await asyncio.to_thread(second.child.stop)
-        await asyncio.sleep(1.5)
-        await asyncio.to_thread(second.start)
-        await asyncio.sleep(1.5)
+        while [await active_shards(worker) for worker in (first, second)] != [4, 4]:
+            await asyncio.sleep(0.2)
+
+    async def stop_the_database() -> None:
+        await asyncio.sleep(5)
+        servers.postgres.child.pause()
+        await asyncio.sleep(COME_AND_GO_S / 3)
+        servers.postgres.child.resume()
+
+    stopping = asyncio.create_task(stop_the_database())
+    until = time.monotonic() + COME_AND_GO_S
+    while time.monotonic() < until:  # the second one leaves in order, or is killed, and joins again
+        for end in (second.child.stop, second.child.kill):
+            await asyncio.sleep(3)
+            await asyncio.to_thread(end)
+            await asyncio.sleep(3)
+            second.start_soon()
+    await stopping
+    await asyncio.to_thread(second.wait_started)
     for load in loads:
         await load.end(servers.postgres.url)
+
+
+async def first_holds(worker: Role, shards: int) -> None:
+    async with asyncio.timeout(15):
+        while await active_shards(worker) != shards:
+            await asyncio.sleep(0.2)
+
+
+async def active_shards(worker: Role) -> float:
+    return await metric(worker.url, r'parley_worker_shards\{state="active"\}')
+
+
+async def test_removed_and_added_again_in_one_batch_the_open_socket_has_the_chat_also_without_redis(
+    own: tuple[World, Servers], crowd: People
+) -> None:
+    world, servers = own
+    owner, other = await crowd.make(), await crowd.make()
+    for redis_is_down in (False, True):
+        chat_id = await crowd.group(owner, other)
+        socket = await other.socket()
+        if redis_is_down:
+            await asyncio.to_thread(servers.redis.child.kill)
+        began = time.monotonic()
+        remove = Command(chat_id, owner.id, new_id(), c.RemoveMember(other.id))
+        add = Command(chat_id, owner.id, new_id(), c.AddMember(other.id, "member"))
+        await straight_to_the_queue(world, remove, add)
+        joined = await socket.expect("chat.joined", 5)
+        assert (joined["chat"]["id"], joined["after"]) == (chat_id, 2)
+        added = await socket.expect("member.added", 5)
+        assert (added["seq"], added["member"]["user"]["id"]) == (3, other.id)
+        assert time.monotonic() - began < 5
+        removal = [f for f in socket.seen if f["type"] == "member.removed"]
+        assert [f["seq"] for f in removal] == [2]
+    await asyncio.to_thread(servers.redis.start)
+
+
+async def test_a_refusal_that_is_delivered_again_after_the_unmute_stays_one(
+    own: tuple[World, Servers], crowd: People
+) -> None:
+    world, servers = own
+    assert world.stack is not None
+    owner, other = await crowd.make(), await crowd.make()
+    chat_id = await crowd.group(owner, other)
+    await owner.rest.patch(
+        f"/v1/chats/{chat_id}/members/{other.id}", {"role": "member", "muted_until": "2099-01-01T00:00:00Z"}
+    )
+    head = (await owner.rest.get(f"/v1/chats/{chat_id}"))["head"]
+    socket = await other.socket(1)
+    cut = servers.folder / "cuts" / "ack"
+    cut.touch()
+    send = Command(chat_id, other.id, new_id(), c.SendMessage("said while muted"))
+    unmute = Command(chat_id, owner.id, new_id(), c.UpdateMember(other.id, ("muted_until",), None, None))
+    await straight_to_the_queue(world, send, unmute)
+    await socket.expect("rejected", client_message_id=send.id, code="muted")
+    await asyncio.to_thread(wait_until, lambda: not all(w.child.running() for w in world.stack.workers), "the cut", 10)
+    for worker in world.stack.workers:
+        if not worker.child.running():
+            await asyncio.to_thread(worker.start)
+    # What is said now comes after the envelope that was delivered again.
+    after = await other.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": new_id(), "body": "after"})
+    assert after["seq"] == head + 2
+    problem = await refused(
+        other.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": send.id, "body": "said while muted"})
+    )
+    assert (problem.status, problem.code) == (403, "muted")
+    answer = await socket.ask(
+        {"type": "message.send", "chat_id": chat_id, "client_message_id": send.id, "body": "said while muted"}
+    )
+    if answer["type"] == "accepted":
+        answer = await socket.expect("rejected", client_message_id=send.id)
+    assert answer["code"] == "muted"
+    page = await owner.rest.get(f"/v1/chats/{chat_id}/messages")
+    assert [m["body"] for m in page["items"]] == ["after"]
 
 
 async def test_a_rolling_restart_with_a_new_secret_loses_nothing(own: tuple[World, Servers], crowd: People) -> None:

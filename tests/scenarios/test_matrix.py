@@ -5,17 +5,13 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-import aio_pika
 import pytest
 
-from app.adapters.broker.envelope import EnvelopeCodec
-from app.adapters.broker.rabbitmq import queue_name
 from app.domain import commands as c
 from app.domain.commands import Command
-from app.domain.ids import shard_of
 from app.infrastructure.wiring import POLICIES
 from parley_client import Problem, Rejected
-from tests.world import People, Person, World, new_id
+from tests.world import People, Person, World, new_id, straight_to_the_queue
 
 ROLES = ("owner", "admin", "member", "reader")
 ROWS = list(csv.DictReader(line for line in (POLICIES / "matrix.csv").open() if not line.startswith("#")))
@@ -146,28 +142,20 @@ async def test_the_matrix_straight_from_the_queue(real: World) -> None:
     people = People(real)
     scene = Scene(people)
     await scene.set_up()
-    assert real.stack is not None
-    secret = real.stack.environment["JWT_SECRET"]
-    codec, forger = EnvelopeCodec([secret]), EnvelopeCodec(["a guess"])
-    connection = await aio_pika.connect(real.stack.environment["BROKER_URL"])
-    channel = await connection.channel()
-    shard = shard_of(scene.chat_id, 8)
     watch = await scene.root.client(0)
     head = (await scene.root.rest.get(f"/v1/chats/{scene.chat_id}"))["head"]
-    for seal in (forger, codec):
+    for secret in ("a guess of the secret", ""):
         for role in ROLES:
             person = scene.by_role[role]
             send = Command(scene.chat_id, person.id, new_id(), c.SendMessage(f"from the queue by {role}"))
             update = Command(scene.chat_id, person.id, new_id(), c.UpdateChat(("title",), f"by {role}"))
-            packed = [codec.pack_command(command) for command in (send, update)]
-            await channel.default_exchange.publish(aio_pika.Message(seal.seal(shard, packed)), queue_name(shard))
+            await straight_to_the_queue(real, send, update, secret=secret)
     await watch.wait_for(lambda: (watch.chats[scene.chat_id].cursor or 0) >= head + 5)
     events = [e for e in watch.chats[scene.chat_id].events if e["seq"] > head]
     bodies = [e["message"]["body"] for e in events if e["type"] == "message.created"]
     titles = [e["chat"]["title"] for e in events if e["type"] == "chat.updated"]
     assert bodies == [f"from the queue by {role}" for role in ("owner", "admin", "member")]
     assert titles == ["by owner", "by admin"]
-    await connection.close()
     await people.close()
 
 
