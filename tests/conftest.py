@@ -19,14 +19,14 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[World]:
-    world = start_embedded()
+    world = start_embedded({"LOG_LEVEL": "debug"})
     yield world
     stop_embedded(world)
 
 
 @pytest.fixture(scope="session")
 def real(servers: Servers) -> Iterator[World]:
-    world = start_real(servers)
+    world = start_real(servers, environment={"LOG_LEVEL": "debug"})
     yield world
     assert world.stack is not None and world.model is not None
     world.stack.stop()
