@@ -48,11 +48,12 @@ class Programs:
     @property
     def rabbitmq(self) -> Path:
         """The folder of the scripts that don't change user."""
-        return self._place("/usr/lib/rabbitmq/bin")
+        return self._place("/usr/lib/rabbitmq/bin/rabbitmq-server").parent
 
     @property
     def epmd(self) -> Path:
-        return next(self._place("/usr/lib/erlang").glob("erts-*/bin")) / "epmd"
+        roots = (Path(f"{root}/usr/lib/erlang") for root in ("", self.folder))
+        return next(found for root in roots for found in root.glob("erts-*/bin/epmd"))
 
     @property
     def environment(self) -> dict[str, str]:
