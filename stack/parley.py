@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +26,12 @@ class Role:
         self.child = Child(
             name, [sys.executable, "-m", "app", role], folder / f"{name}.log", keep | environment | settings, ROOT
         )
+
+    def run(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+        """Another command of the program, in the same surroundings."""
+        command = [sys.executable, "-m", "app", *arguments]
+        environment = self.child.environment
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s)
 
     def start(self) -> None:
         """Returns when it serves."""

@@ -51,7 +51,7 @@ class Child:
         self.name = name
         self.log = log
         self._command = [str(word) for word in command]
-        self._environment = environment
+        self.environment = environment
         self._cwd = cwd
         self._user = user
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,7 +72,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._environment,
+                env=self.environment,
                 cwd=self._cwd,
                 user=self._user,
                 group=self._user,

@@ -117,6 +117,34 @@ class UserJson(PersonJson):
     preferences: dict[str, Any]
 
 
+class AccountJson(UserJson):
+    """A person as operators see them."""
+
+    disabled: bool
+    created_at: str
+
+
+class SessionJson(TypedDict):
+    """current: the one that asks. last_used_at: of its last refresh. client: what the program called itself."""
+
+    id: str
+    created_at: str
+    last_used_at: str | None
+    client: str
+    current: bool
+
+
+class AuditJson(TypedDict):
+    """What an operator did. actor_id: null at the command line."""
+
+    id: str
+    at: str
+    actor_id: str | None
+    act: str
+    target_id: str | None
+    details: dict[str, Any]
+
+
 class ReactionJson(TypedDict):
     emoji: str
     count: int
@@ -151,6 +179,12 @@ class MessageJson(TypedDict):
     regenerates: NotRequired[str]
     failure: NotRequired[FailureJson]
     usage: NotRequired[UsageJson]
+
+
+class FoundMessageJson(MessageJson):
+    """highlights: [start, length] of each word found in the body, in code points."""
+
+    highlights: list[list[int]]
 
 
 class AssistantJson(TypedDict):
@@ -528,6 +562,16 @@ class ProfileChanges(Request):
     preferences: dict[str, Any] | None = None
 
 
+class PasswordChange(Request):
+    current_password: Annotated[str, Field(strict=True, max_length=256), AfterValidator(check_text)]
+    new_password: Password
+
+
+class AccountChanges(Request):
+    disabled: Annotated[bool, Field(strict=True)] | None = None
+    role: Literal["user", "operator"] | None = None
+
+
 class TokensJson(TypedDict):
     access_token: str
     token_type: Literal["bearer"]
@@ -539,6 +583,35 @@ class TokensJson(TypedDict):
 class TicketJson(TypedDict):
     ticket: str
     expires_in: int
+
+
+class ReadJson(TypedDict):
+    read_seq: int
+    unread: int
+
+
+class TimelineJson(TypedDict):
+    items: list[EventJson]
+    has_more: bool
+    head: int
+
+
+class ExplainJson(TypedDict):
+    """facts: what the policies were told."""
+
+    decision: Literal["allow", "deny"]
+    policies: list[str]
+    facts: dict[str, Any]
+
+
+class StatusJson(TypedDict):
+    status: str
+
+
+class AcceptedJson(TypedDict):
+    """The outcome is not known in time: repeat the call with this as its `Idempotency-Key` (a message with its own id)."""
+
+    command_id: str
 
 
 class ProblemJson(TypedDict):

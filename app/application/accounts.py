@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from time import monotonic
@@ -93,7 +94,7 @@ class Identity:
         self._refresh_ttl_s = refresh_ttl_s
         self._alive: dict[str, float] = {}
 
-    async def register(self, username: str, password: str, display_name: str | None) -> SignedIn:
+    async def register(self, username: str, password: str, display_name: str | None, client: str = "") -> SignedIn:
         name = username.lower()
         if not USERNAME.match(name):
             raise ParleyError(
@@ -103,37 +104,67 @@ class Identity:
         account = Account(self._new_id(), name, display_name or name, "human", "user", {}, hashed)  # type: ignore[operator]
         if not await self._accounts.create(account):
             raise ParleyError(Code.CONFLICT, "this username is taken")
-        return await self._start(account)
+        return await self._start(account, client)
 
-    async def _start(self, account: Account) -> SignedIn:
+    async def _start(self, account: Account, client: str) -> SignedIn:
         refresh = secrets.token_urlsafe(32)
-        session_id = await self._accounts.start_session(account.id, _hash(refresh), self._refresh_ttl_s)
+        session_id = await self._accounts.start_session(account.id, _hash(refresh), self._refresh_ttl_s, client)
         return self._signed_in(account, session_id, refresh)
 
     def _signed_in(self, account: Account, session_id: str, refresh: str) -> SignedIn:
         access = self._tokens.issue(account.id, session_id)
         return SignedIn(account, access, self._tokens.ttl_s, refresh)
 
-    async def sign_in(self, username: str, password: str, address: str) -> SignedIn:
+    async def sign_in(self, username: str, password: str, address: str, client: str = "") -> SignedIn:
         name = username.lower()
+        account = await self._checked(name, password, address)
+        if account is None or account.disabled:
+            raise SignInRefused("invalid_grant", "wrong username or password")
+        return await self._start(account, client)
+
+    async def _checked(self, name: str, password: str, address: str) -> Account | None:
+        """The account whose password this is; a wrong one counts. Raises SignInRefused after too many."""
+        self._hold_back(name, address)
+        account = await self._accounts.by_name(name) if USERNAME.match(name) else None
+        good = await self._passwords.verify(password, account.password_hash if account else None)
+        self._hold_back(name, address)  # others may have failed meanwhile
+        if good and account is not None and not account.disabled:
+            return account
+        self._limiter.failed(name, address)
+        return None
+
+    def _hold_back(self, name: str, address: str) -> None:
         wait_s = self._limiter.blocked(name, address)
         if wait_s is not None:
             raise SignInRefused("rate_limited", "too many failed tries: wait", wait_s)
-        account = await self._accounts.by_name(name) if USERNAME.match(name) else None
-        good = await self._passwords.verify(password, account.password_hash if account else None)
-        wait_s = self._limiter.blocked(name, address)  # others may have failed meanwhile
-        if wait_s is not None:
-            raise SignInRefused("rate_limited", "too many failed tries: wait", wait_s)
-        if not good or account is None or account.disabled:
-            self._limiter.failed(name, address)
-            raise SignInRefused("invalid_grant", "wrong username or password")
-        return await self._start(account)
+
+    async def change_password(self, bearer: Bearer, current: str, new: str, address: str) -> None:
+        """Ends the user's other sessions. Raises ParleyError."""
+        account = await self._accounts.by_id(bearer.user_id)
+        try:
+            checked = await self._checked(account.username if account else "", current, address)
+        except SignInRefused as refused:
+            wait_ms = (refused.retry_after_s or 1) * 1_000
+            raise ParleyError(Code.RATE_LIMITED, refused.description, retry_after_ms=wait_ms) from refused
+        if checked is None:
+            raise ParleyError(Code.NOT_ALLOWED, "the current password is another")
+        hashed = await self._passwords.hash(new)
+        await self.tell_ended(
+            bearer.user_id, await self._accounts.change_password(bearer.user_id, hashed, bearer.session_id)
+        )
+
+    async def end_session(self, bearer: Bearer, session_id: str) -> None:
+        """One's own, this one or another."""
+        if not await self._accounts.owns_session(bearer.user_id, session_id):
+            raise ParleyError(Code.NOT_FOUND, "no such session of yours")
+        await self._accounts.end_session(session_id)
+        await self.tell_ended(bearer.user_id, [session_id])
 
     async def refresh(self, token: str) -> SignedIn:
         new = secrets.token_urlsafe(32)
         tried = await self._accounts.use_refresh(_hash(token), _hash(new), REFRESH_GRACE_S, self._refresh_ttl_s)
         if tried is not None and tried.replayed:
-            await self._tell_revoked(tried.user_id, tried.session_id)
+            await self.tell_ended(tried.user_id, [tried.session_id])
         account = await self._accounts.by_id(tried.user_id) if tried and not tried.replayed else None
         if tried is None or account is None:
             raise SignInRefused("invalid_grant", "this refresh token is not good any more")
@@ -141,11 +172,15 @@ class Identity:
 
     async def logout(self, bearer: Bearer) -> None:
         await self._accounts.end_session(bearer.session_id)
-        await self._tell_revoked(bearer.user_id, bearer.session_id)
+        await self.tell_ended(bearer.user_id, [bearer.session_id])
 
-    async def _tell_revoked(self, user_id: str, session_id: str) -> None:
-        self._alive.pop(session_id, None)
-        await self._fan_out.publish([(user_channel(user_id), pack_note(Note("revoked", session_id)))])
+    async def tell_ended(self, user_id: str, session_ids: Sequence[str]) -> None:
+        """Their sockets close, on whatever gateway; what is lost on the way, the poll finds."""
+        for session_id in session_ids:
+            self._alive.pop(session_id, None)
+        notes = [(user_channel(user_id), pack_note(Note("revoked", session_id))) for session_id in session_ids]
+        if notes:
+            await self._fan_out.publish(notes)
 
     async def ticket(self, bearer: Bearer) -> str:
         ticket = secrets.token_urlsafe(32)

@@ -319,6 +319,7 @@ class Account:
     preferences: dict[str, object]
     password_hash: str | None = None
     disabled: bool = False
+    created_at: datetime | None = None
 
     @property
     def person(self) -> Person:
@@ -334,6 +335,32 @@ class RefreshTry:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """last_used_at: of its last refresh. client: what the program called itself when it signed in."""
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime | None
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What an operator did. actor_id: None at the command line."""
+
+    id: str
+    at: datetime
+    actor_id: str | None
+    act: str
+    target_id: str | None
+    details: dict[str, object]
+
+
+class LastOperator(Exception):
+    """Without this account nobody could administer any more."""
+
+
 class Accounts(Protocol):
     async def create(self, account: Account) -> bool:
         """False where the name is taken."""
@@ -347,7 +374,32 @@ class Accounts(Protocol):
 
     async def update(self, user_id: str, display_name: str | None, preferences: dict[str, object] | None) -> None: ...
 
-    async def start_session(self, user_id: str, refresh_hash: str, refresh_ttl_s: float) -> str: ...
+    async def page(self, prefix: str, after_name: str, limit: int) -> list[Account]:
+        """By username, disabled ones too; an empty prefix finds all."""
+        ...
+
+    async def change_password(self, user_id: str, password_hash: str, keep_session: str) -> list[str]:
+        """Ends all other sessions in the same transaction; their ids."""
+        ...
+
+    async def administer(
+        self, actor_id: str | None, user_id: str, disabled: bool | None, role: str | None
+    ) -> list[str]:
+        """Disable (which ends all sessions) or change the role, and write it down, in one transaction. Ids of the
+        ended sessions. Raises LastOperator."""
+        ...
+
+    async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:
+        """Newest first."""
+        ...
+
+    async def start_session(self, user_id: str, refresh_hash: str, refresh_ttl_s: float, client: str) -> str: ...
+
+    async def sessions(self, user_id: str) -> list[LiveSession]:
+        """Those that can still be refreshed, newest first."""
+        ...
+
+    async def owns_session(self, user_id: str, session_id: str) -> bool: ...
 
     async def use_refresh(self, refresh_hash: str, new_hash: str, grace_s: float, ttl_s: float) -> RefreshTry | None:
         """Rotate: mark the token used and keep the new one. None for a token that is unknown, expired, or of an
@@ -372,6 +424,19 @@ class Accounts(Protocol):
 class Page:
     messages: list[Message]
     has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """words: in lower case, at least one. since, until: of creation, inclusive and exclusive. before: (created_at,
+    id) of the last one seen."""
+
+    words: tuple[str, ...]
+    chat_id: str | None = None
+    sender_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: tuple[datetime, str] | None = None
 
 
 class History(Protocol):
@@ -405,6 +470,10 @@ class History(Protocol):
     async def message(self, chat_id: str, message_id: str) -> Message | None: ...
 
     async def message_at(self, chat_id: str, seq: int) -> Message | None: ...
+
+    async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
+        """Messages of this user's chats that hold all the words, newest first; deleted ones never."""
+        ...
 
     async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
         """How a command ended; None while it has not."""

@@ -9,6 +9,7 @@ from app.application.accounts import Identity
 from app.application.authorize import Pep, Reader
 from app.application.background import Background
 from app.application.deliver import Hub
+from app.application.operators import Operators
 from app.application.ports import Accounts, Codec, FanOut, History, Timeline
 from app.application.submit import Limiter, Submitter
 from app.domain.message import BODY_MAX
@@ -31,6 +32,7 @@ class DoorSettings:
 class Services:
     identity: Identity
     accounts: Accounts
+    operators: Operators
     submitter: Submitter
     hub: Hub
     reader: Reader

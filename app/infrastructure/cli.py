@@ -9,7 +9,9 @@ from typing import Any
 import typer
 import uvloop
 
+from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
+from app.domain.chat import UserKind
 from app.infrastructure import roles, telemetry, wiring
 from app.infrastructure.settings import Settings, SettingsError, check_world, load_settings
 
@@ -105,6 +107,25 @@ def epoch() -> None:
         database = _database(settings)
         await change_epoch(database)
         await database.close()
+
+    _run(work())
+
+
+@app.command()
+def operator(name: str) -> None:
+    """Make an operator of the person with this username."""
+    settings = _settings()
+
+    async def work() -> None:
+        database = wiring.make_database(settings)  # also while the service runs: it reads roles anew
+        accounts = SqlAccounts(database)
+        account = await accounts.by_name(name.lower())
+        if account is not None and account.kind == UserKind.HUMAN:
+            await accounts.administer(None, account.id, None, "operator")
+        await database.close()
+        if account is None or account.kind != UserKind.HUMAN:
+            raise SettingsError(f"no person is called {name}: register first")
+        print(f"{account.username} is an operator now")
 
     _run(work())
 

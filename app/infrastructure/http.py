@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.adapters.rest import accounts, chats, problems
+from app.adapters.rest import accounts, chats, operators, problems
 from app.adapters.rest.door import RefuseSecretsInUrls, StillOpen
 from app.adapters.websocket.connection import serve_socket
 from app.adapters.websocket.server import ParleyWebSocketProtocol
@@ -35,6 +35,7 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
         app.state.services = services
         app.include_router(accounts.router)
         app.include_router(chats.router)
+        app.include_router(operators.router)
         _add_socket(app, services)
 
     @app.exception_handler(StillOpen)

@@ -33,6 +33,7 @@ from app.application.announce import Announcer
 from app.application.authorize import Pep, Reader
 from app.application.background import Background
 from app.application.deliver import Hub
+from app.application.operators import Operators
 from app.application.ports import CommandBus, FanOut, LiveTexts, Model
 from app.application.process import Worker
 from app.application.reply import AssistantWorker, Expirer
@@ -226,9 +227,11 @@ def make_services(world: World) -> Services:
         on_rejected=limiter.rejected,
     )
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
+    identity = Identity(accounts, Argon2Passwords(), tokens, limiter, world.fan_out, new_id)
     return Services(
-        identity=Identity(accounts, Argon2Passwords(), tokens, limiter, world.fan_out, new_id),
+        identity=identity,
         accounts=accounts,
+        operators=Operators(accounts, identity, world.pep),
         submitter=Submitter(world.bus.submit, hub, history, world.codec, limiter),
         hub=hub,
         reader=Reader(world.pep, history),

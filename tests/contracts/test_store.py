@@ -267,7 +267,7 @@ async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, t
     found = await heal.poll()
     assert found.heads == {command.chat_id: 1} and found.users == {bert} and not found.refused
     assert (await heal.poll()).heads == {}
-    session = await store.accounts.start_session(anna, "x" * 64, 60)
+    session = await store.accounts.start_session(anna, "x" * 64, 60, "a test")
     await store.accounts.end_session(session)
     assert (await heal.poll()).revoked == {session}
     await change_epoch(database)

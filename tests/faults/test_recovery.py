@@ -283,7 +283,7 @@ async def test_a_rolling_restart_with_a_new_secret_loses_nothing(own: tuple[Worl
     old = world.stack.environment["JWT_SECRET"]
     for secrets in (f"{old},a new secret of sixteen", f"a new secret of sixteen,{old}"):
         for role in world.stack.roles:
-            role.child._environment["JWT_SECRET"] = secrets
+            role.child.environment["JWT_SECRET"] = secrets
             await asyncio.to_thread(role.child.stop)
             await asyncio.to_thread(role.start)
     await load.end(servers.postgres.url)

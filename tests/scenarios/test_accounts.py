@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 
 from parley_client import Problem, Rest
-from tests.world import PASSWORD, People, Raw
+from tests.world import PASSWORD, People, Person, Raw, World, new_id
 
 
 async def refused(work: object) -> Problem:
@@ -106,3 +107,104 @@ async def test_tokens_that_are_not_good(people: People) -> None:
     for path in ("/v1/me?token=x", "/v1/me?access_token=x", "/v1/chats?token=", "/livez?access_token=x"):
         problem = await refused(anna.rest.call("GET", path))
         assert (problem.status, problem.code) == (400, "invalid")
+
+
+async def test_a_new_password_ends_the_other_sessions(people: People) -> None:
+    anna = await people.make()
+    other = Rest(people.world.urls[-1])
+    await other.sign_in(anna.name, PASSWORD)
+    socket = await Raw.open(people.world.urls[-1])
+    await socket.send({"type": "hello", "token": other.access_token})
+    await socket.expect("welcome")
+    listed = (await anna.rest.get("/v1/me/sessions"))["items"]
+    assert [item["current"] for item in listed] == [False, True] and "httpx" in listed[0]["client"]
+    new = "another horse battery"
+    wrong = await refused(
+        anna.rest.post("/v1/me/password", {"current_password": "wrong password", "new_password": new})
+    )
+    assert (wrong.status, wrong.code) == (403, "not_allowed")
+    short = await refused(anna.rest.post("/v1/me/password", {"current_password": PASSWORD, "new_password": "short"}))
+    assert short.code == "invalid"
+    await anna.rest.post("/v1/me/password", {"current_password": PASSWORD, "new_password": new})
+    assert await socket.closed(5) == 4401
+    assert (await refused(other.refresh())).code == "invalid_grant"
+    assert (await refused(other.sign_in(anna.name, PASSWORD))).code == "invalid_grant"
+    await other.sign_in(anna.name, new)
+    assert len((await anna.rest.get("/v1/me/sessions"))["items"]) == 2
+    await other.close()
+
+
+async def test_one_ends_a_session_of_ones_own_and_no_others(people: People) -> None:
+    anna, bert = await people.make(), await people.make()
+    other = Rest(people.world.urls[0])
+    await other.sign_in(anna.name, PASSWORD)
+    mine = next(s["id"] for s in (await anna.rest.get("/v1/me/sessions"))["items"] if not s["current"])
+    for rest, id_ in ((bert.rest, mine), (anna.rest, new_id())):
+        assert (await refused(rest.delete(f"/v1/me/sessions/{id_}"))).code == "not_found"
+    await anna.rest.delete(f"/v1/me/sessions/{mine}")
+    assert (await refused(other.refresh())).code == "invalid_grant"
+    assert (await refused(anna.rest.delete(f"/v1/me/sessions/{mine}"))).code == "not_found"
+    await other.close()
+
+
+async def make_operator(world: World, person: Person) -> None:
+    role = world.role or (world.stack.gateways[0] if world.stack is not None else None)
+    assert role is not None
+    done = await asyncio.to_thread(role.run, "operator", person.name)
+    assert done.returncode == 0 and person.name in done.stdout, done.stderr
+
+
+async def test_operators_disable_people_and_all_of_it_is_written_down(people: People) -> None:
+    root, anna = await people.make("root"), await people.make()
+    denied = await refused(root.rest.get("/v1/admin/users"))
+    assert (denied.status, denied.code, denied.body["policies"]) == (403, "not_allowed", ["only-operators-administer"])
+    await make_operator(people.world, root)
+    assert (await root.rest.get("/v1/me"))["role"] == "operator"
+    found = (await root.rest.get("/v1/admin/users", query=anna.name))["items"]
+    assert [(item["id"], item["disabled"], item["role"]) for item in found] == [(anna.id, False, "user")]
+    socket = await anna.socket()
+    path = f"/v1/admin/users/{anna.id}"
+    assert (await root.rest.patch(path, {"disabled": True}))["disabled"] is True
+    assert await socket.closed(5) == 4401
+    assert (await refused(anna.rest.refresh())).code == "invalid_grant"
+    assert (await refused(anna.rest.sign_in(anna.name, PASSWORD))).code == "invalid_grant"
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(Problem):
+                await anna.rest.get("/v1/me")
+                await asyncio.sleep(0.1)
+                continue
+            break
+    await root.rest.patch(path, {"disabled": False, "role": "operator"})
+    await anna.rest.sign_in(anna.name, PASSWORD)
+    await anna.rest.get("/v1/admin/users", limit=1)
+    await root.rest.patch(path, {"role": "user"})
+    assert (await refused(anna.rest.get("/v1/admin/users"))).code == "not_allowed"
+    for body, code in (({"disabled": None}, "invalid"), ({"role": "king"}, "invalid")):
+        assert (await refused(root.rest.patch(path, body))).code == code
+    assert (await refused(root.rest.patch(f"/v1/admin/users/{new_id()}", {"disabled": True}))).code == "not_found"
+    acts = (await root.rest.get("/v1/admin/audit", limit=3))["items"]
+    assert [(act["actor_id"], act["target_id"], act["details"]) for act in acts] == [
+        (root.id, anna.id, {"role": "user"}),
+        (root.id, anna.id, {"disabled": False, "role": "operator"}),
+        (root.id, anna.id, {"disabled": True}),
+    ]
+
+
+async def test_the_last_operator_stays_and_pages_of_people_end(people: People) -> None:
+    root = await people.make("root")
+    await make_operator(people.world, root)
+    items: list[dict[str, object]] = []
+    cursor = None
+    while True:
+        page = await root.rest.get("/v1/admin/users", limit=100, cursor=cursor)
+        items += page["items"]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    names = [str(item["username"]) for item in items]
+    assert names == sorted(names) and root.name in names
+    for item in items:
+        if item["role"] == "operator" and item["id"] != root.id:
+            await root.rest.patch(f"/v1/admin/users/{item['id']}", {"role": "user"})
+    for body in ({"disabled": True}, {"role": "user"}):
+        assert (await refused(root.rest.patch(f"/v1/admin/users/{root.id}", body))).code == "conflict"

@@ -41,11 +41,14 @@ class Argon2Passwords:
 
 
 class JwtTokens:
-    """secrets: the first signs, all verify, so that the secret can be changed in two rolling restarts."""
+    """secrets: the first signs, all verify, so that the secret can be changed in two rolling restarts. A token names
+    its key by `kid`, a hash of the key."""
 
     def __init__(self, secrets: Sequence[str], ttl_s: int) -> None:
         self.ttl_s = ttl_s
-        self._keys = [sha256(b"parley access token\x00" + secret.encode()).digest() for secret in secrets]
+        keys = [sha256(b"parley access token\x00" + secret.encode()).digest() for secret in secrets]
+        self._keys = {sha256(b"kid\x00" + key).hexdigest()[:16]: key for key in keys}
+        self._signing = next(iter(self._keys))
 
     def issue(self, user_id: str, session_id: str) -> str:
         now = int(time.time())
@@ -57,22 +60,21 @@ class JwtTokens:
             "iss": _ISSUER,
             "aud": _AUDIENCE,
         }
-        return jwt.encode(claims, self._keys[0], algorithm=_ALGORITHM)
+        return jwt.encode(claims, self._keys[self._signing], algorithm=_ALGORITHM, headers={"kid": self._signing})
 
     def verify(self, token: str) -> Bearer:
         if len(token) <= _TOKEN_MAX:
-            for key in self._keys:
-                try:
-                    claims = jwt.decode(
-                        token,
-                        key,
-                        algorithms=[_ALGORITHM],
-                        audience=_AUDIENCE,
-                        issuer=_ISSUER,
-                        options={"require": _CLAIMS},
-                    )
-                except (jwt.InvalidTokenError, ValueError, TypeError):
-                    continue
+            try:
+                claims = jwt.decode(
+                    token,
+                    self._keys[jwt.get_unverified_header(token)["kid"]],
+                    algorithms=[_ALGORITHM],
+                    audience=_AUDIENCE,
+                    issuer=_ISSUER,
+                    options={"require": _CLAIMS},
+                )
                 if is_id(claims["sub"]) and is_id(claims["sid"]):
                     return Bearer(claims["sub"], claims["sid"], float(claims["exp"]))
+            except (jwt.PyJWTError, LookupError, ValueError, TypeError):
+                pass
         raise ParleyError(Code.UNAUTHENTICATED, "the access token is not good")

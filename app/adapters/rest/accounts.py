@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from app.adapters import wire
 from app.adapters.rest.door import BearerArg, PathId, Route, ServicesArg, answer, nothing
+from app.adapters.rest.lists import Items, Listed
 from app.adapters.rest.problems import responses
 from app.application.accounts import TICKET_TTL_S, SignedIn, SignInRefused
 from app.application.ports import Account
@@ -36,6 +37,10 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def client_of(request: Request) -> str:
+    return "".join(filter(str.isprintable, request.headers.get("user-agent", "")))
+
+
 @router.post(
     "/auth/register",
     status_code=201,
@@ -43,8 +48,8 @@ def address_of(request: Request) -> str:
     response_model=wire.TokensJson,
     responses=responses(Code.CONFLICT),
 )
-async def register(body: wire.Registration, services: ServicesArg) -> Response:
-    signed_in = await services.identity.register(body.username, body.password, body.display_name)
+async def register(request: Request, body: wire.Registration, services: ServicesArg) -> Response:
+    signed_in = await services.identity.register(body.username, body.password, body.display_name, client_of(request))
     return answer(signed_in_json(signed_in), 201)
 
 
@@ -60,7 +65,7 @@ async def token(
     try:
         if grant_type == "password" and username and password:
             check_text(username + password)
-            signed_in = await services.identity.sign_in(username, password, address_of(request))
+            signed_in = await services.identity.sign_in(username, password, address_of(request), client_of(request))
         elif grant_type == "refresh_token" and refresh_token:
             check_text(refresh_token)
             signed_in = await services.identity.refresh(refresh_token)
@@ -136,12 +141,49 @@ async def _account(services: ServicesArg, user_id: str) -> Account:
     return account
 
 
+@router.post(
+    "/me/password",
+    status_code=204,
+    summary="Change the password",
+    description="Ends the user's other sessions. A wrong current password is `not_allowed`, and counts as a failed sign-in.",
+    responses=responses(Code.NOT_ALLOWED),
+)
+async def change_password(
+    request: Request, body: wire.PasswordChange, who: BearerArg, services: ServicesArg
+) -> Response:
+    await services.identity.change_password(who, body.current_password, body.new_password, address_of(request))
+    return nothing()
+
+
+@router.get("/me/sessions", summary="Where I am signed in", response_model=Listed[wire.SessionJson],
+            responses=responses())  # fmt: skip
+async def sessions(who: BearerArg, services: ServicesArg) -> Response:
+    items = [
+        {
+            "id": session.id,
+            "created_at": wire.rfc3339(session.created_at),
+            "last_used_at": wire.rfc3339_or_none(session.last_used_at),
+            "client": session.client,
+            "current": session.id == who.session_id,
+        }
+        for session in await services.accounts.sessions(who.user_id)
+    ]
+    return answer({"items": items, "next_cursor": None})
+
+
+@router.delete("/me/sessions/{session_id}", status_code=204, summary="End a session of mine",
+               responses=responses(Code.NOT_FOUND))  # fmt: skip
+async def end_session(session_id: PathId, who: BearerArg, services: ServicesArg) -> Response:
+    await services.identity.end_session(who, session_id)
+    return nothing()
+
+
 @router.get("/users/{user_id}", summary="A person", response_model=wire.PersonJson, responses=responses(Code.NOT_FOUND))
 async def user(user_id: PathId, who: BearerArg, services: ServicesArg) -> Response:
     return answer(wire.person_json((await _account(services, user_id)).person))
 
 
-@router.get("/users", summary="Find people", responses=responses())
+@router.get("/users", summary="Find people", response_model=Items[wire.PersonJson], responses=responses())
 async def users(
     who: BearerArg,
     services: ServicesArg,

@@ -20,16 +20,19 @@ from app.adapters.rest.door import (
     place_of,
     run,
 )
+from app.adapters.rest.lists import Listed, ListedBySeq
 from app.adapters.rest.problems import responses
 from app.application.accounts import Bearer
 from app.application.clock import utc_now
 from app.application.explain import explain
+from app.application.ports import Search
 from app.application.reads import mark_read
+from app.application.search import highlights, search, words_of
 from app.application.services import Services
 from app.domain import commands as c
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.ids import created_chat_id, direct_chat_id
-from app.domain.message import Message, check_body
+from app.domain.message import Message, check_body, check_text
 
 router = APIRouter(route_class=Route, prefix="/v1", tags=["chats"])
 _RULES = (Code.NOT_FOUND, Code.NOT_ALLOWED, Code.MUTED, Code.BANNED, Code.ARCHIVED, Code.CONFLICT)
@@ -77,7 +80,9 @@ async def create_chat(
     return answer(await _chat_json(services, who.user_id, chat_id), 201 if made else 200, outcome.seq)
 
 
-@router.get("/chats", summary="My chats, latest activity first", responses=responses())
+@router.get(
+    "/chats", summary="My chats, latest activity first", response_model=Listed[wire.ChatJson], responses=responses()
+)
 async def chats(
     who: BearerArg,
     services: ServicesArg,
@@ -120,7 +125,12 @@ async def update_chat(
 # ---- Members and bans
 
 
-@router.get("/chats/{chat_id}/members", summary="Who is in it", responses=responses(Code.NOT_FOUND))
+@router.get(
+    "/chats/{chat_id}/members",
+    summary="Who is in it",
+    response_model=Listed[wire.MemberJson],
+    responses=responses(Code.NOT_FOUND),
+)
 async def members(
     chat_id: PathId, who: BearerArg, services: ServicesArg, cursor: str | None = None, limit: Limit = 50
 ) -> Response:
@@ -204,7 +214,12 @@ async def unban(
     return nothing(outcome.seq)
 
 
-@router.get("/chats/{chat_id}/bans", summary="Who is kept out", responses=responses(Code.NOT_FOUND, Code.NOT_ALLOWED))
+@router.get(
+    "/chats/{chat_id}/bans",
+    summary="Who is kept out",
+    response_model=Listed[wire.PersonJson],
+    responses=responses(Code.NOT_FOUND, Code.NOT_ALLOWED),
+)
 async def bans(
     chat_id: PathId, who: BearerArg, services: ServicesArg, cursor: str | None = None, limit: Limit = 50
 ) -> Response:
@@ -220,7 +235,13 @@ async def bans(
 # ---- Messages
 
 
-@router.get("/chats/{chat_id}/messages", summary="History", tags=["messages"], responses=responses(Code.NOT_FOUND))
+@router.get(
+    "/chats/{chat_id}/messages",
+    summary="History",
+    tags=["messages"],
+    response_model=ListedBySeq[wire.MessageJson],
+    responses=responses(Code.NOT_FOUND),
+)
 async def messages(
     chat_id: PathId,
     who: BearerArg,
@@ -316,13 +337,19 @@ async def unreact(
     return nothing(outcome.seq)
 
 
-@router.put("/chats/{chat_id}/read", summary="Mark as read", tags=["messages"], responses=responses(Code.NOT_FOUND))
+@router.put(
+    "/chats/{chat_id}/read",
+    summary="Mark as read",
+    tags=["messages"],
+    response_model=wire.ReadJson,
+    responses=responses(Code.NOT_FOUND),
+)
 async def read(chat_id: PathId, body: wire.ReadSeq, who: BearerArg, services: ServicesArg) -> Response:
     read_seq, unread = await mark_read(services, who.user_id, chat_id, body.seq)
     return answer({"read_seq": read_seq, "unread": unread})
 
 
-@router.get("/chats/{chat_id}/timeline", summary="Durable events", tags=["messages"],
+@router.get("/chats/{chat_id}/timeline", summary="Durable events", tags=["messages"], response_model=wire.TimelineJson,
             responses=responses(Code.NOT_FOUND))  # fmt: skip
 async def timeline(
     chat_id: PathId,
@@ -336,6 +363,37 @@ async def timeline(
     head = max(chat_.head, events[-1].seq if events else 0)
     has_more = bool(events) and events[-1].seq < head
     return answer({"items": [wire.event_json(e) for e in events], "has_more": has_more, "head": head})
+
+
+# ---- Search
+
+TimeQuery = Annotated[wire.Time | None, Query(description="RFC 3339, with its offset")]
+
+
+@router.get("/search", summary="Find messages", tags=["messages"], response_model=Listed[wire.FoundMessageJson],
+            responses=responses(Code.NOT_FOUND))  # fmt: skip
+async def search_(
+    who: BearerArg,
+    services: ServicesArg,
+    q: Annotated[str, Query(max_length=500, description="all of these words, in any order and case")],
+    chat_id: Annotated[wire.Id | None, Query()] = None,
+    sender_id: Annotated[wire.Id | None, Query()] = None,
+    since: TimeQuery = None,
+    until: TimeQuery = None,
+    cursor: str | None = None,
+    limit: Limit = 50,
+) -> Response:
+    words = words_of(check_text(q, "q"))
+    query = f"search {words} {chat_id} {sender_id} {since} {until}"
+    place = place_of(services, who, query, cursor, (str, str))
+    before = (wire.parse_time(place[0]), place[1]) if place else None
+    asked = Search(words, chat_id, sender_id, since, until, before)
+    found = await search(services, who.user_id, asked, limit + 1)
+    page, next_cursor = found[:limit], None
+    if len(found) > limit:
+        next_cursor = cursor_of(services, who, query, [wire.rfc3339(page[-1].created_at), page[-1].id])
+    items = [{**wire.message_json(m), "highlights": highlights(m.body or "", words)} for m in page]
+    return answer({"items": items, "next_cursor": next_cursor})
 
 
 # ---- Assistants' replies and policies
@@ -359,7 +417,7 @@ async def regenerate(
     return await _message_at(services, chat_id, outcome.seq, 200 if repeat else 201)
 
 
-@router.post("/policy/explain", summary="Why may, or may not, somebody do this", tags=["policies"],
+@router.post("/policy/explain", summary="Why may, or may not, somebody do this", tags=["policies"], response_model=wire.ExplainJson,
              responses=responses(Code.NOT_FOUND, Code.NOT_ALLOWED))  # fmt: skip
 async def explain_(body: wire.Explain, who: BearerArg, services: ServicesArg) -> Response:
     asked, answered = await explain(

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json
 from app.application.clock import utc_now
-from app.application.ports import Account, RefreshTry
+from app.application.ports import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
 
 
 class SqlAccounts:
@@ -57,20 +57,9 @@ class SqlAccounts:
 
     async def search(self, prefix: str, limit: int) -> list[Account]:
         u = t.users.c
-        escaped = prefix.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        query = sa.select(t.users).where(~u.disabled, _begins(prefix)).order_by(u.username).limit(limit)
         async with self._database.read() as connection:
-            found = await connection.execute(
-                sa.select(t.users)
-                .where(
-                    ~u.disabled,
-                    sa.or_(
-                        u.username.like(escaped, escape="\\"), sa.func.lower(u.display_name).like(escaped, escape="\\")
-                    ),
-                )
-                .order_by(u.username)
-                .limit(limit)
-            )
-            return [_account(row) for row in found]
+            return [_account(row) for row in await connection.execute(query)]
 
     async def update(self, user_id: str, display_name: str | None, preferences: dict[str, object] | None) -> None:
         values: dict[str, Any] = {}
@@ -82,12 +71,76 @@ class SqlAccounts:
             async with self._database.write() as connection:
                 await connection.execute(sa.update(t.users).where(t.users.c.id == user_id).values(values))
 
-    async def start_session(self, user_id: str, refresh_hash: str, refresh_ttl_s: float) -> str:
+    async def page(self, prefix: str, after_name: str, limit: int) -> list[Account]:
+        u = t.users.c
+        query = sa.select(t.users).where(u.username > after_name).order_by(u.username).limit(limit)
+        if prefix:
+            query = query.where(_begins(prefix))
+        async with self._database.read() as connection:
+            return [_account(row) for row in await connection.execute(query)]
+
+    async def change_password(self, user_id: str, password_hash: str, keep_session: str) -> list[str]:
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(t.users).where(t.users.c.id == user_id).values(password_hash=password_hash)
+            )
+            return await self._end(connection, t.sessions.c.user_id == user_id, t.sessions.c.id != keep_session)
+
+    async def administer(
+        self, actor_id: str | None, user_id: str, disabled: bool | None, role: str | None
+    ) -> list[str]:
+        u = t.users
+        changes = {k: v for k, v in {"disabled": disabled, "role": role}.items() if v is not None}
+        operators = sa.select(u.c.id).where(u.c.role == "operator", ~u.c.disabled).order_by(u.c.id)
+        if self._database.postgresql:
+            operators = operators.with_for_update()
+        async with self._database.write() as connection:
+            if (disabled or role == "user") and list(await connection.scalars(operators)) == [user_id]:
+                raise LastOperator
+            await connection.execute(sa.update(u).where(u.c.id == user_id).values(changes))
+            await connection.execute(
+                sa.insert(t.audit).values(
+                    id=str(uuid.uuid7()), at=utc_now(), actor_id=actor_id, act="user.changed", target_id=user_id,
+                    details=changes,
+                )
+            )  # fmt: skip
+            return await self._end(connection, t.sessions.c.user_id == user_id) if disabled else []
+
+    async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:
+        query = sa.select(t.audit).order_by(t.audit.c.id.desc()).limit(limit)
+        if before_id is not None:
+            query = query.where(t.audit.c.id < before_id)
+        async with self._database.read() as connection:
+            return [
+                AuditEntry(row.id, row.at, row.actor_id, row.act, row.target_id, from_json(row.details))
+                for row in await connection.execute(query)
+            ]
+
+    async def start_session(self, user_id: str, refresh_hash: str, refresh_ttl_s: float, client: str) -> str:
         session_id, now = str(uuid.uuid7()), utc_now()
         async with self._database.write() as connection:
-            await connection.execute(sa.insert(t.sessions).values(id=session_id, user_id=user_id, created_at=now))
+            await connection.execute(
+                sa.insert(t.sessions).values(id=session_id, user_id=user_id, created_at=now, client=client[:200])
+            )
             await _add_refresh(connection, session_id, refresh_hash, refresh_ttl_s)
         return session_id
+
+    async def sessions(self, user_id: str) -> list[LiveSession]:
+        s, r = t.sessions.c, t.refresh_tokens.c
+        good = sa.exists().where(r.session_id == s.id, r.expires_at > utc_now())
+        async with self._database.read() as connection:
+            found = await connection.execute(
+                sa.select(t.sessions)
+                .where(s.user_id == user_id, s.ended_at.is_(None), good)
+                .order_by(s.created_at.desc(), s.id.desc())
+            )
+            return [LiveSession(row.id, row.created_at, row.last_used_at, row.client) for row in found]
+
+    async def owns_session(self, user_id: str, session_id: str) -> bool:
+        s = t.sessions.c
+        async with self._database.read() as connection:
+            found = sa.select(s.id).where(s.id == session_id, s.user_id == user_id, s.ended_at.is_(None))
+            return await connection.scalar(found) is not None
 
     async def use_refresh(self, refresh_hash: str, new_hash: str, grace_s: float, ttl_s: float) -> RefreshTry | None:
         now, r, s = utc_now(), t.refresh_tokens, t.sessions
@@ -103,11 +156,12 @@ class SqlAccounts:
             if row is None:
                 return None
             if row.used_at is not None and row.used_at < now - timedelta(seconds=grace_s):
-                await self._end(connection, row.session_id)
+                await self._end(connection, s.c.id == row.session_id)
                 return RefreshTry(row.session_id, row.user_id, replayed=True)
             await connection.execute(
                 sa.update(r).where(r.c.hash == refresh_hash, r.c.used_at.is_(None)).values(used_at=now)
             )
+            await connection.execute(sa.update(s).where(s.c.id == row.session_id).values(last_used_at=now))
             await _add_refresh(connection, row.session_id, new_hash, ttl_s)
         return RefreshTry(row.session_id, row.user_id, replayed=False)
 
@@ -123,22 +177,27 @@ class SqlAccounts:
 
     async def end_session(self, session_id: str) -> None:
         async with self._database.write() as connection:
-            await self._end(connection, session_id)
+            await self._end(connection, t.sessions.c.id == session_id)
 
-    async def _end(self, connection: AsyncConnection, session_id: str) -> None:
-        await connection.execute(
-            sa.update(t.sessions)
-            .where(t.sessions.c.id == session_id, t.sessions.c.ended_at.is_(None))
-            .values(ended_at=utc_now())
+    async def _end(self, connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[str]:
+        """End these sessions, and leave it where the gateways' poll finds it. Their ids."""
+        ended = list(
+            await connection.scalars(
+                sa.update(t.sessions)
+                .where(*which, t.sessions.c.ended_at.is_(None))
+                .values(ended_at=utc_now())
+                .returning(t.sessions.c.id)
+            )
         )
-        if self._database.postgresql:
+        if self._database.postgresql and ended:
             await connection.execute(
                 sa.text(
                     "insert into batches (heads, users, refused, revoked)"
-                    " values ('{}', '[]', '[]', jsonb_build_array(cast(:id as text)))"
+                    " values ('{}', '[]', '[]', cast(:ended as jsonb))"
                 ),
-                {"id": session_id},
+                {"ended": self._database.json(ended)},
             )
+        return ended
 
     async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
         now = utc_now()
@@ -166,6 +225,13 @@ class SqlAccounts:
         return (row.session_id, user_id) if user_id else None
 
 
+def _begins(prefix: str) -> sa.ColumnElement[bool]:
+    """Username or display name, in any case."""
+    u = t.users.c
+    escaped = prefix.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return sa.or_(u.username.like(escaped, escape="\\"), sa.func.lower(u.display_name).like(escaped, escape="\\"))
+
+
 async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str, ttl_s: float) -> None:
     await connection.execute(
         sa.insert(t.refresh_tokens).values(
@@ -184,4 +250,5 @@ def _account(row: Any) -> Account:
         preferences=from_json(row.preferences),
         password_hash=row.password_hash,
         disabled=row.disabled,
+        created_at=row.created_at,
     )

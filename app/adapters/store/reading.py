@@ -13,12 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json
-from app.application.ports import Membership, Page
+from app.application.ports import Membership, Page, Search
 from app.domain.chat import Chat, Member, Person
 from app.domain.errors import Code
 from app.domain.events import Event
 from app.domain.message import Message
 from app.domain.state import Outcome, Pair
+
+_WORDS_POSTGRESQL = (
+    "to_tsvector('simple', regexp_replace(messages.body, '[^[:alnum:]]+', ' ', 'g'))"
+    " @@ plainto_tsquery('simple', :words)"
+)
+_WORDS_SQLITE = "messages.rowid in (select rowid from search where search match :words)"
 
 
 async def _whole(connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:
@@ -225,6 +231,30 @@ class SqlHistory:
             messages = await _whole(connection, found.all())
         return messages[0] if messages else None
 
+    async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
+        database, m = self._reader, t.messages.c
+        words = " ".join(f'"{word}"' for word in search.words) if not database.postgresql else " ".join(search.words)
+        holds = _WORDS_POSTGRESQL if database.postgresql else _WORDS_SQLITE
+        mine = sa.select(t.members.c.chat_id).where(t.members.c.user_id == user_id)
+        query = (
+            sa.select(t.messages)
+            .where(sa.text(holds).bindparams(words=words), m.chat_id.in_(mine), m.deleted_at.is_(None))
+            .order_by(m.created_at.desc(), m.id.desc())
+            .limit(limit)
+        )
+        if search.chat_id is not None:
+            query = query.where(m.chat_id == search.chat_id)
+        if search.sender_id is not None:
+            query = query.where(m.sender_id == search.sender_id)
+        if search.since is not None:
+            query = query.where(m.created_at >= search.since)
+        if search.until is not None:
+            query = query.where(m.created_at < search.until)
+        if search.before is not None:
+            query = query.where(sa.tuple_(m.created_at, m.id) < sa.tuple_(*_literals(search.before)))
+        async with database.read() as connection:
+            return await _whole(connection, (await connection.execute(query)).all())
+
     async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
         m, x = t.messages, t.outcomes
         async with self._primary.read() as connection:
@@ -259,8 +289,8 @@ class SqlHistory:
 
 
 def _literals(before: tuple[datetime, str]) -> tuple[Any, Any]:
-    at, chat_id = before
-    return sa.literal(at, t.Time()), sa.literal(chat_id, t.Id)
+    at, id_ = before
+    return sa.literal(at, t.Time()), sa.literal(id_, t.Id)
 
 
 async def _person(connection: AsyncConnection, user_id: str) -> Person:

@@ -75,7 +75,22 @@ sessions = sa.Table(
     sa.Column("user_id", Id, sa.ForeignKey("users.id"), nullable=False, index=True),
     sa.Column("created_at", Time(), nullable=False),
     sa.Column("ended_at", Time()),
+    sa.Column("last_used_at", Time()),
+    sa.Column("client", sa.String(200), nullable=False, server_default=""),
 )
+"""last_used_at: of its last refresh. client: what the program called itself when it signed in."""
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("at", Time(), nullable=False),
+    sa.Column("actor_id", Id),
+    sa.Column("act", sa.String(64), nullable=False),
+    sa.Column("target_id", Id),
+    sa.Column("details", Json, nullable=False),
+)
+"""What operators did. actor_id: none for who did it at the command line. Ids grow with time."""
 
 refresh_tokens = sa.Table(
     "refresh_tokens",

@@ -1,0 +1,52 @@
+"""Search over what one may read: words, where they stand, and the policies' door for each chat that is found."""
+
+from __future__ import annotations
+
+import re
+
+from app.application.clock import utc_now
+from app.application.ports import Search
+from app.application.services import Services
+from app.domain.decide import question
+from app.domain.errors import Code, ParleyError
+from app.domain.message import Message
+
+WORDS_MAX = 20
+_WORD = re.compile(r"[^\W_]+")
+"""A word is a run of letters and digits, as both stores' indexes have it."""
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a query, each once, in lower case. Raises ParleyError `invalid` for none, or too many."""
+    words = tuple(dict.fromkeys(word.lower() for word in _WORD.findall(text)))
+    if not 1 <= len(words) <= WORDS_MAX:
+        raise ParleyError(Code.INVALID, f"q: 1 to {WORDS_MAX} words of letters or digits")
+    return words
+
+
+def highlights(body: str, words: tuple[str, ...]) -> list[list[int]]:
+    """[start, length] of each of these words in the body, in code points."""
+    wanted = set(words)
+    return [
+        [found.start(), found.end() - found.start()]
+        for found in _WORD.finditer(body)
+        if found.group().lower() in wanted
+    ]
+
+
+async def search(services: Services, user_id: str, asked: Search, limit: int) -> list[Message]:
+    """Newest first. A chat named by a stranger is `not_found`; of all others only what the policies let them read."""
+    if asked.chat_id is not None:
+        await services.reader.permit(user_id, asked.chat_id)
+    found = await services.history.search(user_id, asked, limit)
+    chat_ids = list(dict.fromkeys(message.chat_id for message in found))
+    if not chat_ids:
+        return []
+    memberships = await services.history.memberships(
+        user_id, archived=None, before=None, limit=len(chat_ids), unread_max=1, chat_ids=chat_ids
+    )
+    now = utc_now()
+    readable = {
+        m.chat.id for m in memberships if services.pep.ask(question("chat.read", m.chat, m.member, now)).allowed
+    }
+    return [message for message in found if message.chat_id in readable]
