@@ -1,4 +1,6 @@
-"""Limits of what one user may do, counted in the process by the `limits` library's windows."""
+"""Limits of what one user may do. Counted in the process, so that nothing is awaited for them; where several gateways
+serve, `shared_limits` settles the counts between them each second.
+"""
 
 from __future__ import annotations
 
@@ -32,27 +34,66 @@ class TokenBuckets:
     """
 
     def __init__(self, rate: float, burst: float) -> None:
-        self._rate, self._burst = rate, burst
+        self.rate, self.burst = rate, burst
+        self.taken: dict[str, int] = {}
+        """What was taken since the last settling."""
         self._buckets: dict[str, tuple[float, float]] = {}
+
+    def left(self, key: str) -> float:
+        left, at = self._buckets.get(key, (self.burst, 0.0))
+        return min(self.burst, left + (time.monotonic() - at) * self.rate)
 
     def take(self, key: str) -> int | None:
         """None, or how many milliseconds until there is a token."""
-        now = time.monotonic()
-        left, at = self._buckets.get(key, (self._burst, now))
-        left = min(self._burst, left + (now - at) * self._rate)
+        left = self.left(key)
         if left < 1:
-            self._buckets[key] = (left, now)
-            return max(20, int((1 - left) / self._rate * 1000))
+            return max(20, int((1 - left) / self.rate * 1000))
+        now = time.monotonic()
         if len(self._buckets) > _KEYS_MAX:
-            self._buckets = {k: v for k, v in self._buckets.items() if now - v[1] < self._burst / self._rate}
+            self._buckets = {k: v for k, v in self._buckets.items() if now - v[1] < self.burst / self.rate}
         self._buckets[key] = (left - 1, now)
+        if len(self.taken) < _KEYS_MAX:
+            self.taken[key] = self.taken.get(key, 0) + 1
         return None
+
+    def adopt(self, key: str, left: float) -> None:
+        """What is left by the count of all gateways, before what was taken here since."""
+        self._buckets[key] = (left - self.taken.get(key, 0), time.monotonic())
+
+
+class Windows:
+    """Counts in sliding windows, by the library. hits: what was counted since the last settling."""
+
+    def __init__(self) -> None:
+        self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self.hits: dict[tuple[limits.RateLimitItem, str], int] = {}
+
+    def hit(self, item: limits.RateLimitItem, key: str, cost: int = 1) -> int | None:
+        """None, or how many milliseconds to wait."""
+        if not self._window.hit(item, key, cost=cost):
+            return self._wait_ms(item, key)
+        if len(self.hits) < _KEYS_MAX:
+            self.hits[item, key] = self.hits.get((item, key), 0) + cost
+        return None
+
+    def test(self, item: limits.RateLimitItem, key: str) -> int | None:
+        return None if self._window.test(item, key) else self._wait_ms(item, key)
+
+    def add(self, item: limits.RateLimitItem, key: str, cost: int) -> None:
+        """What other gateways counted."""
+        room = self._window.get_window_stats(item, key).remaining
+        if cost > 0 and room > 0:
+            self._window.hit(item, key, cost=min(cost, room))
+
+    def _wait_ms(self, item: limits.RateLimitItem, key: str) -> int:
+        reset = self._window.get_window_stats(item, key).reset_time
+        return max(100, int((reset - time.time()) * 1000))
 
 
 class UserLimits:
     def __init__(self, settings: LimitSettings) -> None:
-        self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._requests = TokenBuckets(settings.requests_per_s, settings.requests_per_s * BURST_S)
+        self.windows = Windows()
+        self.requests = TokenBuckets(settings.requests_per_s, settings.requests_per_s * BURST_S)
         self._were_rejected: set[str] = set()
         self._rejections = limits.RateLimitItemPerMinute(settings.rejections_per_min, 1, "rejections")
         self._chats = limits.RateLimitItemPerHour(settings.chats_per_h, 1, "chats")
@@ -60,40 +101,36 @@ class UserLimits:
         self._names = limits.RateLimitItemPerMinute(settings.failures_per_name, 15, "names")
         self._addresses = limits.RateLimitItemPerMinute(settings.failures_per_address, 15, "addresses")
 
-    def _hit(self, item: limits.RateLimitItem, key: str, cost: int = 1) -> int | None:
-        return None if self._window.hit(item, key, cost=cost) else self._wait_ms(item, key)
-
-    def _test(self, item: limits.RateLimitItem, key: str) -> int | None:
-        return None if self._window.test(item, key) else self._wait_ms(item, key)
-
-    def _wait_ms(self, item: limits.RateLimitItem, key: str) -> int:
-        reset = self._window.get_window_stats(item, key).reset_time
-        return max(100, int((reset - time.time()) * 1000))
-
     def request(self, user_id: str) -> int | None:
-        return self._requests.take(user_id)
+        return self.requests.take(user_id)
+
+    def remaining(self, user_id: str) -> tuple[int, int, int]:
+        """(burst, requests left of it, seconds until it is whole again)."""
+        bucket = self.requests
+        left = max(0.0, bucket.left(user_id))
+        return int(bucket.burst), int(left), int((bucket.burst - left) / bucket.rate) + 1
 
     def rejected(self, user_id: str) -> None:
         if len(self._were_rejected) > _KEYS_MAX:
             self._were_rejected.clear()
         self._were_rejected.add(user_id)
-        self._hit(self._rejections, user_id)
+        self.windows.hit(self._rejections, user_id)
 
     def command(self, user_id: str, new_chats: int, new_members: int) -> int | None:
-        wait_ms = self._test(self._rejections, user_id) if user_id in self._were_rejected else None
+        wait_ms = self.windows.test(self._rejections, user_id) if user_id in self._were_rejected else None
         if wait_ms is None and new_chats:
-            wait_ms = self._hit(self._chats, user_id, new_chats)
+            wait_ms = self.windows.hit(self._chats, user_id, new_chats)
         if wait_ms is None and new_members:
-            wait_ms = self._hit(self._members, user_id, new_members)
+            wait_ms = self.windows.hit(self._members, user_id, new_members)
         return wait_ms
 
     def blocked(self, username: str, address: str) -> int | None:
         for item, key in ((self._names, username), (self._addresses, address)):
-            wait_ms = self._test(item, key)
+            wait_ms = self.windows.test(item, key)
             if wait_ms is not None:
                 return max(1, wait_ms // 1000)
         return None
 
     def failed(self, username: str, address: str) -> None:
-        self._hit(self._names, username)
-        self._hit(self._addresses, address)
+        self.windows.hit(self._names, username)
+        self.windows.hit(self._addresses, address)

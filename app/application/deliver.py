@@ -597,6 +597,14 @@ class Hub:
             self._tell_rejected(told.key, told.outcome, told.tag if told.origin == self.process_id else 0)
         elif isinstance(signal, Note) and signal.kind == "revoked":
             self.revoke({signal.data})
+        elif isinstance(signal, Note) and signal.kind == "evicted":
+            self.evict(user_id, signal.data)
+
+    def evict(self, user_id: str, session_ids: Sequence[str]) -> None:
+        """Make room for newer sockets of the same user."""
+        for session in self.sessions_of(user_id):
+            if session.id in session_ids:
+                session.sink.close(Close.TOO_MANY_SOCKETS, "too many sockets of this user")
 
     def revoke(self, auth_session_ids: set[str]) -> None:
         for session in self.sessions:

@@ -218,6 +218,16 @@ class LiveTexts(Protocol):
         ...
 
 
+class OpenSockets(Protocol):
+    """Which sockets a user has open. Best effort: what a dead process left is forgotten after a while."""
+
+    async def opened(self, user_id: str, session_id: str, most: int) -> list[str]:
+        """Count this one in; session ids of the oldest beyond `most`, on whatever gateway."""
+        ...
+
+    def closed(self, user_id: str, session_id: str) -> None: ...
+
+
 # ---- Policies
 
 

@@ -10,7 +10,7 @@ from app.application.authorize import Pep, Reader
 from app.application.background import Background
 from app.application.deliver import Hub
 from app.application.operators import Operators
-from app.application.ports import Accounts, Codec, FanOut, History, Timeline
+from app.application.ports import Accounts, Codec, FanOut, History, OpenSockets, Timeline
 from app.application.submit import Limiter, Submitter
 from app.domain.message import BODY_MAX
 
@@ -41,6 +41,7 @@ class Services:
     timeline: Timeline
     fan_out: FanOut
     limiter: Limiter
+    open_sockets: OpenSockets
     codec: Codec
     settings: DoorSettings
     new_id: Callable[[], str]

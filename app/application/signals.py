@@ -97,7 +97,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """kind: chat (membership of this user changed), rejected, outcomes, revoked; asked, stop for assistants."""
+    """kind: chat (membership of this user changed), rejected, outcomes, revoked, evicted (session ids); asked, stop for assistants."""
 
     kind: str
     data: Any = None

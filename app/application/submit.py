@@ -28,6 +28,10 @@ class Limiter(Protocol):
 
     def request(self, user_id: str) -> int | None: ...
 
+    def remaining(self, user_id: str) -> tuple[int, int, int]:
+        """(most at once, left of it, seconds until it is whole again)."""
+        ...
+
     def rejected(self, user_id: str) -> None: ...
 
     def command(self, user_id: str, new_chats: int, new_members: int) -> int | None:

@@ -9,9 +9,12 @@ import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware.cors import CORSMiddleware
 
 from app.adapters.rest import accounts, chats, operators, problems
 from app.adapters.rest.door import RefuseSecretsInUrls, StillOpen
+from app.adapters.rest.headers import EXPOSED, AnswerHeaders
+from app.adapters.rest.server import ParleyHttpProtocol
 from app.adapters.websocket.connection import serve_socket
 from app.adapters.websocket.server import ParleyWebSocketProtocol
 from app.application.services import Services
@@ -30,6 +33,14 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
     problems.install(app)
     app.add_middleware(RefuseSecretsInUrls)
     app.add_middleware(telemetry.MeasureHttp)
+    app.add_middleware(AnswerHeaders)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=listed(settings.allowed_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+        expose_headers=EXPOSED,
+    )
     _add_probes(app, ready)
     if services is not None:
         app.state.services = services
@@ -99,7 +110,7 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
             host=settings.host,
             port=settings.port,
             loop="uvloop",
-            http="httptools",
+            http=ParleyHttpProtocol,
             ws=ParleyWebSocketProtocol,
             ws_max_size=settings.frame_max,
             ws_ping_interval=settings.heartbeat_s,

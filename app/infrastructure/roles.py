@@ -13,6 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.adapters.fanout.redis_pubsub import RedisFanOut, RedisLiveTexts
+from app.adapters.presence.redis_sets import RedisOpenSockets
+from app.adapters.shared_limits import SharedLimits
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.migrate import migrate
 from app.adapters.store.workers import SqlWorkers, fair_share
@@ -23,7 +25,7 @@ from app.domain.errors import Close
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.http import Server, make_app, make_server
 from app.infrastructure.settings import Settings, check_world
-from app.infrastructure.wiring import World
+from app.infrastructure.wiring import Gateway, World
 
 PRUNE_S = 60.0
 DRAIN_SLICES = 10
@@ -46,6 +48,7 @@ class Process:
         self._roles = {"gateway", "worker", "assistant"} if role == "all" else {role}
         self._role = role
         self._stopping = asyncio.Event()
+        self._gateway: Gateway | None = None
         self._services: Services | None = None
         self._assistant: AssistantWorker | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -115,12 +118,17 @@ class Process:
         if world.bus.publisher is not None:
             self._start("publisher", world.bus.publisher.run())
         if "gateway" in self._roles:
-            self._services = wiring.make_services(world)
+            self._gateway = wiring.make_gateway(world)
+            self._services = self._gateway.services
             await _until(self._services.hub.start)
         if "assistant" in self._roles:
             self._assistant = wiring.make_assistant(world)
             await self._assistant.start()
         self._listen()
+        if self._gateway is not None and self._gateway.limits is not None:
+            self._start("limits", self._gateway.limits.run())
+        if self._gateway is not None and self._gateway.sockets is not None:
+            self._start("sockets", self._gateway.sockets.run())
         if self._services is not None:
             self._start("hub", self._services.hub.run())
             self._start("gauges", self._gauges(self._services))
@@ -212,8 +220,9 @@ class Process:
             task.cancel()
         await asyncio.wait(self._tasks.values(), timeout=5)
         await world.background.close()
-        for thing in (world.fan_out, world.live):
-            if isinstance(thing, RedisFanOut | RedisLiveTexts):
+        shared = (self._gateway.limits, self._gateway.sockets) if self._gateway is not None else ()
+        for thing in (world.fan_out, world.live, *shared):
+            if isinstance(thing, RedisFanOut | RedisLiveTexts | SharedLimits | RedisOpenSockets):
                 await thing.close()
         await world.database.close()
         telemetry.log.info("ended", role=self._role)

@@ -21,6 +21,9 @@ from app.adapters.fanout.redis_pubsub import RedisFanOut, RedisLiveTexts
 from app.adapters.identity.local import Argon2Passwords, JwtTokens
 from app.adapters.limits import LimitSettings, UserLimits
 from app.adapters.policy.cedar import CedarPolicies
+from app.adapters.presence.in_process import InProcessOpenSockets
+from app.adapters.presence.redis_sets import RedisOpenSockets
+from app.adapters.shared_limits import SharedLimits
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
@@ -205,7 +208,16 @@ def make_expirer(world: World) -> Expirer:
     return Expirer(SqlJobs(world.database), world.bus.submit, world.settings.reply_no_progress_s)
 
 
-def make_services(world: World) -> Services:
+@dataclass(slots=True)
+class Gateway:
+    """limits, sockets: what it shares with other gateways; None where it is alone."""
+
+    services: Services
+    limits: SharedLimits | None
+    sockets: RedisOpenSockets | None
+
+
+def make_gateway(world: World) -> Gateway:
     settings = world.settings
     history = SqlHistory(world.database, world.reader)
     timeline = SqlTimeline(world.database)
@@ -226,9 +238,10 @@ def make_services(world: World) -> Services:
         group=world.background,
         on_rejected=limiter.rejected,
     )
+    sockets = RedisOpenSockets(settings.redis_url) if settings.redis_url else None
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
     identity = Identity(accounts, Argon2Passwords(), tokens, limiter, world.fan_out, new_id)
-    return Services(
+    services = Services(
         identity=identity,
         accounts=accounts,
         operators=Operators(accounts, identity, world.pep),
@@ -240,6 +253,7 @@ def make_services(world: World) -> Services:
         timeline=timeline,
         fan_out=world.fan_out,
         limiter=limiter,
+        open_sockets=sockets or InProcessOpenSockets(),
         codec=world.codec,
         settings=DoorSettings(
             body_max=settings.body_max,
@@ -252,3 +266,5 @@ def make_services(world: World) -> Services:
         new_id=new_id,
         group=world.background,
     )
+    shared = SharedLimits(settings.redis_url, limiter) if settings.redis_url else None
+    return Gateway(services, shared, sockets)

@@ -8,12 +8,10 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-import redis.asyncio as redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.adapters.redis_connection import connect
 from app.application.ports import LiveText, Transient
 from app.application.signals import DeltaSignal, chat_channel, pack_delta
 from app.domain.state import Pair
@@ -23,18 +21,6 @@ PAUSE_S = 1.0
 SUBSCRIBE_DEADLINE_S = 1.0
 SILENCE_S = 12.0
 _LOST = (RedisError, OSError, TimeoutError)
-
-
-def connect(url: str) -> redis.Redis:
-    """Fails fast: whoever calls has its own deadline and its own way to go on."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=2,
-        socket_connect_timeout=1,
-        health_check_interval=10,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
 
 
 class RedisFanOut:

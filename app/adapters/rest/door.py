@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -34,16 +34,13 @@ class StrictJsonRequest(Request):
     async def json(self) -> Any:
         return parse(await self.body())
 
-    async def body(self) -> bytes:
-        if not hasattr(self, "_body"):
-            size, chunks = 0, []
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > BODY_BYTES_MAX:
-                    raise ParleyError(Code.TOO_LARGE, f"a request's body takes at most {BODY_BYTES_MAX} bytes")
-                chunks.append(chunk)
-            self._body = b"".join(chunks)
-        return self._body
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        size = 0
+        async for chunk in super().stream():
+            size += len(chunk)
+            if size > BODY_BYTES_MAX:
+                raise ParleyError(Code.TOO_LARGE, f"a request's body takes at most {BODY_BYTES_MAX} bytes")
+            yield chunk
 
 
 class Route(APIRoute):
@@ -100,6 +97,7 @@ async def bearer(request: Request, services: ServicesArg, token: Annotated[str |
     found = await services.identity.bearer(token)
     if request.method not in ("GET", "HEAD"):
         retry_after_ms = services.limiter.request(found.user_id)
+        request.state.rate = services.limiter.remaining(found.user_id)
         if retry_after_ms is not None:
             raise ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)
     return found

@@ -29,6 +29,7 @@ from app.application.deliver import Session
 from app.application.ports import Transient
 from app.application.reads import mark_read, tell_typing
 from app.application.services import Services
+from app.application.signals import Note, pack_note, user_channel
 from app.domain import commands as c
 from app.domain.commands import Command
 from app.domain.errors import Close, Code, ParleyError
@@ -104,6 +105,7 @@ class _Connection:
             self._outbox.gone()
             if self._session is not None:
                 self._services.hub.drop(self._session)
+                self._services.open_sockets.closed(self._session.user_id, self._session.id)
 
     def _on_text(self, text: str) -> None:
         """A frame of a signed-in client: nothing is awaited between reading it and queueing its commands."""
@@ -152,9 +154,6 @@ class _Connection:
         except Transient:
             return self._close(Close.INTERNAL, "try again")
         session = Session(self._services.new_id(), bearer.user_id, bearer.session_id, self._outbox)
-        mine = self._services.hub.sessions_of(bearer.user_id)
-        for oldest in mine[: max(0, len(mine) + 1 - self._services.settings.sockets_per_user)]:
-            oldest.sink.close(Close.TOO_MANY_SOCKETS, "too many sockets of this user")
         self._session = session
         self._protocol.authenticated()
         welcome = {
@@ -171,9 +170,19 @@ class _Connection:
             )
             if not await self._services.accounts.session_alive(bearer.session_id):
                 return self._close(Close.UNAUTHENTICATED, "the session has ended")
+            await self._make_room(session)
             self._expire_at(bearer)
         except Transient:
             self._close(Close.INTERNAL, "try again")
+
+    async def _make_room(self, session: Session) -> None:
+        """One socket too many closes the oldest, on whatever gateway it is."""
+        services = self._services
+        most = services.settings.sockets_per_user
+        oldest = await services.open_sockets.opened(session.user_id, session.id, most)
+        if oldest:
+            services.hub.evict(session.user_id, oldest)
+            await services.fan_out.publish([(user_channel(session.user_id), pack_note(Note("evicted", oldest)))])
 
     async def _bearer(self, hello: wire.Hello) -> Bearer:
         identity = self._services.identity

@@ -1,0 +1,23 @@
+"""How all adapters on Redis connect."""
+
+from __future__ import annotations
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+LOST = (RedisError, OSError, TimeoutError)
+"""What a call ends with when the server can't be reached in time."""
+
+
+def connect(url: str) -> redis.Redis:
+    """Fails fast: whoever calls has its own deadline and its own way to go on."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=2,
+        socket_connect_timeout=1,
+        health_check_interval=10,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
