@@ -12,15 +12,18 @@ import tempfile
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import aio_pika
+import jsonschema_rs
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.adapters.broker.envelope import EnvelopeCodec
 from app.adapters.broker.rabbitmq import queue_name
+from app.adapters.pages.asyncapi import asyncapi
 from app.domain.commands import Command
 from app.domain.ids import shard_of
 from parley_client import Client, Rest
@@ -152,6 +155,29 @@ class People:
             await person.close()
 
 
+def assert_documented(frame: dict[str, Any]) -> None:
+    """The AsyncAPI document has this frame, with exactly these fields."""
+    validator = _validators().get(frame["type"])
+    assert validator is not None, f"no such frame in the document: {frame['type']}"
+    validator.validate(frame)
+
+
+@cache
+def _validators() -> dict[str, Any]:
+    """By frame, for what the service sends; an unknown field is an undocumented one."""
+    document = asyncapi()
+    schemas = {
+        name: {"additionalProperties": False, **schema} for name, schema in document["components"]["schemas"].items()
+    }
+    found = {}
+    for key, message in document["components"]["messages"].items():
+        kind, _, name = key.partition(".")
+        if kind == "frame":
+            schema = {"$ref": message["payload"]["$ref"], "components": {"schemas": schemas}}
+            found[name] = jsonschema_rs.validator_for(schema)
+    return found
+
+
 class Raw:
     """A bare socket: sends lines, collects frames."""
 
@@ -204,6 +230,8 @@ class Raw:
     async def read(self) -> list[dict[str, Any]]:
         text = await self.socket.recv()
         frames = [json.loads(line) for line in str(text).split("\n")]
+        for frame in frames:
+            assert_documented(frame)
         self.seen += frames
         self._waiting += frames
         return frames

@@ -546,7 +546,10 @@ class Explain(Request):
     message_id: Id | None = None
 
 
-Username = Annotated[str, Field(strict=True), AfterValidator(check_text)]
+Username = Annotated[
+    str,
+    Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{2,31}$", description="capitals are lowered"),
+]
 Password = Annotated[str, Field(strict=True, min_length=10, max_length=256), AfterValidator(check_text)]
 DisplayName = Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(check_text)]
 

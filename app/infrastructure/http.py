@@ -7,16 +7,18 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI, Request, Response, WebSocket
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
-from app.adapters.rest import accounts, chats, operators, problems
+from app.adapters.pages import pages
+from app.adapters.rest import accounts, chats, openapi, operators, problems
 from app.adapters.rest.door import RefuseSecretsInUrls, StillOpen
 from app.adapters.rest.headers import EXPOSED, AnswerHeaders
 from app.adapters.rest.server import ParleyHttpProtocol
 from app.adapters.websocket.connection import serve_socket
 from app.adapters.websocket.server import ParleyWebSocketProtocol
+from app.adapters.wire import StatusJson
 from app.application.services import Services
 from app.infrastructure import telemetry
 from app.infrastructure.settings import Settings, listed
@@ -29,7 +31,15 @@ _DESCRIPTION = "Durable ordered group chat, policy on each message and AI stream
 
 def make_app(settings: Settings, ready: Ready, services: Services | None) -> FastAPI:
     """services: of a gateway; None for a role that only has probes."""
-    app = FastAPI(title="Parley", version="1", description=_DESCRIPTION, redoc_url=None)
+    gateway = services is not None
+    app = FastAPI(
+        title="Parley",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if gateway else None,
+    )
     problems.install(app)
     app.add_middleware(RefuseSecretsInUrls)
     app.add_middleware(telemetry.MeasureHttp)
@@ -47,6 +57,8 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
         app.include_router(accounts.router)
         app.include_router(chats.router)
         app.include_router(operators.router)
+        app.include_router(pages.router)
+        openapi.install(app)
         _add_socket(app, services)
 
     @app.exception_handler(StillOpen)
@@ -75,15 +87,15 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
 
 def _add_probes(app: FastAPI, ready: Ready) -> None:
     @app.get("/livez", tags=["operation"], summary="The process answers")
-    async def livez() -> dict[str, str]:
+    async def livez() -> StatusJson:
         return {"status": "alive"}
 
-    @app.get("/readyz", tags=["operation"], summary="It may be sent traffic")
+    @app.get("/readyz", tags=["operation"], summary="It may be sent traffic", response_model=StatusJson)
     async def readyz() -> Response:
         why_not = await ready()
         return JSONResponse({"status": why_not or "ready"}, status_code=503 if why_not else 200)
 
-    @app.get("/metrics", tags=["operation"], summary="Prometheus metrics")
+    @app.get("/metrics", tags=["operation"], summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 

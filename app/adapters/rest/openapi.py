@@ -1,0 +1,103 @@
+"""The OpenAPI document as it is served: FastAPI's own, with an example of each object, and what every door may answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from app.adapters import examples
+from app.adapters.rest.problems import responses
+from app.adapters.wire import AcceptedJson, ProblemJson
+from app.domain.errors import Code
+
+_TAGS = (
+    ("identity", "Accounts, tokens, sessions, oneself and others."),
+    ("chats", "Chats, their members and bans. Commands take the socket's path and answer with their outcome."),
+    ("messages", "History, timeline, search, and what people write."),
+    ("assistant", "Answers that stream: stop them, have them written anew."),
+    ("policies", "Why may, or may not, somebody do this."),
+    ("operators", "For operators of the service; each act is written down."),
+    ("operation", "Probes and metrics."),
+)
+_TOKEN_ERROR = {
+    "type": "object",
+    "required": ["error", "error_description"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+    "example": {"error": "invalid_grant", "error_description": "wrong username or password"},
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make `app.openapi()` this document, made once."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    made = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=[{"name": name, "description": words} for name, words in _TAGS],
+    )
+    schemas: dict[str, Any] = made["components"]["schemas"]
+    schemas[AcceptedJson.__name__] = TypeAdapter(AcceptedJson).json_schema()
+    for name, example in examples.REST.items():
+        if name in schemas:
+            schemas[name]["examples"] = [example]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            _complete(path, method, operation)
+    return made
+
+
+def _problem(*codes: Code) -> dict[str, Any]:
+    """The refusals of these codes as OpenAPI has them."""
+    found = {}
+    for status, response in responses(*codes).items():
+        schema = {"$ref": f"#/components/schemas/{ProblemJson.__name__}"}
+        found[str(status)] = {
+            "description": response["description"],
+            "content": {"application/problem+json": {"schema": schema}},
+        }
+    return found
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    answers: dict[str, Any] = operation["responses"]
+    if path == "/v1/auth/token":
+        for status, words in (("400", "RFC 6749 §5.2"), ("413", "too large"), ("429", "too many failed tries: wait")):
+            answers[status] = {"description": words, "content": {"application/json": {"schema": _TOKEN_ERROR}}}
+        answers["503"] = _problem(Code.UNAVAILABLE)["503"]
+        answers.pop("422", None)
+        return
+    if not path.startswith("/v1/"):
+        if path == "/readyz":
+            answers["503"] = {"description": "it may not: why not", "content": answers["200"]["content"]}
+        answers.pop("422", None)
+        return
+    for status, answer in answers.items():
+        if status[0] in "45" and "application/json" in answer.get("content", {}):
+            answer["content"]["application/problem+json"] = answer["content"].pop("application/json")
+    if "requestBody" in operation:
+        wanted = _problem(Code.UNSUPPORTED_MEDIA_TYPE, Code.TOO_LARGE)
+        answers.setdefault("415", wanted["415"])
+        answers.setdefault("413", wanted["413"])
+    has_key = any(p["name"] == "Idempotency-Key" for p in operation.get("parameters", ()))
+    if has_key or (path.endswith("/messages") and method == "post"):
+        accepted = {"schema": {"$ref": f"#/components/schemas/{AcceptedJson.__name__}"}}
+        words = "the outcome is not known in 10 s: repeat with the same id"
+        answers["202"] = {"description": words, "content": {"application/json": accepted}}
+        if "201" in answers:
+            answers.setdefault("200", {**answers["201"], "description": "it was there already"})
