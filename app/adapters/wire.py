@@ -46,10 +46,6 @@ def rfc3339_or_none(at: datetime | None) -> str | None:
 _encoder = msgspec.json.Encoder()
 
 
-def parse_time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
 def _in_utc(at: datetime) -> datetime:
     """Cut to the milliseconds that are shown."""
     try:

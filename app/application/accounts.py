@@ -108,7 +108,9 @@ class Identity:
 
     async def _start(self, account: Account, client: str) -> SignedIn:
         refresh = secrets.token_urlsafe(32)
-        session_id = await self._accounts.start_session(account.id, _hash(refresh), self._refresh_ttl_s, client)
+        session_id = await self._accounts.start_session(account, _hash(refresh), self._refresh_ttl_s, client)
+        if session_id is None:
+            raise SignInRefused("invalid_grant", "the account was changed just now")
         return self._signed_in(account, session_id, refresh)
 
     def _signed_in(self, account: Account, session_id: str, refresh: str) -> SignedIn:
@@ -118,7 +120,7 @@ class Identity:
     async def sign_in(self, username: str, password: str, address: str, client: str = "") -> SignedIn:
         name = username.lower()
         account = await self._checked(name, password, address)
-        if account is None or account.disabled:
+        if account is None:
             raise SignInRefused("invalid_grant", "wrong username or password")
         return await self._start(account, client)
 

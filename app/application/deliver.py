@@ -686,9 +686,9 @@ class Hub:
             self._waiters.pop(key, None)
 
     def _on_outcome(self, told: Told) -> None:
-        for future in self._waiters.get(told.key, ()):
-            if not future.done():
-                future.set_result((told.outcome, told.repeat))
+        for place, future in enumerate(self._waiters.get(told.key, ())):
+            if not future.done():  # several calls with one id at once: one of them did it
+                future.set_result((told.outcome, told.repeat or place > 0))
         if told.outcome.code is not None and not told.repeat:
             return self._tell_rejected(told.key, told.outcome, told.tag)
         for session in self.sessions_of(told.key[1]):

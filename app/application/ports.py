@@ -403,7 +403,9 @@ class Accounts(Protocol):
         """Newest first."""
         ...
 
-    async def start_session(self, user_id: str, refresh_hash: str, refresh_ttl_s: float, client: str) -> str: ...
+    async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
+        """None where the account was disabled, or got another password, since it was read."""
+        ...
 
     async def sessions(self, user_id: str) -> list[LiveSession]:
         """Those that can still be refreshed, newest first."""
@@ -438,7 +440,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """words: in lower case, at least one. since, until: of creation, inclusive and exclusive. before: (created_at,
+    """words: at least one. since, until: of creation, inclusive and exclusive. before: (created_at,
     id) of the last one seen."""
 
     words: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 
 from app.application.clock import utc_now
 from app.application.ports import Search
@@ -12,13 +12,11 @@ from app.domain.errors import Code, ParleyError
 from app.domain.message import Message
 
 WORDS_MAX = 20
-_WORD = re.compile(r"[^\W_]+")
-"""A word is a run of letters and digits, as both stores' indexes have it."""
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a query, each once, in lower case. Raises ParleyError `invalid` for none, or too many."""
-    words = tuple(dict.fromkeys(word.lower() for word in _WORD.findall(text)))
+    """The words of a query, each once. Raises ParleyError `invalid` for none, or too many."""
+    words = tuple(dict.fromkeys(text[start:end] for start, end in _spans(text)))
     if not 1 <= len(words) <= WORDS_MAX:
         raise ParleyError(Code.INVALID, f"q: 1 to {WORDS_MAX} words of letters or digits")
     return words
@@ -26,12 +24,16 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def highlights(body: str, words: tuple[str, ...]) -> list[list[int]]:
     """[start, length] of each of these words in the body, in code points."""
-    wanted = set(words)
-    return [
-        [found.start(), found.end() - found.start()]
-        for found in _WORD.finditer(body)
-        if found.group().lower() in wanted
-    ]
+    wanted = {word.casefold() for word in words}
+    return [[start, end - start] for start, end in _spans(body) if body[start:end].casefold() in wanted]
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """A word is a run of letters, digits and the marks on them."""
+    kinds = [unicodedata.category(character)[0] in "LNM" for character in text]
+    starts = [n for n, is_word in enumerate(kinds) if is_word and (n == 0 or not kinds[n - 1])]
+    ends = [n + 1 for n, is_word in enumerate(kinds) if is_word and (n + 1 == len(kinds) or not kinds[n + 1])]
+    return list(zip(starts, ends, strict=True))
 
 
 async def search(services: Services, user_id: str, asked: Search, limit: int) -> list[Message]:

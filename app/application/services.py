@@ -30,6 +30,8 @@ class DoorSettings:
 
 @dataclass(slots=True)
 class Services:
+    """cursor_keys: the first signs lists' cursors, all verify."""
+
     identity: Identity
     accounts: Accounts
     operators: Operators
@@ -44,6 +46,7 @@ class Services:
     open_sockets: OpenSockets
     codec: Codec
     settings: DoorSettings
+    cursor_keys: tuple[bytes, ...]
     new_id: Callable[[], str]
     group: Background
     draining: bool = False

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
@@ -263,6 +264,7 @@ def make_gateway(world: World) -> Gateway:
             group_members_max=settings.group_members_max,
             allowed_origins=listed(settings.allowed_origins),
         ),
+        cursor_keys=tuple(sha256(b"parley cursor\x00" + secret.encode()).digest() for secret in world.secrets),
         new_id=new_id,
         group=world.background,
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 
@@ -77,6 +78,22 @@ class Store:
         [made] = await self.do(Command(chat_id, owner, new_id(), c.CreateChat("group", "g", others)))
         assert made.outcome.seq == 1, made
         return chat_id
+
+
+async def test_the_index_of_words_is_built_beside_the_traffic_and_anew_where_it_broke_off(servers: Servers) -> None:
+    url = servers.postgres.database(f"words_{new_id()[:8]}")
+    database = Database(url)
+    await migrate(database, SHARDS)
+    driver = await asyncpg.connect(url)
+    valid = "select indisvalid from pg_index where indexrelid = 'ix_messages_words'::regclass"
+    assert await driver.fetchval(valid)
+    await driver.execute("update pg_index set indisvalid = false where indexrelid = 'ix_messages_words'::regclass")
+    await asyncio.gather(*(migrate(database, SHARDS) for _ in range(3)))
+    async with asyncio.timeout(5):
+        while not await driver.fetchval(valid):
+            await asyncio.sleep(0.1)
+    await driver.close()
+    await database.close()
 
 
 async def test_migrations_go_up_down_and_up_again_and_three_at_once(database: Database) -> None:
@@ -267,7 +284,11 @@ async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, t
     found = await heal.poll()
     assert found.heads == {command.chat_id: 1} and found.users == {bert} and not found.refused
     assert (await heal.poll()).heads == {}
-    session = await store.accounts.start_session(anna, "x" * 64, 60, "a test")
+    account = await store.accounts.by_id(anna)
+    assert account is not None
+    assert await store.accounts.start_session(replace(account, password_hash="old"), "y" * 64, 60, "a test") is None
+    session = await store.accounts.start_session(account, "x" * 64, 60, "a test")
+    assert session is not None
     await store.accounts.end_session(session)
     assert (await heal.poll()).revoked == {session}
     await change_epoch(database)

@@ -1,4 +1,7 @@
-"""Judges I1-I8 of the guarantees from clients' logs, the database and the model server's log."""
+"""Judges the guarantees from clients' logs, the database and the model server's log: I1 to I5, I7, I8.
+
+Of I6 it sees strangers alone; what a removed member hears is tested by scenarios.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ async def check(database_url: str, logs: Logs, model_log: list[dict[str, Any]] |
         *_nothing_doubled(facts, logs),
         *_one_order(facts, logs),
         *_denied_is_nothing(facts, logs),
-        *_one_answer(facts),
+        *_one_answer(facts, model_log or []),
         *_replies_are_one_text(facts, logs),
         *(
             f"I6: a stranger got {frame['type']}"
@@ -174,8 +177,11 @@ def _denied_is_nothing(facts: Facts, logs: Logs) -> list[str]:
     return found
 
 
-def _one_answer(facts: Facts) -> list[str]:
+def _one_answer(facts: Facts, model_log: list[dict[str, Any]]) -> list[str]:
     found = []
+    attempts = sum(reply["attempt"] for reply in facts.replies)
+    if len(model_log) > attempts:  # no script here asks for a retry
+        found.append(f"I5: {len(model_log)} upstream calls for {attempts} attempts")
     for reply in facts.replies:
         id_ = str(reply["message_id"])
         if not reply["finished"] or facts.completed[id_] != 1:

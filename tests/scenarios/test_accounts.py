@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import time
 from contextlib import suppress
 
@@ -180,6 +183,7 @@ async def test_operators_disable_people_and_all_of_it_is_written_down(people: Pe
     await anna.rest.get("/v1/admin/users", limit=1)
     await root.rest.patch(path, {"role": "user"})
     assert (await refused(anna.rest.get("/v1/admin/users"))).code == "not_allowed"
+    assert (await root.rest.patch(path, {}))["role"] == "user"
     for body, code in (({"disabled": None}, "invalid"), ({"role": "king"}, "invalid")):
         assert (await refused(root.rest.patch(path, body))).code == code
     assert (await refused(root.rest.patch(f"/v1/admin/users/{new_id()}", {"disabled": True}))).code == "not_found"
@@ -208,3 +212,61 @@ async def test_the_last_operator_stays_and_pages_of_people_end(people: People) -
             await root.rest.patch(f"/v1/admin/users/{item['id']}", {"role": "user"})
     for body in ({"disabled": True}, {"role": "user"}):
         assert (await refused(root.rest.patch(f"/v1/admin/users/{root.id}", body))).code == "conflict"
+
+
+async def test_a_sign_in_with_the_old_password_does_not_outlive_its_change(people: People) -> None:
+    anna = await people.make()
+    rests = [Rest(people.world.urls[n % len(people.world.urls)]) for n in range(16)]
+    new = "another horse battery"
+
+    async def sign_in(place: int) -> str | None:
+        await asyncio.sleep(place * 0.006)
+        with suppress(Problem):
+            await rests[place].sign_in(anna.name, PASSWORD)
+        return rests[place].access_token
+
+    change = anna.rest.post("/v1/me/password", {"current_password": PASSWORD, "new_password": new})
+    await asyncio.gather(change, *(sign_in(place) for place in range(len(rests))))
+    await asyncio.sleep(2.2)
+    alive = []
+    for rest in rests:
+        if rest.access_token is not None:
+            with suppress(Problem):
+                await rest.get("/v1/me")
+                alive.append(rest)
+        await rest.close()
+    assert alive == []
+    assert [item["current"] for item in (await anna.rest.get("/v1/me/sessions"))["items"]] == [True]
+
+
+async def test_a_socket_does_not_live_on_by_the_token_of_an_ended_session(people: People) -> None:
+    anna = await people.make()
+    other = Rest(people.world.urls[0])
+    await other.sign_in(anna.name, PASSWORD)
+    socket = await anna.socket(1)
+    await Rest(people.world.urls[-1], access_token=other.access_token).get("/v1/me")  # remembered there for 2 s
+    await other.post("/v1/auth/logout")
+    await socket.send({"type": "auth.refresh", "ref": "r", "token": other.access_token})
+    answer = await socket.until(lambda f: f.get("ref") == "r") if people.world.embedded else None
+    assert answer is None or answer["code"] == "unauthenticated"
+    if answer is None:
+        assert await socket.closed(5) == 4401
+
+
+async def test_people_are_found_by_a_display_name_in_any_case(people: People) -> None:
+    anna = await people.make()
+    name = f"Änne {new_id()[-6:]}"
+    await anna.rest.patch("/v1/me", {"display_name": name})
+    for query in (name, name.upper(), name.lower()):
+        found = (await anna.rest.get("/v1/users", query=query))["items"]
+        assert [item["id"] for item in found] == [anna.id], query
+
+
+async def test_a_cursor_cannot_be_made_by_a_client(people: People) -> None:
+    anna = await people.make()
+    socket = await anna.socket()
+    place = b'["not a time","x"]'
+    key = hashlib.sha256(b"parley cursor" + socket.welcome["epoch"].encode()).digest()
+    mac = hmac.digest(key, f"{anna.id}\x00chats False\x00".encode() + place, "sha256")[:16]
+    cursor = base64.urlsafe_b64encode(mac + place).decode().rstrip("=")
+    assert (await refused(anna.rest.get("/v1/chats", cursor=cursor))).code == "invalid"

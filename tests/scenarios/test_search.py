@@ -77,3 +77,14 @@ async def test_an_answer_is_found_once_it_is_written(people: People) -> None:
     async with asyncio.timeout(2):
         while ends[0]["id"] not in await found(anna, word, sender_id=ends[0]["sender_id"]):
             await asyncio.sleep(0.1)
+
+
+async def test_words_of_every_script_are_found_as_they_were_said(people: People) -> None:
+    anna = await people.make()
+    chat_id = await people.group(anna)
+    for text in ("ΣΊΣΥΦΟΣ", "हिन्दी text", "สวัสดีครับ", "cafe\u0301 au lait", "ДЁШЕВО и сердито", "東京タワー"):
+        message = await say(anna, chat_id, text)
+        page = await anna.rest.get("/v1/search", q=text)
+        assert [item["id"] for item in page["items"]] == [message["id"]], text
+        assert page["items"][0]["highlights"], text
+    assert len(await found(anna, "дёшево")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -91,15 +92,15 @@ async def chats(
     archived: bool = False,
 ) -> Response:
     query = f"chats {archived}"
-    place = place_of(services, who, query, cursor, (str, str))
-    before = (wire.parse_time(place[0]), place[1]) if place else None
+    place = place_of(services, who, query, cursor, (datetime, str))
+    before = (place[0], place[1]) if place else None
     found = await services.history.memberships(
         who.user_id, archived=archived, before=before, limit=limit + 1, unread_max=1_000
     )
     page, next_cursor = found[:limit], None
     if len(found) > limit:
         last = page[-1].chat
-        next_cursor = cursor_of(services, who, query, [wire.rfc3339(last.last_at), last.id])
+        next_cursor = cursor_of(services, who, query, [last.last_at, last.id])
     return answer({"items": [services.codec.chat(m) for m in page], "next_cursor": next_cursor})
 
 
@@ -385,13 +386,13 @@ async def search_(
 ) -> Response:
     words = words_of(check_text(q, "q"))
     query = f"search {words} {chat_id} {sender_id} {since} {until}"
-    place = place_of(services, who, query, cursor, (str, str))
-    before = (wire.parse_time(place[0]), place[1]) if place else None
+    place = place_of(services, who, query, cursor, (datetime, str))
+    before = (place[0], place[1]) if place else None
     asked = Search(words, chat_id, sender_id, since, until, before)
     found = await search(services, who.user_id, asked, limit + 1)
     page, next_cursor = found[:limit], None
     if len(found) > limit:
-        next_cursor = cursor_of(services, who, query, [wire.rfc3339(page[-1].created_at), page[-1].id])
+        next_cursor = cursor_of(services, who, query, [page[-1].created_at, page[-1].id])
     items = [{**wire.message_json(m), "highlights": highlights(m.body or "", words)} for m in page]
     return answer({"items": items, "next_cursor": next_cursor})
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
-import json
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -72,7 +70,7 @@ class RefuseSecretsInUrls:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and b"token" in scope["query_string"]:
+        if scope["type"] == "http" and (b"token" in scope["query_string"] or b"%" in scope["query_string"]):
             names = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
             if "token" in names or "access_token" in names:
                 error = ParleyError(Code.INVALID, "nothing secret in a URL: send an Authorization header", status=400)
@@ -142,8 +140,9 @@ async def run(services: Services, who: Bearer, chat_id: str, action: Action, id_
 
 
 def cursor_of(services: Services, who: Bearer, query: str, place: list[Any]) -> str:
-    text = json.dumps(place, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(_mac(services, who, query, text) + text).decode().rstrip("=")
+    text = encode_bytes(place)
+    mac = _mac(services.cursor_keys[0], who, query, text)
+    return base64.urlsafe_b64encode(mac + text).decode().rstrip("=")
 
 
 def place_of(
@@ -154,7 +153,7 @@ def place_of(
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         mac, text = raw[:16], raw[16:]
-        if not hmac.compare_digest(mac, _mac(services, who, query, text)):
+        if not any(hmac.compare_digest(mac, _mac(key, who, query, text)) for key in services.cursor_keys):
             raise ValueError
         place = msgspec.json.decode(text, type=tuple[types])  # type: ignore[valid-type]
     except (ValueError, msgspec.MsgspecError):
@@ -162,8 +161,7 @@ def place_of(
     return list(place)
 
 
-def _mac(services: Services, who: Bearer, query: str, text: bytes) -> bytes:
-    key = hashlib.sha256(b"parley cursor" + services.hub.epoch.encode()).digest()
+def _mac(key: bytes, who: Bearer, query: str, text: bytes) -> bytes:
     return hmac.digest(key, f"{who.user_id}\x00{query}\x00".encode() + text, "sha256")[:16]
 
 

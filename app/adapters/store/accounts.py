@@ -91,6 +91,8 @@ class SqlAccounts:
     ) -> list[str]:
         u = t.users
         changes = {k: v for k, v in {"disabled": disabled, "role": role}.items() if v is not None}
+        if not changes:
+            return []
         operators = sa.select(u.c.id).where(u.c.role == "operator", ~u.c.disabled).order_by(u.c.id)
         if self._database.postgresql:
             operators = operators.with_for_update()
@@ -116,11 +118,16 @@ class SqlAccounts:
                 for row in await connection.execute(query)
             ]
 
-    async def start_session(self, user_id: str, refresh_hash: str, refresh_ttl_s: float, client: str) -> str:
-        session_id, now = str(uuid.uuid7()), utc_now()
+    async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
+        session_id, now, u = str(uuid.uuid7()), utc_now(), t.users.c
+        same = sa.select(u.id).where(u.id == account.id, u.password_hash == account.password_hash, ~u.disabled)
+        if self._database.postgresql:
+            same = same.with_for_update(read=True)
         async with self._database.write() as connection:
+            if await connection.scalar(same) is None:
+                return None
             await connection.execute(
-                sa.insert(t.sessions).values(id=session_id, user_id=user_id, created_at=now, client=client[:200])
+                sa.insert(t.sessions).values(id=session_id, user_id=account.id, created_at=now, client=client[:200])
             )
             await _add_refresh(connection, session_id, refresh_hash, refresh_ttl_s)
         return session_id

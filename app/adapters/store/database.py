@@ -93,15 +93,16 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed on leaving; on SQLite one at a time. Raises Transient."""
-        async with self._begin(self._writer) as connection:
+        async with self._begin(self._writer, deadline_s) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _begin(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _begin(self, engine: AsyncEngine, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
+        deadline_s = deadline_s or self.deadline_s
         try:
-            async with asyncio.timeout(self.deadline_s):
+            async with asyncio.timeout(deadline_s):
                 async with engine.connect() as connection:
                     try:
                         async with connection.begin():
@@ -110,7 +111,7 @@ class Database:
                         await connection.invalidate()
                         raise
         except TimeoutError as error:
-            raise DeadlineMissed(f"not done in {self.deadline_s} s") from error
+            raise DeadlineMissed(f"not done in {deadline_s} s") from error
         except Exception as error:
             if getattr(getattr(error, "orig", error), "sqlstate", None) == _STATEMENT_TIMEOUT:
                 raise DeadlineMissed("statement timeout") from error
@@ -197,6 +198,10 @@ def from_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, (str, bytes)) else value
 
 
+def _lower(text: str | None) -> str | None:
+    return text.lower() if text is not None else None
+
+
 def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
     @sa.event.listens_for(engine.sync_engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
@@ -205,6 +210,7 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        connection.create_function("lower", 1, _lower)  # SQLite's own knows ASCII alone
 
     @sa.event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: sa.Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import asyncpg
 import sqlalchemy as sa
 import uuid_utils.compat as uuid
 from alembic import command
@@ -21,6 +22,13 @@ from app.domain.ids import ASSISTANT_ID
 
 _LOCK = 0x5061726C6579
 _TRIES = 30
+_DEADLINE_S = 600.0
+CONCURRENT_INDEXES = {
+    # Words are what stands between other characters: the parser's own idea of hosts and paths finds too little.
+    "ix_messages_words": (
+        "on messages using gin (to_tsvector('simple', regexp_replace(body, '[^[:alnum:]]+', ' ', 'g')))"
+    ),
+}
 
 
 class ShardsDiffer(Exception):
@@ -42,6 +50,8 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
     for attempt in range(_TRIES):
         try:
             await _migrate(database, shards, revision)
+            if database.postgresql and revision == "head":
+                await _build_indexes(database)
             return
         except Transient:
             if attempt == _TRIES - 1:
@@ -50,7 +60,7 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
 
 
 async def _migrate(database: Database, shards: int, revision: str) -> None:
-    async with database.write() as connection:
+    async with database.write(_DEADLINE_S) as connection:
         if database.postgresql:
             await connection.execute(sa.text("set local lock_timeout = '2s'"))
             await connection.execute(sa.text("set local statement_timeout = '60s'"))
@@ -96,6 +106,25 @@ def _seed(connection: sa.Connection, shards: int) -> None:
                 created_at=utc_now(),
             )
         )
+
+
+async def _build_indexes(database: Database) -> None:
+    """Indexes that take long on a large table, built beside the traffic. One process does it; the others go on: what
+    needs the index works without it, only slower."""
+    driver = await asyncpg.connect(str(database.url.set(drivername="postgresql").render_as_string(False)), timeout=5)
+    try:
+        if not await driver.fetchval("select pg_try_advisory_lock($1)", _LOCK + 1):
+            return
+        for name, sql in CONCURRENT_INDEXES.items():
+            valid = await driver.fetchval("select indisvalid from pg_index where indexrelid = to_regclass($1)", name)
+            if valid is False:  # left by a build that was broken off
+                await driver.execute(f"drop index concurrently {name}")
+            if not valid:
+                await driver.execute(f"create index concurrently {name} {sql}")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Transient(type(error).__name__) from error
+    finally:
+        await driver.close(timeout=5)
 
 
 async def change_shards(database: Database, shards: int) -> None:

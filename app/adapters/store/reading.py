@@ -22,7 +22,7 @@ from app.domain.state import Outcome, Pair
 
 _WORDS_POSTGRESQL = (
     "to_tsvector('simple', regexp_replace(messages.body, '[^[:alnum:]]+', ' ', 'g'))"
-    " @@ plainto_tsquery('simple', :words)"
+    " @@ plainto_tsquery('simple', regexp_replace(:words, '[^[:alnum:]]+', ' ', 'g'))"
 )
 _WORDS_SQLITE = "messages.rowid in (select rowid from search where search match :words)"
 

@@ -292,6 +292,9 @@ class _Connection:
         if bearer.user_id != session.user_id:
             raise ParleyError(Code.UNAUTHENTICATED, "this token is another user's")
         session.auth_session_id = bearer.session_id
+        if not await self._services.accounts.session_alive(bearer.session_id):  # from here on its end is told to us
+            self._close(Close.UNAUTHENTICATED, "the session has ended")
+            raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
         self._expire_at(bearer)
         return {"expires_in": max(0, int(bearer.expires_at - time.time()))}
 
