@@ -35,7 +35,7 @@ class Announcer:
 
     async def announce(self, decided: Decided) -> None:
         messages = [
-            *_slices(decided.events, self._encode),
+            *_slices(decided, self._encode),
             *_heads_of_repeats(decided),
             *_whose_chats_changed(decided.events),
             *_refusals(decided.results),
@@ -53,14 +53,17 @@ class Announcer:
             await self._fan_out.publish(messages)
 
 
-def _slices(events: Sequence[Event], encode: EncodeEvent) -> list[tuple[str, bytes]]:
+def _slices(decided: Decided, encode: EncodeEvent) -> list[tuple[str, bytes]]:
     by_chat: dict[str, list[Event]] = {}
-    for event in events:
+    for event in decided.events:
         by_chat.setdefault(event.chat_id, []).append(event)
+    causes = {(r.command.chat_id, r.outcome.seq): r.command for r in decided.results if not r.repeat}
     messages = []
     for chat_id, own in by_chat.items():
         for part, lines in _framed(own, [encode(event) for event in own]):
-            messages.append((chat_channel(chat_id), pack_slice(slice_of(chat_id, part, lines))))
+            cause = causes.get((chat_id, part[0].seq))
+            watched = (cause.trace, cause.sent_at) if cause is not None else ("", 0.0)
+            messages.append((chat_channel(chat_id), pack_slice(slice_of(chat_id, part, lines, *watched))))
     return messages
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -157,7 +158,9 @@ class Hub:
         codec: Codec,
         group: Background,
         on_rejected: Callable[[str], None] = lambda user_id: None,
+        around: Callable[[Slice], AbstractContextManager[object]] = lambda part: nullcontext(),
     ) -> None:
+        """around: what watches the delivery of a live slice."""
         self.process_id = process_id
         self.epoch = ""
         self._fan_out = fan_out
@@ -168,6 +171,7 @@ class Hub:
         self._codec = codec
         self._group = group
         self._on_rejected = on_rejected
+        self._around = around
         self._feeds: dict[str, Feed] = {}
         self._users: dict[str, dict[Session, None]] = {}
         self._waiters: dict[Key, list[asyncio.Future[tuple[Outcome, bool]]]] = {}
@@ -551,7 +555,8 @@ class Hub:
                 return
             if signal.first > feed.tail + 1:
                 return self._know(feed, signal.last)
-            self._pass(feed, signal)
+            with self._around(signal):
+                self._pass(feed, signal)
         elif isinstance(signal, Head):
             self._know(feed, signal.head)
         elif isinstance(signal, DeltaSignal):

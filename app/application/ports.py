@@ -244,13 +244,15 @@ class Policies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed reply: attempt is the fence for all that its holder does."""
+    """A claimed reply: attempt is the fence for all that its holder does. trace: of the command that asked."""
 
     chat_id: str
     message_id: str
     question_id: str
     attempt: int
     stop_requested: bool = False
+    trace: str = ""
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing, suppress
+from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from typing import Any
 
 from app.application.cutpoints import cut
@@ -82,7 +82,10 @@ class AssistantWorker:
         at_once: int = 50,
         on_end: Callable[[str], None] = lambda status: None,
         trouble: Callable[[str, BaseException], None] = lambda what, error: None,
+        around: Callable[[Job], AbstractContextManager[object]] = lambda job: nullcontext(),
     ) -> None:
+        """around: what watches the writing of one reply."""
+        self._around = around
         self._holder = holder
         self._jobs = jobs
         self._live = live
@@ -123,7 +126,7 @@ class AssistantWorker:
                     if job.stop_requested:
                         answer.stopping.set()
                     self._answers[answer.key] = answer
-                    self._spawn(self._hold(answer))
+                    self._spawn(self._watched(answer))
             with suppress(TimeoutError):
                 async with asyncio.timeout(SCAN_S):
                     await self._woken.wait()
@@ -158,6 +161,10 @@ class AssistantWorker:
             answer.stopping.set()
         elif state == "lost":
             answer.lost.set()
+
+    async def _watched(self, answer: _Answer) -> None:
+        with self._around(answer.job):
+            await self._hold(answer)
 
     async def _hold(self, answer: _Answer) -> None:
         """Write the answer while keeping its lease."""

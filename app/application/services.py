@@ -49,4 +49,5 @@ class Services:
     cursor_keys: tuple[bytes, ...]
     new_id: Callable[[], str]
     group: Background
+    on_close: Callable[[int], None] = lambda code: None
     draining: bool = False

@@ -37,6 +37,7 @@ class Slice:
     """Consecutive events of one chat, encoded once: line i is the event at first + i.
 
     removed: (seq, user id) of those whom an event in it removes. done: replies that end in it.
+    trace, sent_at: of the command whose event is the first, for whoever watches.
     """
 
     chat_id: str
@@ -44,20 +45,25 @@ class Slice:
     lines: tuple[str, ...]
     removed: tuple[tuple[int, str], ...] = ()
     done: tuple[str, ...] = ()
+    trace: str = ""
+    sent_at: float = 0.0
 
     @property
     def last(self) -> int:
         return self.first + len(self.lines) - 1
 
 
-def slice_of(chat_id: str, events: Sequence[Event], lines: Sequence[str]) -> Slice:
+def slice_of(
+    chat_id: str, events: Sequence[Event], lines: Sequence[str], trace: str = "", sent_at: float = 0.0
+) -> Slice:
     removed = tuple((e.seq, e.payload.user_id) for e in events if isinstance(e.payload, MemberRemoved))
     done = tuple(e.payload.id for e in events if e.type == "message.completed" and isinstance(e.payload, Message))
-    return Slice(chat_id, events[0].seq, tuple(lines), removed, done)
+    return Slice(chat_id, events[0].seq, tuple(lines), removed, done, trace, sent_at)
 
 
 def pack_slice(part: Slice) -> bytes:
-    head = f"E{part.first}\t{json.dumps([part.removed, part.done]) if part.removed or part.done else ''}"
+    more = json.dumps([part.removed, part.done]) if part.removed or part.done else ""
+    head = f"E{part.first}\t{part.sent_at:.3f}\t{part.trace}\t{more}"
     return "\n".join((head, *part.lines)).encode()
 
 
@@ -111,9 +117,10 @@ def unpack(chat_id: str, payload: bytes) -> Slice | Head | DeltaSignal | Frame |
     kind = payload[:1]
     if kind == b"E":
         head, *lines = payload.decode().split("\n")
-        first, _, more = head[1:].partition("\t")
+        first, sent_at, trace, more = head[1:].split("\t", 3)
         removed, done = json.loads(more) if more else ((), ())
-        return Slice(chat_id, int(first), tuple(lines), tuple((s, u) for s, u in removed), tuple(done))
+        whom = tuple((s, u) for s, u in removed)
+        return Slice(chat_id, int(first), tuple(lines), whom, tuple(done), trace, float(sent_at))
     if kind == b"H":
         return Head(int(payload[1:]))
     if kind == b"D":

@@ -166,6 +166,7 @@ class Command:
 
     origin: the process that waits for the outcome, "" for none. wait: tell it every outcome, not only those
     that no new event shows. tag: which request of that process asked, 0 for none.
+    trace, sent_at: for whoever watches: the W3C traceparent that it belongs to, and Unix seconds of its submission.
     """
 
     chat_id: str
@@ -175,6 +176,8 @@ class Command:
     origin: str = ""
     wait: bool = False
     tag: int = 0
+    trace: str = ""
+    sent_at: float = 0.0
 
     @property
     def type(self) -> str:

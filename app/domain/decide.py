@@ -172,7 +172,7 @@ class _Fold:
         )
         self.state.changes.sent[(chat.id, command.actor_id)] = sent.seq
         if asked and isinstance(sent.payload, Message):
-            self.open_reply(chat.id, sent.payload.id)
+            self.open_reply(command, sent.payload.id)
         return sent.seq
 
     def edit(self, command: Command, do: c.EditMessage) -> int | None:
@@ -391,8 +391,9 @@ class _Fold:
 
     # Assistants' replies
 
-    def open_reply(self, chat_id: str, question_id: str, regenerates: str | None = None) -> Event:
+    def open_reply(self, command: Command, question_id: str, regenerates: str | None = None) -> Event:
         """The reply's message and its job, in the same transaction as the question."""
+        chat_id = command.chat_id
         opened = self.append_message(
             Message(
                 chat_id=chat_id,
@@ -410,7 +411,7 @@ class _Fold:
         )
         assert isinstance(opened.payload, Message)
         key = (chat_id, opened.payload.id)
-        self.state.replies[key] = Reply(chat_id, opened.payload.id, question_id, attempt=0, held=False)
+        self.state.replies[key] = Reply(chat_id, opened.payload.id, question_id, 0, held=False, trace=command.trace)
         self.state.changes.new_replies.append(key)
         return opened
 
@@ -454,7 +455,7 @@ class _Fold:
             raise _Refused(Code.CONFLICT, "the reply is still being written: stop it first")
         if message.deleted_at is not None or asked is None or asked.deleted_at is not None:
             raise _Refused(Code.CONFLICT, "the reply or its question is deleted")
-        opened = self.open_reply(command.chat_id, reply.question_id, regenerates=message.id)
+        opened = self.open_reply(command, reply.question_id, regenerates=message.id)
         self.events[-1] = replace(opened, command_id=command.id)
         return opened.seq
 

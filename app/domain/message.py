@@ -78,7 +78,7 @@ class Message:
 class Reply:
     """The job behind an assistant's message; its row is the queue.
 
-    attempt: 0 until first claimed. held: a worker's lease on it has not run out.
+    attempt: 0 until first claimed. held: a worker's lease on it has not run out. trace: of the command that asked.
     """
 
     chat_id: str
@@ -88,6 +88,7 @@ class Reply:
     held: bool
     finished: bool = False
     stop_requested: bool = False
+    trace: str = ""
 
 
 def check_text(value: str, what: str = "text") -> str:

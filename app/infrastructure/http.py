@@ -20,7 +20,7 @@ from app.adapters.websocket.connection import serve_socket
 from app.adapters.websocket.server import ParleyWebSocketProtocol
 from app.adapters.wire import StatusJson
 from app.application.services import Services
-from app.infrastructure import telemetry
+from app.infrastructure import telemetry, tracing
 from app.infrastructure.settings import Settings, listed
 
 Ready = Callable[[], Awaitable[str | None]]
@@ -81,7 +81,7 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
         )
 
     if settings.otel_exporter_otlp_endpoint:
-        telemetry.trace(app, settings.otel_exporter_otlp_endpoint)
+        tracing.trace_requests(app)
     return app
 
 

@@ -24,7 +24,9 @@ from app.application.services import Services
 from app.domain.errors import Close
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.http import Server, make_app, make_server
+from app.infrastructure.observed import observed_process
 from app.infrastructure.settings import Settings, check_world
+from app.infrastructure.tracing import start_tracing
 from app.infrastructure.wiring import Gateway, World
 
 PRUNE_S = 60.0
@@ -38,8 +40,13 @@ async def serve(settings: Settings, role: str) -> None:
     """Run the roles of this process until SIGTERM or SIGINT, then drain."""
     check_world(settings, role)
     world = wiring.make_world(settings)
+    tracing_ = None
+    if settings.otel_exporter_otlp_endpoint:
+        tracing_ = start_tracing(settings.otel_exporter_otlp_endpoint, role, world.process_id)
     await migrate(world.database, settings.command_shards)
     await Process(world, role).run()
+    if tracing_ is not None:
+        await asyncio.to_thread(tracing_.shutdown)
 
 
 class Process:
@@ -125,13 +132,13 @@ class Process:
             self._assistant = wiring.make_assistant(world)
             await self._assistant.start()
         self._listen()
+        self._start("gauges", self._gauges())
         if self._gateway is not None and self._gateway.limits is not None:
             self._start("limits", self._gateway.limits.run())
         if self._gateway is not None and self._gateway.sockets is not None:
             self._start("sockets", self._gateway.sockets.run())
         if self._services is not None:
             self._start("hub", self._services.hub.run())
-            self._start("gauges", self._gauges(self._services))
         if "worker" in self._roles:
             self._start_worker()
         if self._assistant is not None:
@@ -159,7 +166,8 @@ class Process:
 
     def _start_worker(self) -> None:
         world = self._world
-        process = telemetry.measured_process(wiring.make_worker(world).process)
+        traced = bool(world.settings.otel_exporter_otlp_endpoint)
+        process = observed_process(wiring.make_worker(world).process, traced)
         self._start("pruner", self._prune())
         if world.bus.local is not None:
             self._start("worker", world.bus.local.run(process))
@@ -187,10 +195,20 @@ class Process:
                 await log.prune()
             await asyncio.sleep(PRUNE_S)
 
-    async def _gauges(self, services: Services) -> None:
+    async def _gauges(self) -> None:
+        """What is read once a second, rather than counted where it happens."""
+        world, healed = self._world, dict.fromkeys(("backfills", "poll_repairs", "resets"), 0)
+        for what in healed:
+            telemetry.HEALED.labels(what)
         while True:
-            for what, count in services.hub.counts.items():
-                telemetry.HEALED.labels(what).set(count)
+            for what, count in self._services.hub.counts.items() if self._services is not None else ():
+                telemetry.HEALED.labels(what).inc(count - healed[what])
+                healed[what] = count
+            for state, connections in world.database.pool().items():
+                telemetry.POOL.labels(state).set(connections)
+            for use, end in (("publish", world.bus.publisher), ("consume", world.bus.consumer)):
+                if end is not None:
+                    telemetry.BROKER.labels(use).set(end.ready())
             await asyncio.sleep(1)
 
     # Drain

@@ -1,20 +1,19 @@
-"""Logs, metrics and traces. They wrap use cases from outside; no text, token or key ever gets in."""
+"""Logs and metrics. They wrap use cases from outside; no text, token or key ever gets in."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
+from opentelemetry import trace as otel
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.application.ports import Delivery
-from app.domain.state import Decided
-
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_REPLY_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 60, 180)
 BATCH = Histogram(
     "parley_batch_commands", "Commands decided in one transaction", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500)
 )
@@ -31,9 +30,25 @@ SOCKETS = Gauge("parley_sockets", "Open sockets of this process")
 REPLIES = Counter("parley_replies_total", "Replies ended by this process", ["status"])
 DROPS = Counter("parley_announcements_dropped_total", "Publishes that Redis did not take")
 TROUBLE = Counter("parley_trouble_total", "Errors that were retried or survived", ["what"])
-HEALED = Gauge("parley_hub_healing", "What the hub healed since the start", ["what"])
-REQUESTS = Counter("parley_http_requests_total", "HTTP requests", ["method", "route", "status"])
-REQUEST_SECONDS = Histogram("parley_http_request_seconds", "Time to the answer", ["route"])
+HEALED = Counter("parley_hub_healed_total", "What the hub healed: backfills, poll repairs, resets", ["what"])
+REQUEST_SECONDS = Histogram(
+    "parley_http_request_seconds", "Time to the answer", ["method", "route", "status"], buckets=_SECONDS
+)
+ACCEPTED = Counter("parley_commands_accepted_total", "Commands that are safe in the broker", ["type"])
+UNACCEPTED = Counter("parley_commands_refused_total", "Commands that the broker did not take", ["type", "code"])
+QUEUE_SECONDS = Histogram("parley_queue_wait_seconds", "From submitting a command to its batch", buckets=_SECONDS)
+COMMIT_SECONDS = Histogram("parley_send_commit_seconds", "From submitting a command to its commit", buckets=_SECONDS)
+DELIVER_SECONDS = Histogram(
+    "parley_send_deliver_seconds", "From submitting a command to its event's way to the sockets here", buckets=_SECONDS
+)
+CLOSED = Counter("parley_sockets_closed_total", "Sockets that this process closed", ["code"])
+POOL = Gauge("parley_database_connections", "Connections of this process to the database", ["state"])
+BROKER = Gauge("parley_broker_connected", "Whether this process is connected to the broker", ["use"])
+FIRST_TOKEN_SECONDS = Histogram(
+    "parley_reply_first_token_seconds", "From the question to the first piece of its answer", buckets=_REPLY_SECONDS
+)
+REPLY_SECONDS = Histogram("parley_reply_seconds", "From claiming a reply to its end", buckets=_REPLY_SECONDS)
+TOKENS = Counter("parley_reply_tokens_total", "Tokens that the model's server counted", ["kind"])
 
 log = structlog.get_logger("parley")
 
@@ -58,12 +73,21 @@ def configure_logs(level: str) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            _name_the_trace,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _name_the_trace(logger: Any, method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    context = otel.get_current_span().get_span_context()
+    if context.is_valid:
+        fields["trace_id"] = f"{context.trace_id:032x}"
+        fields["span_id"] = f"{context.span_id:016x}"
+    return fields
 
 
 def trouble(what: str, error: BaseException) -> None:
@@ -77,35 +101,6 @@ def trouble(what: str, error: BaseException) -> None:
     log.warning("trouble", what=what, error=type(error).__name__, cause=cause, where=where)
 
 
-def measured_process(
-    process: Callable[[Sequence[Delivery]], Awaitable[None]],
-) -> Callable[[Sequence[Delivery]], Awaitable[None]]:
-    async def measured(deliveries: Sequence[Delivery]) -> None:
-        began = time.perf_counter()
-        await process(deliveries)
-        BATCH_SECONDS.observe(time.perf_counter() - began)
-        BATCH.observe(sum(len(delivery.commands) for delivery in deliveries))
-
-    return measured
-
-
-_counters: dict[tuple[str, str], Any] = {}
-
-
-def measured_announce(announce: Callable[[Decided], Awaitable[None]]) -> Callable[[Decided], Awaitable[None]]:
-    async def measured(decided: Decided) -> None:
-        for result in decided.results:
-            ended = "repeat" if result.repeat else (result.outcome.code or "committed")
-            key = (result.command.type, str(ended))
-            counter = _counters.get(key)
-            if counter is None:
-                counter = _counters[key] = DECIDED.labels(*key)
-            counter.inc()
-        await announce(decided)
-
-    return measured
-
-
 class MeasureHttp:
     """ASGI middleware: requests by route and status, and how long they took."""
 
@@ -115,7 +110,7 @@ class MeasureHttp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        began, status = time.perf_counter(), 500
+        began, status, method = time.perf_counter(), 500, scope["method"]
 
         async def watch(message: Message) -> None:
             nonlocal status
@@ -127,20 +122,4 @@ class MeasureHttp:
             await self._app(scope, receive, watch)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            REQUESTS.labels(scope["method"], route, status).inc()
-            REQUEST_SECONDS.labels(route).observe(time.perf_counter() - began)
-
-
-def trace(app: Any, endpoint: str) -> None:
-    """Spans of requests to an OTLP collector; none of a socket's frames."""
-    from opentelemetry import trace as otel
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    provider = TracerProvider(resource=Resource.create({"service.name": "parley"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
-    otel.set_tracer_provider(provider)
-    FastAPIInstrumentor.instrument_app(app, exclude_spans=["send", "receive"], excluded_urls="livez,readyz,metrics")
+            REQUEST_SECONDS.labels(method, route, status).observe(time.perf_counter() - began)

@@ -45,6 +45,7 @@ from app.application.services import DoorSettings, Services
 from app.application.submit import Submitter
 from app.domain.decide import Limits
 from app.infrastructure import telemetry
+from app.infrastructure.observed import ObservedBus, ObservedModel, observed_announce, observed_delivery, observed_reply
 from app.infrastructure.settings import Settings, SettingsError, listed
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -135,7 +136,7 @@ def make_world(settings: Settings) -> World:
         bus=bus,
         fan_out=fan_out,
         live=live,
-        model=_make_model(settings),
+        model=ObservedModel(_make_model(settings)),
         pep=Pep(policies),
         codec=JsonCodec(),
         background=Background(telemetry.trouble),
@@ -144,9 +145,10 @@ def make_world(settings: Settings) -> World:
 
 
 def _make_bus(settings: Settings, keys: list[str]) -> Bus:
+    traced = bool(settings.otel_exporter_otlp_endpoint)
     if settings.embedded:
         local = InProcessBus(settings.command_shards)
-        return Bus(local, local=local)
+        return Bus(ObservedBus(local, traced), local=local)
     codec = EnvelopeCodec(keys)
     publisher = RabbitPublisher(
         settings.broker_url, settings.command_shards, codec, on_envelope=telemetry.ENVELOPE.observe
@@ -157,7 +159,7 @@ def _make_bus(settings: Settings, keys: list[str]) -> Bus:
         codec,
         on_refused=lambda why: telemetry.REFUSED.labels(why).inc(),
     )
-    return Bus(publisher, publisher=publisher, consumer=consumer)
+    return Bus(ObservedBus(publisher, traced), publisher=publisher, consumer=consumer)
 
 
 def _make_fan_out(settings: Settings) -> tuple[FanOut, LiveTexts]:
@@ -184,7 +186,7 @@ def make_worker(world: World) -> Worker:
     return Worker(
         SqlCommandLog(world.database),
         world.pep.ask,
-        telemetry.measured_announce(announcer.announce),
+        observed_announce(announcer.announce, bool(settings.otel_exporter_otlp_endpoint)),
         new_id,
         settings.command_shards,
         Limits(settings.group_members_max),
@@ -202,6 +204,7 @@ def make_assistant(world: World) -> AssistantWorker:
         fan_out=world.fan_out,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),
         trouble=telemetry.trouble,
+        around=observed_reply,
     )
 
 
@@ -238,6 +241,7 @@ def make_gateway(world: World) -> Gateway:
         codec=world.codec,
         group=world.background,
         on_rejected=limiter.rejected,
+        around=observed_delivery,
     )
     sockets = RedisOpenSockets(settings.redis_url) if settings.redis_url else None
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
@@ -267,6 +271,7 @@ def make_gateway(world: World) -> Gateway:
         cursor_keys=tuple(sha256(b"parley cursor\x00" + secret.encode()).digest() for secret in world.secrets),
         new_id=new_id,
         group=world.background,
+        on_close=lambda code: telemetry.CLOSED.labels(code).inc(),
     )
     shared = SharedLimits(settings.redis_url, limiter) if settings.redis_url else None
     return Gateway(services, shared, sockets)

@@ -1,7 +1,7 @@
 """An envelope: commands of one shard that travel, are confirmed and acked together. Signed, versioned.
 
 Form: 32 bytes HMAC-SHA256 of the rest, then msgpack [version, shard, [command, …]]. A command is
-[type, chat id, actor id, id, origin, wait, tag, action]. Who may publish is the broker's affair; the signature makes what
+[type, chat id, actor id, id, origin, wait, tag, action, trace, sent at], and what later versions add. Who may publish is the broker's affair; the signature makes what
 someone else puts on the queue worthless.
 """
 
@@ -48,6 +48,8 @@ class EnvelopeCodec:
                 command.wait,
                 command.tag,
                 fields,
+                command.trace,
+                command.sent_at,
             ]
         )
 
@@ -70,5 +72,5 @@ class EnvelopeCodec:
 
 
 def _command(item: Any) -> Command:
-    type_, chat_id, actor_id, id_, origin, wait, tag, fields = item
-    return Command(chat_id, actor_id, id_, msgspec.convert(fields, TYPES[type_]), origin, wait, tag)
+    type_, chat_id, actor_id, id_, origin, wait, tag, fields, trace, sent_at, *_ = item
+    return Command(chat_id, actor_id, id_, msgspec.convert(fields, TYPES[type_]), origin, wait, tag, trace, sent_at)

@@ -432,6 +432,7 @@ class _Transaction:
                         "finished": r.finished,
                         "attempt": r.attempt,
                         "stop_requested": r.stop_requested,
+                        "trace": r.trace,
                         "asked_at": state.now,
                         "progress_at": state.now,
                     }

@@ -119,6 +119,12 @@ class Database:
                 raise Transient(f"{type(error).__name__}") from error
             raise
 
+    def pool(self) -> dict[str, int]:
+        """Connections in use and idle."""
+        pools = [engine.pool for engine in {self._writer, self._reader}]
+        found = [pool for pool in pools if isinstance(pool, sa.QueuePool)]
+        return {"used": sum(p.checkedout() for p in found), "idle": sum(p.checkedin() for p in found)}
+
     async def close(self) -> None:
         for engine in {self._writer, self._reader}:
             try:

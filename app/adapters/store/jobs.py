@@ -129,4 +129,5 @@ def _this(job: Job) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _job(row: Any, attempt: int) -> Job:
-    return Job(row.chat_id, row.message_id, row.question_id, attempt, bool(row.stop_requested))
+    stop = bool(row.stop_requested)
+    return Job(row.chat_id, row.message_id, row.question_id, attempt, stop, row.trace, row.asked_at)

@@ -239,6 +239,7 @@ replies = sa.Table(
     sa.Column("lease_until", Time()),
     sa.Column("asked_at", Time(), nullable=False),
     sa.Column("progress_at", Time(), nullable=False),
+    sa.Column("trace", sa.String(64), nullable=False, server_default=""),
     sa.Index(
         "ix_replies_open", "asked_at", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")
     ),

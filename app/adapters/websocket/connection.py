@@ -76,7 +76,7 @@ class _Connection:
         self._services = services
         self._protocol = SocketProtocol(services.settings.body_max)
         self._socket: ParleyWebSocketProtocol = websocket.scope["extensions"][EXTENSION]
-        self._outbox = Outbox(self._socket)
+        self._outbox = Outbox(self._socket, services.on_close)
         self._session: Session | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from app.adapters.websocket.server import ParleyWebSocketProtocol
+from app.domain.errors import Close
 
 FRAMES_MAX = 256
 BYTES_MAX = 1024 * 1024
@@ -17,8 +19,10 @@ STALLED_S = 20.0
 class Outbox:
     """Implements Sink. Frames wait only while the transport's own buffer (64 KiB) is full."""
 
-    def __init__(self, socket: ParleyWebSocketProtocol) -> None:
+    def __init__(self, socket: ParleyWebSocketProtocol, on_close: Callable[[int], None] = lambda code: None) -> None:
+        """on_close: told why we ended it."""
         self._socket = socket
+        self._on_close = on_close
         self._loop = asyncio.get_running_loop()
         self._frames: deque[bytes] = deque()
         self._size = 0
@@ -81,6 +85,7 @@ class Outbox:
     def _too_slow(self) -> None:
         """The buffer is full of what the peer doesn't read: a close frame would stand behind it."""
         self.dropped = True
+        self._on_close(Close.TOO_SLOW)
         self.gone()
         self._socket.abort()
 
@@ -92,6 +97,7 @@ class Outbox:
         if self._socket.writes_paused:
             self._too_slow()
         else:
+            self._on_close(code)
             self._socket.close_now(code, reason)
             self.gone()
 
