@@ -1,11 +1,20 @@
-FROM python:3.11-slim
-RUN useradd --create-home parley
+# Two steps, each a make target that tests run: dependencies into .venv (`make .venv/run.ok`), then the program.
+FROM python:3.11-slim AS build
+RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /srv/parley
-COPY requirements.lock .
-RUN pip install --no-cache-dir --require-hashes --no-deps -r requirements.lock
-COPY app app
+COPY Makefile requirements.lock ./
+RUN make .venv/run.ok
+
+FROM python:3.11-slim
+RUN useradd --create-home --uid 10001 parley
+WORKDIR /srv/parley
+COPY --from=build /srv/parley/.venv .venv
 COPY policies policies
+COPY parley_client parley_client
+COPY app app
 USER parley
+ENV PATH=/srv/parley/.venv/bin:$PATH PYTHONUNBUFFERED=1
 EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --retries=12 CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
 ENTRYPOINT ["python", "-m", "app"]
 CMD ["all"]

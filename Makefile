@@ -5,7 +5,7 @@ PORT ?= 8000
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check format stack bench faults handover journey lock clean help
+.PHONY: run test check format stack bench faults handover rolling journey lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ faults: .venv/dev.ok ## the fault test and the planted defects, at most 20 minut
 
 handover: .venv/dev.ok ## a worker leaves and joins every 3 s for a minute, the database stopped for 20 s of it
 	@COME_AND_GO_S=60 $(BIN)/python -m pytest -q -k come_and_go
+
+rolling: .venv/dev.ok ## every process restarted in turn, three times, under load: nothing lost; a minute
+	@$(BIN)/python -m tests.faults.rolling
 
 journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with a worker and a gateway killed; at most 2 minutes a pass
 	@$(BIN)/python -m tests.journey

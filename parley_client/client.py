@@ -89,6 +89,8 @@ class Client:
         self.urls = urls or [rest.url]
         self.chats: dict[str, ChatState] = {}
         self.welcome: Frame = {}
+        self.connections = 0
+        """How often it was welcomed."""
         self.status = "new"
         self.reconnects = 0
         self.closed_with: list[int] = []
@@ -337,6 +339,7 @@ class Client:
     def _take_welcome(self, frame: Frame) -> None:
         resumed = set(self._named)
         self.welcome, self.status = frame, "online"
+        self.connections += 1
         listed = set()
         for chat in frame["chats"]:
             listed.add(chat["id"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".servers"
-_PACKAGES = ("postgresql", "redis-server", "rabbitmq-server")
+_PACKAGES = ("postgresql", "redis-server", "rabbitmq-server", "prometheus", "haproxy")
 _BARE_APT = (
     "Dir::Etc::PreferencesParts=/dev/null",
     "Debug::NoLocking=1",
@@ -46,6 +46,18 @@ class Programs:
         return self._place("/usr/bin/redis-server")
 
     @property
+    def prometheus(self) -> Path:
+        return self._place("/usr/bin/prometheus")
+
+    @property
+    def haproxy(self) -> Path:
+        return self._place("/usr/sbin/haproxy")
+
+    @property
+    def promtool(self) -> Path:
+        return self._place("/usr/bin/promtool")
+
+    @property
     def rabbitmq(self) -> Path:
         """The folder of the scripts that don't change user."""
         return self._place("/usr/lib/rabbitmq/bin/rabbitmq-server").parent
@@ -67,9 +79,8 @@ class Programs:
 
     def complete(self) -> bool:
         try:
-            return (
-                bool(self.postgres_bin) and self.redis_server.exists() and (self.rabbitmq / "rabbitmq-server").exists()
-            )
+            found = (self.redis_server, self.rabbitmq / "rabbitmq-server", self.prometheus, self.haproxy)
+            return bool(self.postgres_bin) and all(program.exists() for program in found)
         except NoServers:
             return False
 
@@ -105,7 +116,7 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
 
 
 def _install() -> None:
-    say("installing PostgreSQL, Redis and RabbitMQ with apt-get (once, about half a minute) …")
+    say("installing PostgreSQL, Redis, RabbitMQ, Prometheus and HAProxy with apt-get (once, about half a minute) …")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     _run(["apt-get", "-q", "update"], environment)
     # Their own services are not wanted: the stack starts servers of its own, on its own ports.
@@ -123,7 +134,7 @@ def _install() -> None:
 
 def _unpack(folder: Path) -> None:
     """Debian's packages without root: fetched, then unpacked into a folder."""
-    say(f"unpacking PostgreSQL, Redis and RabbitMQ into {folder.name}/ (once, about 100 MB) …")
+    say(f"unpacking PostgreSQL, Redis, RabbitMQ, Prometheus and HAProxy into {folder.name}/ (once, about 120 MB) …")
     apt = folder / ".apt"
     for sub in ("lists/partial", "archives/partial"):
         (apt / sub).mkdir(parents=True, exist_ok=True)

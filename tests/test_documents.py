@@ -71,16 +71,3 @@ def test_figures_in_the_readme_are_those_of_the_last_benchmark() -> None:
     for name in ("parley_msg_per_s", "tutorial_msg_per_s"):
         assert f"{w1[name]:,}" in text, name
     assert f"{w1['ratio']}" in text and f"{w1['p99_ms']}" in text
-
-
-def test_the_compose_file_sets_only_settings_that_exist_and_starts_roles_that_exist() -> None:
-    import yaml
-
-    compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
-    names = {name.upper() for name in Settings.model_fields}
-    roles = set()
-    for service in compose["services"].values():
-        if "build" in service:
-            assert set(service["environment"]) <= names
-            roles.update(service["command"])
-    assert roles == {"gateway", "worker", "assistant"}

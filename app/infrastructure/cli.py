@@ -13,6 +13,7 @@ from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
 from app.domain.chat import UserKind
 from app.infrastructure import roles, telemetry, wiring
+from app.infrastructure.check import check
 from app.infrastructure.settings import Settings, SettingsError, check_world, load_settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=False, help="Parley: real-time chat for teams.")
@@ -107,6 +108,18 @@ def epoch() -> None:
         database = _database(settings)
         await change_epoch(database)
         await database.close()
+
+    _run(work())
+
+
+@app.command("check")
+def check_() -> None:
+    """Connect to everything that the settings name, and say in words what is wrong."""
+    settings = _settings()
+
+    async def work() -> None:
+        if not await check(settings, print):
+            raise SystemExit(1)
 
     _run(work())
 

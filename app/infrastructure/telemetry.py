@@ -50,6 +50,16 @@ FIRST_TOKEN_SECONDS = Histogram(
 REPLY_SECONDS = Histogram("parley_reply_seconds", "From claiming a reply to its end", buckets=_REPLY_SECONDS)
 TOKENS = Counter("parley_reply_tokens_total", "Tokens that the model's server counted", ["kind"])
 
+for _why in ("signature", "shard", "form"):
+    REFUSED.labels(_why)
+for _status in ("complete", "stopped", "failed"):
+    REPLIES.labels(_status)
+for _kind in ("prompt", "completion"):
+    TOKENS.labels(_kind)
+TROUBLE.labels("raised")  # an increase is only seen of a series that was there before
+for _code in (1012, 4401, 4413, 4429):
+    CLOSED.labels(_code)
+
 log = structlog.get_logger("parley")
 
 

@@ -157,7 +157,7 @@ def _make_bus(settings: Settings, keys: list[str]) -> Bus:
         settings.broker_url,
         settings.command_shards,
         codec,
-        on_refused=lambda why: telemetry.REFUSED.labels(why).inc(),
+        on_refused=lambda why: telemetry.REFUSED.labels(why if why in ("signature", "shard") else "form").inc(),
     )
     return Bus(ObservedBus(publisher, traced), publisher=publisher, consumer=consumer)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import aio_pika
 import pytest
@@ -45,10 +45,7 @@ async def running(
         async with ended(asyncio.create_task(bus.run(process))):
             yield bus
         return
-    url = servers.rabbitmq.url + "contract"
-    with suppress(RuntimeError):
-        await asyncio.to_thread(servers.rabbitmq.ctl, "add_vhost", "contract")
-        await asyncio.to_thread(servers.rabbitmq.ctl, "set_permissions", "-p", "contract", "guest", ".*", ".*", ".*")
+    url = await asyncio.to_thread(servers.rabbitmq.vhost, "contract")
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]))
     consumer = RabbitConsumer(
         url,

@@ -63,6 +63,7 @@ async def journey(world: World, receiver: OtlpReceiver) -> tuple[list[dict[str, 
 async def test_the_trace_of_a_message_and_its_answer_over_all_processes(servers: Servers) -> None:
     with OtlpReceiver() as receiver:
         environment = QUICK | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+        environment["BROKER_URL"] = servers.rabbitmq.vhost("traces")
         url = servers.postgres.database(f"traces_{new_id()[:8]}")
         world = start_real(servers, environment=environment, database_url=url)
         by_socket, by_rest = await journey(world, receiver)

@@ -1,0 +1,181 @@
+"""The compose file, the image's steps, the balancer, the broker's users: held against the program, run where they can be."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aio_pika
+import httpx2
+import pytest
+import yaml
+from aiormq.exceptions import ChannelAccessRefused
+
+from app.adapters.broker.rabbitmq import queue_name
+from app.infrastructure.settings import Settings
+from stack.packages import find_programs
+from stack.parley import ROOT
+from stack.processes import Child, free_port, wait_until
+from stack.servers import Servers
+from tests.world import People, World, new_id, start_real
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
+OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [("compose-spec", "docker-compose.yaml"), ("github-workflows", ".github/workflows/ci.yaml")],
+)
+def test_files_are_good_by_their_schema(schema: str, file: str) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", file]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_compose_file_says_what_the_program_knows() -> None:
+    settings = {name.upper() for name in Settings.model_fields}
+    asked = set()
+    for service in OURS.values():
+        assert set(service["environment"]) <= settings
+        assert service["environment"]["PORT"] == "8000"
+    assert sorted(service["command"][0] for service in OURS.values()) == ["assistant", "gateway", "gateway", "worker"]
+    assert OURS["worker"]["deploy"]["replicas"] == 2
+    text = (ROOT / "docker-compose.yaml").read_text()
+    asked = set(re.findall(r"\$\{([A-Z_]+)", text))
+    example = (ROOT / ".env.example").read_text()
+    assert asked <= set(re.findall(r"^#? ?([A-Z_0-9]+)=", example, re.MULTILINE))
+    for path in re.findall(r"\./([\w./-]+):", text):
+        assert (ROOT / path).exists(), path
+    scraped = yaml.safe_load((ROOT / "grafana" / "prometheus.yaml").read_text())["scrape_configs"][0]["dns_sd_configs"][
+        0
+    ]
+    assert set(scraped["names"]) == set(OURS) and scraped["port"] == 8000
+
+
+def test_the_image_is_made_of_make_targets_and_what_it_copies_exists() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert "RUN make .venv/run.ok" in text and "/livez" in text and "USER parley" in text
+    for copied in re.findall(r"^COPY (?!--from)(.*)", text, re.MULTILINE):
+        for path in copied.split()[:-1]:
+            assert (ROOT / path).exists() and f"!{path}" in (ROOT / ".dockerignore").read_text().split()
+
+
+def test_the_image_s_steps_give_a_program_that_starts(tmp_path: Path) -> None:
+    """What the Dockerfile copies, in an empty folder, with the dependencies that are locked for running alone."""
+    for name in ("app", "policies", "parley_client"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert done.returncode == 0 and "gateway" in done.stdout and "operator" in done.stdout
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert {"fastapi", "aio-pika", "asyncpg"} <= locked and "pytest" not in locked
+
+
+@pytest.fixture
+def balanced(real: World, tmp_path: Path) -> Iterator[str]:
+    """The stack's gateways behind the compose file's balancer."""
+    assert real.stack is not None
+    port = free_port()
+    one, two = (gateway.url.removeprefix("http://") for gateway in real.stack.gateways)
+    environment = {"LISTEN": f"127.0.0.1:{port}", "GATEWAY1": one, "GATEWAY2": two}
+    programs = find_programs()
+    command = [str(programs.haproxy), "-f", str(ROOT / "deploy" / "haproxy.cfg")]
+    child = Child("haproxy", command, tmp_path / "log", programs.environment | environment)
+    child.start()
+
+    def ready() -> bool:
+        try:
+            return httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    wait_until(ready, "HAProxy", 20)
+    yield f"http://127.0.0.1:{port}"
+    child.stop()
+
+
+async def test_clients_talk_through_the_balancer(balanced: str) -> None:
+    people = People(World("balanced", [balanced, balanced]))
+    anna, bert = await people.make(), await people.make()
+    chat_id = await people.group(anna, bert)
+    clients = [await person.client() for person in (anna, bert, anna, bert)]
+    sent = await clients[0].send(chat_id, "through the balancer")
+    for client in clients:
+        await client.wait_for(lambda c=client: (c.chats[chat_id].cursor or 0) >= sent["seq"], 5)  # type: ignore[misc]
+    async with httpx2.AsyncClient(base_url=balanced) as http:
+        assert (await http.get("/metrics")).status_code == 404, "metrics are not for everybody"
+        assert (await http.get("/docs")).status_code == 200
+    await people.close()
+
+
+async def test_the_broker_s_users_may_what_they_need_and_no_more(servers: Servers) -> None:
+    programs = find_programs()
+    vhost = await asyncio.to_thread(servers.rabbitmq.vhost, "users")
+    environment = servers.rabbitmq.environment | {
+        "FRONT_PASSWORD": "front",
+        "WORKER_PASSWORD": "worker",
+        "VHOST": "users",
+    }
+    environment["PATH"] = f"{programs.rabbitmq}:{environment['PATH']}"
+    command = ["sh", str(ROOT / "deploy" / "rabbitmq-users.sh")]
+    for _ in range(2):  # it may be run again
+        done = await asyncio.to_thread(
+            subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+    front, worker = (vhost.replace("guest:guest", who) for who in ("parley-front:front", "parley-worker:worker"))
+    async with await aio_pika.connect(front) as connection:
+        channel = await connection.channel()
+        with pytest.raises(ChannelAccessRefused):
+            await channel.declare_queue("another", durable=True)
+        channel = await connection.channel()
+        queue = await channel.get_queue(queue_name(0), ensure=False)
+        with pytest.raises(ChannelAccessRefused):
+            await queue.consume(lambda message: None)  # type: ignore[arg-type,return-value]
+    url = servers.postgres.database(f"users_{new_id()[:8]}")
+    world = await asyncio.to_thread(
+        lambda: start_real(servers, environment={"BROKER_URL": front}, database_url=url, workers=0)
+    )
+    assert world.stack is not None and world.model is not None
+    world.stack.environment["BROKER_URL"] = worker
+    world.stack.workers = [world.stack.make("worker", 7)]
+    await asyncio.to_thread(world.stack.workers[0].start)
+    people = People(world)
+    anna = await people.make()
+    chat_id = str((await anna.rest.post("/v1/chats", {"kind": "assistant"}))["id"])
+    client = await anna.client()
+    await client.send(chat_id, "hello")
+    await client.wait_for(lambda: [e for e in client.chats[chat_id].events if e["type"] == "message.completed"], 20)
+    await people.close()
+    await asyncio.to_thread(world.stack.stop)
+    world.model.child.stop()
+
+
+def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
+    assert real.stack is not None
+    role = real.stack.make("gateway", 8)
+    done = role.run("check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"^ok ", done.stdout, re.MULTILINE)) == 5 and "schema 0004" in done.stdout
+    port = free_port()
+    for name, value, words in (
+        ("REDIS_URL", f"redis://127.0.0.1:{port}/0", "nothing listens there"),
+        ("BROKER_URL", real.stack.environment["BROKER_URL"].replace("guest:guest", "guest:wrong-canary"), "refuses"),
+        ("DATABASE_URL", real.stack.environment["DATABASE_URL"] + "_not", "no such database"),
+        ("COMMAND_SHARDS", "4", "laid out for 8 shards"),
+    ):
+        role.child.environment = role.child.environment | real.stack.environment | {"COMMAND_SHARDS": "8", name: value}
+        done = role.run("check")
+        assert done.returncode == 1 and "BAD" in done.stdout and words in done.stdout, done.stdout + done.stderr
+        assert "wrong-canary" not in done.stdout + done.stderr and "Traceback" not in done.stderr
+    role.child.environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
+    done = role.run("check")
+    assert done.returncode == 0 and "demo" in done.stdout
