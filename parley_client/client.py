@@ -135,7 +135,8 @@ class Client:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._socket is not None:
             with suppress(Exception):
-                await asyncio.wait_for(self._socket.close(), 2)
+                async with asyncio.timeout(2):
+                    await self._socket.close()
 
     async def drop(self) -> None:
         """Lose the connection, as a network would. It comes back by itself."""
@@ -284,7 +285,8 @@ class Client:
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         self._asked[ref] = answer
         self._send({"type": type_, "ref": ref, **fields})
-        return await asyncio.wait_for(answer, 15)
+        async with asyncio.timeout(15):
+            return await answer
 
     def typing(self, chat_id: str) -> None:
         self._send({"type": "typing", "chat_id": chat_id})
@@ -302,7 +304,8 @@ class Client:
         async with asyncio.timeout(wait_s), self._progress:
             while not (value := found()):
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._progress.wait(), 0.5)
+                    async with asyncio.timeout(0.5):
+                        await self._progress.wait()
             return value
 
     async def _take(self, frame: Frame) -> None:
@@ -446,6 +449,7 @@ class Client:
                 self._resend(chat_id)
             if loop.time() - self._heard_at > 2 * self.welcome.get("heartbeat_s", 20):
                 try:
-                    await asyncio.wait_for(self.request("ping"), PONG_S)
+                    async with asyncio.timeout(PONG_S):
+                        await self.request("ping")
                 except TimeoutError:
                     await self.drop()

@@ -12,10 +12,14 @@ LOST = (RedisError, OSError, TimeoutError)
 
 
 def connect(url: str) -> redis.Redis:
-    """Fails fast: whoever calls has its own deadline and its own way to go on."""
+    """Fails fast: whoever calls has its own deadline and its own way to go on.
+
+    socket_timeout is off: with one the library writes under asyncio.wait_for, which before Python 3.12 swallows a
+    cancellation that comes as the write ends.
+    """
     return redis.Redis.from_url(
         url,
-        socket_timeout=2,
+        socket_timeout=None,
         socket_connect_timeout=1,
         health_check_interval=10,
         retry=Retry(NoBackoff(), 0),

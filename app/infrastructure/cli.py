@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -110,6 +111,14 @@ def epoch() -> None:
         await database.close()
 
     _run(work())
+
+
+@app.command()
+def chat(url: str = typer.Argument("http://127.0.0.1:8000")) -> None:
+    """Talk in the terminal: with people and with the assistant."""
+    from parley_client import terminal  # the prompt's library is for this command alone
+
+    raise SystemExit(asyncio.run(terminal.chat(url.rstrip("/"))))
 
 
 @app.command("check")

@@ -233,7 +233,8 @@ class Process:
                     await world.bus.consumer.drain()
         server.should_exit = True
         with suppress(Exception):
-            await asyncio.wait_for(serving, 10)
+            async with asyncio.timeout(10):
+                await serving
         for task in self._tasks.values():
             task.cancel()
         await asyncio.wait(self._tasks.values(), timeout=5)

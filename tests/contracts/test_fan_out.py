@@ -88,3 +88,19 @@ async def test_a_lost_live_text_is_written_anew_by_its_holder(servers: Servers) 
         assert await live.append(key, 1, 1, "b", "ab")
         assert await live.get(key) == LiveText(1, 2, "ab")
         assert await live.append(key, 1, 1, "b", "ab"), "a repeat of what was taken is no loss of the attempt"
+
+
+async def test_who_stops_in_the_middle_of_an_append_has_stopped(servers: Servers) -> None:
+    """No cancellation is lost on the way through the library: a stopped reply would go on to its last word."""
+    async with running("redis", servers, []) as (_, live):
+
+        async def write(key: tuple[str, str]) -> None:
+            for index in range(10_000):
+                await live.append(key, 1, index, "a", "a" * (index + 1))
+
+        for n in range(200):
+            writing = asyncio.create_task(write((new_id(), new_id())))
+            await asyncio.sleep(0.0003 * (n % 10))
+            writing.cancel()
+            await asyncio.wait((writing,), timeout=1)
+            assert writing.cancelled()

@@ -80,12 +80,13 @@ class RedisFanOut:
             client = connect(self._url)
             pubsub = client.pubsub()
             try:
-                wanted = sorted(self._channels) or ["nothing"]
-                await pubsub.subscribe(*wanted)
-                self._pubsub = pubsub
-                missing = self._channels.difference(wanted)
-                if missing:
-                    await pubsub.subscribe(*missing)
+                async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                    wanted = sorted(self._channels) or ["nothing"]
+                    await pubsub.subscribe(*wanted)
+                    self._pubsub = pubsub
+                    missing = self._channels.difference(wanted)
+                    if missing:
+                        await pubsub.subscribe(*missing)
                 if not first:
                     self._reset()
                 first = False
