@@ -5,7 +5,7 @@ PORT ?= 8000
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check format stack bench faults handover rolling journey lock clean help
+.PHONY: run test check format stack bench faults handover rolling journey pages lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,7 +15,7 @@ run: .venv/run.ok ## serve everything in one process: make run PORT=8000
 
 test: .venv/dev.ok check ## all checks and tests, real servers included (set up by themselves)
 	@echo "== tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: .venv/dev.ok ## format, lint, types, import contracts, lock files
 	@echo "== checks"
@@ -42,12 +42,16 @@ handover: .venv/dev.ok ## a worker leaves and joins every 3 s for a minute, the 
 rolling: .venv/dev.ok ## every process restarted in turn, three times, under load: nothing lost; a minute
 	@$(BIN)/python -m tests.faults.rolling
 
+pages: .venv/pages.ok ## the pages in Debian's Chromium, offline: authorize and send from /docs; a minute
+	@$(BIN)/python -m tests.pages
+
 journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with a worker and a gateway killed; at most 2 minutes a pass
 	@$(BIN)/python -m tests.journey
 
 lock: .venv/dev.ok ## compile the lock files anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group pages -c requirements-dev.lock -o requirements-pages.lock
 
 clean: ## remove what was set up
 	rm -rf .venv .servers
@@ -64,4 +68,9 @@ clean: ## remove what was set up
 .venv/dev.ok: requirements-dev.lock | .venv/bin/python
 	@echo "installing dependencies for development (once, about half a minute) …"
 	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+.venv/pages.ok: requirements-pages.lock .venv/dev.ok
+	@echo "installing what drives a browser (once) …"
+	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-pages.lock
 	@touch $@

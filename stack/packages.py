@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".servers"
 _PACKAGES = ("postgresql", "redis-server", "rabbitmq-server", "prometheus", "haproxy")
+_NAMES = "PostgreSQL, Redis, RabbitMQ, Prometheus and HAProxy"
 _BARE_APT = (
     "Dir::Etc::PreferencesParts=/dev/null",
     "Debug::NoLocking=1",
@@ -98,7 +100,7 @@ def find_programs() -> Programs:
     if shutil.which("apt-get") is None:
         raise NoServers(f"install these servers, whatever your system calls them: {', '.join(_PACKAGES)}")
     if os.geteuid() == 0:
-        _install()
+        _install(_NAMES, _PACKAGES)
         found = installed
     else:
         _unpack(CACHE)
@@ -112,11 +114,21 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-5:])
-        raise NoServers(f"{' '.join(command[:3])} … failed; install {', '.join(_PACKAGES)} yourself\n{tail}")
+        raise NoServers(f"{' '.join(command[:3])} … failed; install what is missing yourself\n{tail}")
 
 
-def _install() -> None:
-    say("installing PostgreSQL, Redis, RabbitMQ, Prometheus and HAProxy with apt-get (once, about half a minute) …")
+def find_chromium() -> Path:
+    """For the pages' tests alone. Raises NoServers."""
+    program = Path("/usr/bin/chromium")
+    if not program.exists():
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            raise NoServers("install Chromium: apt-get install chromium")
+        _install("Chromium", ["chromium"])
+    return program
+
+
+def _install(names: str, packages: Sequence[str]) -> None:
+    say(f"installing {names} with apt-get (once, about half a minute) …")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     _run(["apt-get", "-q", "update"], environment)
     # Their own services are not wanted: the stack starts servers of its own, on its own ports.
@@ -126,7 +138,7 @@ def _install() -> None:
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
     try:
-        _run(["apt-get", "-q", "install", "-y", "--no-install-recommends", *_PACKAGES], environment)
+        _run(["apt-get", "-q", "install", "-y", "--no-install-recommends", *packages], environment)
     finally:
         if ours:
             policy.unlink()
@@ -134,7 +146,7 @@ def _install() -> None:
 
 def _unpack(folder: Path) -> None:
     """Debian's packages without root: fetched, then unpacked into a folder."""
-    say(f"unpacking PostgreSQL, Redis, RabbitMQ, Prometheus and HAProxy into {folder.name}/ (once, about 120 MB) …")
+    say(f"unpacking {_NAMES} into {folder.name}/ (once, about 120 MB) …")
     apt = folder / ".apt"
     for sub in ("lists/partial", "archives/partial"):
         (apt / sub).mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,18 @@ from stack.servers import Servers
 from tests.world import People, World, start_embedded, start_real, stop_embedded
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` goes two lanes side by side, each with servers of its own: what ends them, and the rest."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("faults" if "faults" in item.path.parts else "rest"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """PostgreSQL, Redis and RabbitMQ, really run; fsync off, for these tests are about behaviour."""

@@ -19,7 +19,12 @@ def locked(name: str) -> dict[str, str]:
 def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     runtime = project["project"]["dependencies"]
-    wanted = {"requirements.lock": runtime, "requirements-dev.lock": runtime + project["dependency-groups"]["dev"]}
+    groups = project["dependency-groups"]
+    wanted = {
+        "requirements.lock": runtime,
+        "requirements-dev.lock": runtime + groups["dev"],
+        "requirements-pages.lock": groups["pages"],
+    }
     wrong = []
     for file, requirements in wanted.items():
         have = locked(file)

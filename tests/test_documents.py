@@ -6,12 +6,16 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
+
+import httpx2
 
 from app.domain.errors import CODES, Close
 from app.infrastructure.settings import Settings
 from stack.parley import ROOT
-from tests.world import World
+from tests.world import World, new_id
 
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
@@ -63,6 +67,58 @@ def test_the_readme_client_runs(world: World, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Ben: hello" in done.stdout and "assistant:" in done.stdout.lower()
+
+
+def test_sample_requests_answer_what_they_say(world: World) -> None:
+    """The file is in the format of editors' REST clients: `###` between requests, `{{name.response.body.field}}` in them."""
+    known: dict[str, str] = {"ann": f"ann-{new_id()[-8:]}", "ben": f"ben-{new_id()[-8:]}", "host": world.urls[0]}
+
+    def filled(text: str) -> str:
+        return re.sub(r"{{([\w.]+)}}", lambda found: known[found.group(1)], text)
+
+    requests = re.split(r"^###.*\n", (ROOT / "docs" / "requests.http").read_text(), flags=re.MULTILINE)[1:]
+    assert len(requests) > 20
+    with httpx2.Client() as http:
+        for request in requests:
+            head, _, body = request.partition("\n\n")
+            notes = dict(re.findall(r"^# @?(name|status) (.+)$", head, re.MULTILINE))
+            [line, *headers] = [line for line in filled(head).splitlines() if not line.startswith("#")]
+            method, url = line.split(" ", 1)
+            answer = http.request(
+                method, url, headers=dict(h.split(": ", 1) for h in headers), content=filled(body).strip().encode()
+            )
+            assert answer.status_code == int(notes["status"]), (line, answer.text)
+            if "name" in notes:
+                known |= flat(f"{notes['name']}.response.body", answer.json())
+
+
+def flat(path: str, value: Any) -> dict[str, str]:
+    """{"a": {"b": 1}} as {"path.a.b": "1"}."""
+    if isinstance(value, dict):
+        return {key: text for name, inner in value.items() for key, text in flat(f"{path}.{name}", inner).items()}
+    return {path: str(value)}
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
+    named = [
+        re.split(r"[\[><=]", d)[0]
+        for d in [*project["project"]["dependencies"], *(one for group in groups.values() for one in group)]
+    ]
+    reasons = (ROOT / "docs" / "dependencies.md").read_text().split("## To run")[1]
+    assert set(re.findall(r"`([\w-]+)`", reasons)) == set(named)
+
+
+def test_functions_that_documents_name_exist() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "app").rglob("*.py"))
+    named = [
+        found for document in DOCUMENTS for found in re.findall(r"`([A-Z]\w+)\.(_?[a-z]\w+)`", document.read_text())
+    ]
+    assert len(named) > 15
+    for class_, function in named:
+        assert re.search(rf"^class {class_}\b", code, re.MULTILINE), class_
+        assert re.search(rf"def {function}\(", code), function
 
 
 def test_figures_in_the_readme_are_those_of_the_last_benchmark() -> None:

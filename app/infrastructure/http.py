@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
 from app.adapters.pages import pages
-from app.adapters.rest import accounts, chats, openapi, operators, problems
+from app.adapters.rest import accounts, chats, messages, openapi, operators, policy, problems
 from app.adapters.rest.door import RefuseSecretsInUrls, StillOpen
 from app.adapters.rest.headers import EXPOSED, AnswerHeaders
 from app.adapters.rest.server import ParleyHttpProtocol
@@ -56,6 +56,8 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
         app.state.services = services
         app.include_router(accounts.router)
         app.include_router(chats.router)
+        app.include_router(messages.router)
+        app.include_router(policy.router)
         app.include_router(operators.router)
         app.include_router(pages.router)
         openapi.install(app)

@@ -53,6 +53,10 @@ class Route(APIRoute):
         return strict
 
 
+RULES = (Code.NOT_FOUND, Code.NOT_ALLOWED, Code.MUTED, Code.BANNED, Code.ARCHIVED, Code.CONFLICT)
+"""What the rules may answer to a command."""
+
+
 def _is_form(route: APIRoute) -> bool:
     return route.path.endswith("/auth/token")
 
@@ -169,3 +173,9 @@ __all__ = [
     "BearerArg", "IdempotencyKey", "Limit", "PathId", "Route", "ServicesArg", "StillOpen", "answer", "cursor_of",
     "is_id", "nothing", "place_of", "run",
 ]  # fmt: skip
+
+
+async def still_reads(services: Services, who: Bearer, chat_id: str, repeat: bool) -> None:
+    """A repeat is answered also after a removal, but it opens no door: what it would show is read anew."""
+    if repeat:
+        await services.reader.permit(who.user_id, chat_id)

@@ -1,0 +1,120 @@
+"""python -m tests.pages: the pages in a real browser. Whatever asks for more than this machine, or complains, fails it.
+
+--pictures writes what it saw to docs/pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from stack.packages import find_chromium
+from stack.parley import ROOT
+from tests.world import PASSWORD, World, new_id, start_embedded, stop_embedded
+
+PICTURES = ROOT / "docs" / "pictures"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", action="store_true")
+    pictures = PICTURES if parser.parse_args().pictures else None
+    chromium = find_chromium()
+    world = start_embedded()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=str(chromium),
+                args=["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+                chromium_sandbox=os.geteuid() != 0,
+            )
+            visit(browser, world, pictures)
+            browser.close()
+    finally:
+        stop_embedded(world)
+
+
+def visit(browser: Browser, world: World, pictures: Path | None) -> None:
+    [url] = world.urls
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    for look in (home, socket, docs):
+        look(page, url)
+        print(f"{look.__name__}: good", flush=True)
+        if pictures is not None:
+            pictures.mkdir(exist_ok=True)
+            page.screenshot(path=pictures / f"{look.__name__}.png")
+    outside = {one for one in asked if one.startswith("http") and urlsplit(one).netloc != urlsplit(url).netloc}
+    assert not outside, f"asked for {outside}"
+    assert not complaints, complaints
+    print(f"{len(asked)} requests, all to {url}; no complaint in the console")
+
+
+def home(page: Page, url: str) -> None:
+    page.goto(url)
+    expect(page.locator("#status")).to_contain_text("ready")
+    expect(page.locator("pre").first).to_contain_text(url)
+
+
+def socket(page: Page, url: str) -> None:
+    page.goto(f"{url}/")
+    page.get_by_role("link", name="The socket").first.click()
+    expect(page).to_have_url(f"{url}/docs/ws")
+    for frame in ("hello", "message.send", "welcome", "reply.delta", "message.completed", "draining"):
+        expect(page.get_by_text(frame, exact=True).first).to_be_visible()
+
+
+def docs(page: Page, url: str) -> None:
+    """As a newcomer does: register, authorize, make a chat, send a message, read it again."""
+    page.goto(f"{url}/docs")
+    name = f"ann-{new_id()[-8:]}"
+    call(page, "post", "/v1/auth/register", 201, {}, {"username": name, "password": PASSWORD})
+    page.locator("button.authorize").first.click()
+    form = page.locator(".auth-container").first
+    form.locator("#oauth_username").fill(name)
+    form.locator("#oauth_password").fill(PASSWORD)
+    form.get_by_label("Apply given OAuth2 credentials").click()
+    expect(form).to_contain_text("Authorized")
+    page.locator(".btn-done").first.click()
+    chat = call(page, "post", "/v1/chats", 201, {}, {"kind": "group", "title": "from the page"})
+    message = {"client_message_id": new_id(), "body": "hello from the page"}
+    call(page, "post", "/v1/chats/{chat_id}/messages", 201, {"chat_id": chat["id"]}, message)
+    read = call(page, "get", "/v1/chats/{chat_id}/messages", 200, {"chat_id": chat["id"]})
+    assert [one["body"] for one in read["items"]] == ["hello from the page"]
+
+
+def call(
+    page: Page, method: str, path: str, status: int, fields: dict[str, str], body: dict[str, Any] | None = None
+) -> Any:
+    """Open the operation, fill it in, execute, and read what the page shows."""
+    block = page.locator(f".opblock-{method}").filter(has=page.locator(f'[data-path="{path}"]'))
+    block.locator(".opblock-summary").click()
+    for field, value in fields.items():
+        block.locator(f'tr[data-param-name="{field}"] input').fill(value)
+    if body is not None:
+        block.locator("textarea.body-param__text").fill(json.dumps(body))
+    block.get_by_role("button", name="Execute").click()
+    live = block.locator(".live-responses-table")
+    expect(live.locator("tr.response .response-col_status").first).to_contain_text(str(status), timeout=10_000)
+    found = json.loads(
+        live.locator(".response-col_description .microlight, .response-col_description code").first.inner_text()
+    )
+    if method == "get":  # stays open, for the picture
+        live.scroll_into_view_if_needed()
+    else:
+        block.locator(".opblock-summary").click()
+    return found
+
+
+if __name__ == "__main__":
+    main()
