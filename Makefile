@@ -5,7 +5,7 @@ PORT ?= 8000
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check format stack bench faults handover rolling journey pages lock clean help
+.PHONY: run test check format stack bench faults handover rolling journey pages plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ rolling: .venv/dev.ok ## every process restarted in turn, three times, under loa
 
 pages: .venv/pages.ok ## the pages in Debian's Chromium, offline: authorize and send from /docs; a minute
 	@$(BIN)/python -m tests.pages
+
+plots: .venv/pages.ok ## the stack under load for 30 s, and what each dashboard shows of it, drawn; a minute
+	@$(BIN)/python -m tests.plots
 
 journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with a worker and a gateway killed; at most 2 minutes a pass
 	@$(BIN)/python -m tests.journey

@@ -1,4 +1,4 @@
-"""python -m app [all|gateway|worker|assistant|migrate|shards|epoch]"""
+"""python -m app [all|gateway|worker|assistant|migrate|shards|epoch|check|operator|chat]"""
 
 from app.infrastructure.cli import cli
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -42,7 +42,7 @@ class Terminal:
         self._last_reply = ""
         self._typing: dict[str, float] = {}
         self._typed_at = 0.0
-        self._shown: set[str] = set()
+        self._seen: dict[str, int] = {}
         self._session: PromptSession[str] = PromptSession()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -105,7 +105,10 @@ class Terminal:
     # What comes
 
     def _on_frame(self, frame: Frame) -> None:
-        task = asyncio.get_running_loop().create_task(self._take(frame))
+        self._spawn(self._take(frame))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -143,6 +146,8 @@ class Terminal:
             if kind == "message.created" and message["kind"] == "user":
                 self._note(f"  {await self._name(message['sender_id'])} wrote in another chat: /chats")
             return
+        if kind in ("message.created", "message.completed"):
+            self._read_up_to(frame["chat_id"], frame["seq"])
         if message["kind"] == "assistant":
             self._last_reply = message["id"]
             if kind == "message.created":
@@ -155,6 +160,17 @@ class Terminal:
             await self._show(message, " (edited)")
         elif kind == "message.deleted":
             await self._show(message)
+
+    def _read_up_to(self, chat_id: str, seq: int) -> None:
+        """What is shown is read. Several soon after each other are told as one."""
+        if chat_id not in self._seen:
+            self._spawn(self._mark_read(chat_id))
+        self._seen[chat_id] = seq
+
+    async def _mark_read(self, chat_id: str) -> None:
+        await asyncio.sleep(0.5)
+        with suppress(Problem, httpx2.HTTPError):
+            await self._rest.put(f"/v1/chats/{chat_id}/read", {"seq": self._seen.pop(chat_id)})
 
     # What is typed
 

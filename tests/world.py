@@ -26,7 +26,7 @@ from app.adapters.broker.rabbitmq import queue_name
 from app.adapters.pages.asyncapi import asyncapi
 from app.domain.commands import Command
 from app.domain.ids import shard_of
-from parley_client import Client, Rest
+from parley_client import Client, Problem, Rest
 from stack.parley import ROOT, Role, Stack
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
@@ -148,7 +148,15 @@ class People:
 
     async def group(self, owner: Person, *others: Person, **more: Any) -> str:
         body = {"kind": "group", "title": "a group", "member_ids": [p.id for p in others], **more}
-        return str((await owner.rest.post("/v1/chats", body))["id"])
+        headers = {"Idempotency-Key": new_id()}
+        async with asyncio.timeout(15):
+            while True:
+                try:
+                    return str((await owner.rest.post("/v1/chats", body, headers=headers))["id"])
+                except Problem as problem:
+                    if problem.code != "unavailable":
+                        raise
+                    await asyncio.sleep(problem.body["retry_after_ms"] / 1000)
 
     async def close(self) -> None:
         for person in self._all:

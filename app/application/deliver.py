@@ -10,139 +10,48 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from app.application.background import Background
 from app.application.cutpoints import defect
+from app.application.feeds import Feed, Feeds
+from app.application.outcomes import LOOK_UP_AFTER_S, Outcomes
 from app.application.ports import (
     Codec,
     FanOut,
     Heal,
     Healing,
     History,
-    LiveText,
     LiveTexts,
     Membership,
-    Refusal,
-    Sink,
     Timeline,
     Transient,
 )
+from app.application.ranges import Ranges
+from app.application.sessions import CatchUp, Session, Sessions
 from app.application.signals import (
-    FRAME_MAX,
     DeltaSignal,
     Frame,
     Head,
     Note,
     Slice,
-    Told,
-    chat_channel,
     process_channel,
-    slice_of,
     unpack,
     unpack_told,
     user_channel,
 )
+from app.application.streams import Streams
 from app.domain.errors import Close
-from app.domain.state import Outcome
 
 MISSED_EVENTS_MAX = 500
 MISSED_BYTES_MAX = 1024 * 1024
 WELCOME_CHATS = 200
 WELCOME_UNREAD_MAX = 100
-READS_AT_ONCE = 8
 POLL_S = 2.0
 _HEAD_GRACE_S = 0.2
-_LOOK_UP_AFTER_S = 1.0
-_TOLD_S = 60.0
-_PENDING_MAX = 1_000
 _RETRY_S = 0.2
-_LOOK_BACK_S = 30.0
 _WELCOME_BYTES = 700 * 1024
-_RANGE = 200
-_ENDED_MAX = 64
-
-Key = tuple[str, str, str]
-
-
-@dataclass(slots=True)
-class CatchUp:
-    """What a session is to be given of a chat before it goes on live.
-
-    refs: who named it and awaits one end each (None: the resume); none: only the session fell behind.
-    """
-
-    chat_id: str
-    after: int = 0
-    refs: tuple[str | None, ...] = ()
-    wrong_epoch: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request of this session whose end was not told. at: monotonic seconds."""
-
-    key: Key
-    ref: str
-    is_send: bool
-    at: float
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """One socket of a signed-in person. cursors: the last seq given, of each chat that it hears."""
-
-    id: str
-    user_id: str
-    auth_session_id: str
-    sink: Sink
-    cursors: dict[str, int] = field(default_factory=dict)
-    behind: dict[str, CatchUp] = field(default_factory=dict)
-    replies: dict[str, tuple[int, int]] = field(default_factory=dict)
-    asked: dict[int, Asked] = field(default_factory=dict)
-    over: dict[int, None] = field(default_factory=dict)
-    joining: set[str] = field(default_factory=set)
-    recheck: set[str] = field(default_factory=set)
-    opened: bool = False
-    closed: bool = False
-    catching: bool = False
-
-    def expect(self, tag: int, key: Key, ref: str, is_send: bool) -> None:
-        """Remember who asked, so that the outcome can repeat its ref."""
-        self.asked[tag] = Asked(key, ref, is_send, monotonic())
-        if len(self.asked) > _PENDING_MAX:
-            del self.asked[next(iter(self.asked))]
-
-    def refused(self, tag: int) -> None:
-        """Its rejection was told: no `accepted` after it."""
-        self.over[tag] = None
-        if len(self.over) > _PENDING_MAX:
-            del self.over[next(iter(self.over))]
-
-    def asked_for(self, key: Key) -> list[int]:
-        return [tag for tag, asked in self.asked.items() if asked.key == key]
-
-
-@dataclass(slots=True, eq=False)
-class Feed:
-    """A chat that some session here hears. tail: the last seq seen; known: the last one known to exist."""
-
-    chat_id: str
-    refs: int = 0
-    tail: int = 0
-    known: int = 0
-    sessions: dict[Session, None] = field(default_factory=dict)
-    ended: dict[str, None] = field(default_factory=dict)
-    backfilling: bool = False
-    snapshots: set[str] = field(default_factory=set)
-
-    def end(self, message_id: str) -> None:
-        """No delta of this reply goes out any more."""
-        self.ended[message_id] = None
-        if len(self.ended) > _ENDED_MAX:
-            del self.ended[next(iter(self.ended))]
 
 
 class Hub:
@@ -167,32 +76,21 @@ class Hub:
         self._timeline = timeline
         self._history = history
         self._heal = heal
-        self._live = live
         self._codec = codec
         self._group = group
-        self._on_rejected = on_rejected
         self._around = around
-        self._feeds: dict[str, Feed] = {}
-        self._users: dict[str, dict[Session, None]] = {}
-        self._waiters: dict[Key, list[asyncio.Future[tuple[Outcome, bool]]]] = {}
-        self._told: dict[Key, float] = {}
-        self._reads: dict[tuple[str, int], asyncio.Task[list[Slice]]] = {}
-        self._reading = asyncio.Semaphore(READS_AT_ONCE)
+        self._sessions = Sessions()
+        self._feeds = Feeds(fan_out, self._spawn)
+        self._ranges = Ranges(timeline, codec, group)
+        self._streams = Streams(self._feeds, live, timeline, codec, self._spawn)
+        self.outcomes = Outcomes(self._sessions, history, codec, on_rejected)
         self._poll_now = asyncio.Event()
-        self._doubt = False
         self._looking: asyncio.Task[None] | None = None
         self.counts = {"backfills": 0, "poll_repairs": 0, "resets": 0}
 
     async def start(self) -> None:
         self.epoch = await self._heal.epoch()
         await self._fan_out.subscribe([process_channel(self.process_id)])
-
-    @property
-    def sessions(self) -> list[Session]:
-        return [session for sessions in self._users.values() for session in sessions]
-
-    def sessions_of(self, user_id: str) -> list[Session]:
-        return list(self._users.get(user_id, ()))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._group.create_task(self._tolerate(work))
@@ -208,17 +106,17 @@ class Hub:
 
     async def open(self, session: Session, welcome: dict[str, object], resume: dict[str, int], epoch: str) -> None:
         """Subscribe, then read heads, then welcome; then catch up what it names."""
-        self._users.setdefault(session.user_id, {})[session] = None
+        self._sessions.add(session)
         await self._fan_out.subscribe([user_channel(session.user_id)])
         mine = await self._timeline.joined(session.user_id, None)
-        await self._hear(session, mine)
+        await self._feeds.hear(mine)
         registered = False
         try:
             registered = await self._welcome(session, welcome, resume, epoch, mine)
         finally:
             if not registered:
                 for chat_id in mine:
-                    self._unhear(chat_id)
+                    self._feeds.unhear(chat_id)
 
     async def _welcome(
         self,
@@ -260,14 +158,14 @@ class Hub:
                 continue
             self._register(session, feed, head)
         for chat_id in mine.keys() - heads.keys():
-            self._unhear(chat_id)
+            self._feeds.unhear(chat_id)
         for chat_id, after in resume.items():
             self._ask(session, CatchUp(chat_id, after, (None,), epoch != self.epoch))
         session.opened = True
         if session.recheck:
             self._spawn(self._check(session.user_id, list(session.recheck)))
         if heads:
-            self._spawn(self._show_open_replies(session, list(heads)))
+            self._spawn(self._streams.show_open(session, list(heads)))
         return True
 
     def _shown(self, listed: Iterable[Membership]) -> list[dict[str, object]]:
@@ -285,31 +183,8 @@ class Hub:
             chats.append(chat)
         return chats
 
-    async def _hear(self, session: Session, chat_ids: Iterable[str]) -> None:
-        """Count on these chats' channels. Each is given up again by `_unhear`."""
-        channels = []
-        for chat_id in chat_ids:
-            feed = self._feeds.setdefault(chat_id, Feed(chat_id))
-            feed.refs += 1
-            if feed.refs == 1:
-                channels.append(chat_channel(chat_id))
-        await self._fan_out.subscribe(channels)
-
-    def _unhear(self, chat_id: str) -> None:
-        feed = self._feeds.get(chat_id)
-        if feed is None:
-            return
-        feed.refs -= 1
-        if feed.refs <= 0:
-            del self._feeds[chat_id]
-            self._spawn(self._unsubscribe(chat_id))
-
-    async def _unsubscribe(self, chat_id: str) -> None:
-        if chat_id not in self._feeds:
-            await self._fan_out.unsubscribe([chat_channel(chat_id)])
-
     async def _unsubscribe_user(self, user_id: str) -> None:
-        if user_id not in self._users:
+        if user_id not in self._sessions:
             await self._fan_out.unsubscribe([user_channel(user_id)])
 
     def _register(self, session: Session, feed: Feed, cursor: int) -> None:
@@ -329,7 +204,7 @@ class Hub:
             feed = self._feeds.get(chat_id)
             if feed is not None:
                 feed.sessions.pop(session, None)
-                self._unhear(chat_id)
+                self._feeds.unhear(chat_id)
 
     def _forget_feeds(self, session: Session) -> None:
         for chat_id in list(session.cursors):
@@ -340,12 +215,8 @@ class Hub:
         session.closed = True
         self._forget_feeds(session)
         session.behind.clear()
-        mine = self._users.get(session.user_id)
-        if mine is not None:
-            mine.pop(session, None)
-            if not mine:
-                del self._users[session.user_id]
-                self._spawn(self._unsubscribe_user(session.user_id))
+        if self._sessions.remove(session):
+            self._spawn(self._unsubscribe_user(session.user_id))
 
     # Catching up
 
@@ -388,7 +259,7 @@ class Hub:
                 return self._done(session, item, "gone")
             if cursor >= max(feed.tail, feed.known):
                 return self._done(session, item, "synced", head=cursor)
-            parts = await self._read(chat_id, cursor)
+            parts = await self._ranges.read(chat_id, cursor)
             if session.behind.get(chat_id) is not item:
                 return
             if not parts:
@@ -408,9 +279,9 @@ class Hub:
             return False
         joined_seq, head = joined
         if chat_id not in session.cursors:
-            await self._hear(session, [chat_id])
+            await self._feeds.hear([chat_id])
             if session.closed or session.behind.get(chat_id) is not item or chat_id in session.cursors:
-                self._unhear(chat_id)
+                self._feeds.unhear(chat_id)
                 return False
             self._feeds[chat_id].sessions[session] = None
             session.cursors[chat_id] = head
@@ -444,7 +315,7 @@ class Hub:
             return "too_far"
         size, after = 0, item.after
         while after < head and size <= MISSED_BYTES_MAX:
-            parts = await self._read(item.chat_id, after)
+            parts = await self._ranges.read(item.chat_id, after)
             if not parts:
                 break
             size += sum(len(line.encode()) + 1 for part in parts for line in part.lines)
@@ -457,43 +328,12 @@ class Hub:
             del session.behind[item.chat_id]
         self._end_named(session, item, type_, **fields)
         if type_ == "synced" and not session.closed:
-            self._spawn(self._show_open_replies(session, [item.chat_id]))
+            self._spawn(self._streams.show_open(session, [item.chat_id]))
 
     def _end_named(self, session: Session, item: CatchUp, type_: str, **fields: object) -> None:
         for ref in item.refs:
             told = {"ref": ref} if ref is not None else {}
             session.sink.send(self._codec.frame({"type": type_, **told, "chat_id": item.chat_id, **fields}))
-
-    async def _read(self, chat_id: str, after: int) -> list[Slice]:
-        """A range as frames, read once for all who are behind at the same place."""
-        task = self._reads.get((chat_id, after))
-        if task is None:
-            task = self._group.create_task(self._read_range(chat_id, after))
-            self._reads[(chat_id, after)] = task
-            task.add_done_callback(lambda _: self._reads.pop((chat_id, after), None))
-        found = await asyncio.shield(task)
-        if found is None:
-            raise Transient("read")
-        return found
-
-    async def _read_range(self, chat_id: str, after: int) -> Any:
-        try:
-            async with self._reading:
-                events = await self._timeline.events(chat_id, after, _RANGE)
-        except Transient:
-            return None
-        parts: list[Slice] = []
-        start = size = 0
-        lines = [self._codec.event(event) for event in events]
-        for place, line in enumerate(lines):
-            length = len(line.encode()) + 1
-            if place > start and size + length > FRAME_MAX:
-                parts.append(slice_of(chat_id, events[start:place], lines[start:place]))
-                start, size = place, 0
-            size += length
-        if events:
-            parts.append(slice_of(chat_id, events[start:], lines[start:]))
-        return parts
 
     # The one function that delivers
 
@@ -547,7 +387,7 @@ class Hub:
             self._on_user(id_, signal)
         elif kind == "process" and isinstance(signal, Note):
             for data in signal.data:
-                self._on_outcome(unpack_told(data))
+                self.outcomes.hear(unpack_told(data))
 
     def _on_chat(self, feed: Feed, signal: Slice | Head | DeltaSignal | Frame | Note) -> None:
         if isinstance(signal, Slice):
@@ -560,7 +400,7 @@ class Hub:
         elif isinstance(signal, Head):
             self._know(feed, signal.head)
         elif isinstance(signal, DeltaSignal):
-            self._on_delta(feed, signal)
+            self._streams.hear(feed, signal)
         elif isinstance(signal, Frame):
             for session in list(feed.sessions):
                 if session.user_id != signal.but_user:
@@ -578,7 +418,7 @@ class Hub:
         try:
             while feed.tail < feed.known and self._feeds.get(feed.chat_id) is feed:
                 try:
-                    parts = await self._read(feed.chat_id, feed.tail)
+                    parts = await self._ranges.read(feed.chat_id, feed.tail)
                 except Transient:
                     await asyncio.sleep(_RETRY_S)
                     continue
@@ -592,14 +432,14 @@ class Hub:
 
     def _on_user(self, user_id: str, signal: Slice | Head | DeltaSignal | Frame | Note) -> None:
         if isinstance(signal, Frame):
-            for session in self.sessions_of(user_id):
+            for session in self._sessions.of(user_id):
                 if session.opened:
                     session.sink.send(signal.text)
         elif isinstance(signal, Note) and signal.kind == "chat":
             self._spawn(self._check(user_id, [signal.data]))
         elif isinstance(signal, Note) and signal.kind == "rejected":
             told = unpack_told(signal.data)
-            self._tell_rejected(told.key, told.outcome, told.tag if told.origin == self.process_id else 0)
+            self.outcomes.tell_rejected(told.key, told.outcome, told.tag if told.origin == self.process_id else 0)
         elif isinstance(signal, Note) and signal.kind == "revoked":
             self.revoke({signal.data})
         elif isinstance(signal, Note) and signal.kind == "evicted":
@@ -607,12 +447,12 @@ class Hub:
 
     def evict(self, user_id: str, session_ids: Sequence[str]) -> None:
         """Make room for newer sockets of the same user."""
-        for session in self.sessions_of(user_id):
+        for session in self._sessions.of(user_id):
             if session.id in session_ids:
                 session.sink.close(Close.TOO_MANY_SOCKETS, "too many sockets of this user")
 
     def revoke(self, auth_session_ids: set[str]) -> None:
-        for session in self.sessions:
+        for session in self._sessions.all():
             if session.auth_session_id in auth_session_ids:
                 session.sink.close(Close.UNAUTHENTICATED, "the session has ended")
 
@@ -621,7 +461,7 @@ class Hub:
     async def _check(self, user_id: str, chat_ids: Sequence[str]) -> None:
         """A hint says that this user's membership changed: read it, never believe it."""
         joined = await self._joined(user_id, chat_ids)
-        sessions = self.sessions_of(user_id)
+        sessions = self._sessions.of(user_id)
         for session in sessions:
             if not session.opened:
                 session.recheck.update(chat_ids)
@@ -640,7 +480,7 @@ class Hub:
 
     async def _joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
         """A hint comes once, so its reading is repeated until it is had or nobody is here to care."""
-        while user_id in self._users:
+        while user_id in self._sessions:
             try:
                 return await self._timeline.joined(user_id, chat_ids)
             except Transient:
@@ -652,13 +492,13 @@ class Hub:
             return
         session.joining.add(chat_id)
         try:
-            await self._hear(session, [chat_id])
+            await self._feeds.hear([chat_id])
             joined = (await self._timeline.joined(session.user_id, [chat_id])).get(chat_id)
             found = await self._history.memberships(
                 session.user_id, archived=None, before=None, limit=1, unread_max=WELCOME_UNREAD_MAX, chat_ids=[chat_id]
             )
         except Transient:
-            self._unhear(chat_id)
+            self._feeds.unhear(chat_id)
             await asyncio.sleep(_RETRY_S)
             if not session.closed:
                 self._spawn(self._check(session.user_id, [chat_id]))
@@ -667,159 +507,19 @@ class Hub:
             session.joining.discard(chat_id)
         feed = self._feeds.get(chat_id)
         if joined is None or not found or feed is None or session.closed or chat_id in session.cursors:
-            return self._unhear(chat_id)
+            return self._feeds.unhear(chat_id)
         joined_seq, head = joined
         chat = self._codec.chat(found[0])
         session.sink.send(self._codec.frame({"type": "chat.joined", "chat": chat, "after": joined_seq - 1}))
         self._register(session, feed, joined_seq - 1)
         self._know(feed, head)
-        self._spawn(self._show_open_replies(session, [chat_id]))
-
-    # Outcomes
-
-    def expect_outcome(self, key: Key) -> asyncio.Future[tuple[Outcome, bool]]:
-        """For callers that wait: (outcome, whether it is a repeat). Give it up with `forget_outcome`."""
-        future: asyncio.Future[tuple[Outcome, bool]] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(key, []).append(future)
-        return future
-
-    def forget_outcome(self, key: Key, future: asyncio.Future[tuple[Outcome, bool]]) -> None:
-        waiting = self._waiters.get(key, [])
-        if future in waiting:
-            waiting.remove(future)
-        if not waiting:
-            self._waiters.pop(key, None)
-
-    def _on_outcome(self, told: Told) -> None:
-        for place, future in enumerate(self._waiters.get(told.key, ())):
-            if not future.done():  # several calls with one id at once: one of them did it
-                future.set_result((told.outcome, told.repeat or place > 0))
-        if told.outcome.code is not None and not told.repeat:
-            return self._tell_rejected(told.key, told.outcome, told.tag)
-        for session in self.sessions_of(told.key[1]):
-            if told.tag in session.asked:
-                self._answer(session, told.tag, told.outcome, told.outcome.seq is not None and not told.repeat)
-
-    def _answer(self, session: Session, tag: int, outcome: Outcome, event_follows: bool) -> None:
-        asked = session.asked.pop(tag)
-        if outcome.code is not None:
-            session.refused(tag)
-            session.sink.send(self._rejected_frame(asked.key, outcome, asked.ref))
-        elif not event_follows:
-            frame: dict[str, object] = {"type": "committed", "ref": asked.ref, "chat_id": asked.key[0]}
-            frame[_id_name(outcome)] = asked.key[2]
-            if outcome.seq is not None:
-                frame["seq"] = outcome.seq
-            session.sink.send(self._codec.frame(frame))
-
-    def _rejected_frame(self, key: Key, outcome: Outcome, ref: str | None) -> str:
-        frame: dict[str, object] = {"type": "rejected"}
-        if ref is not None:
-            frame["ref"] = ref
-        frame |= {
-            "chat_id": key[0],
-            _id_name(outcome): key[2],
-            "code": outcome.code,
-            "reason": outcome.reason,
-            "policies": list(outcome.policies),
-        }
-        return self._codec.frame(frame)
-
-    def _tell_rejected(self, key: Key, outcome: Outcome, tag: int = 0) -> None:
-        """To all sessions of the sender, once; with its ref to the one that asked."""
-        now = monotonic()
-        if now - self._told.get(key, -_TOLD_S) < _TOLD_S:
-            return
-        self._told[key] = now
-        if self._users.get(key[1]) or key in self._waiters:
-            self._on_rejected(key[1])
-        for future in self._waiters.get(key, ()):
-            if not future.done():
-                future.set_result((outcome, False))
-        for session in self.sessions_of(key[1]):
-            known = tag if tag in session.asked else next(iter(session.asked_for(key)), 0) if not tag else 0
-            asked = session.asked.pop(known, None)
-            session.refused(known)
-            if not session.opened:
-                continue
-            session.sink.send(self._rejected_frame(key, outcome, asked.ref if asked else None))
-
-    # Replies that stream
-
-    def _on_delta(self, feed: Feed, delta: DeltaSignal) -> None:
-        if delta.message_id in feed.ended:
-            return
-        frame: str | None = None
-        for session in list(feed.sessions):
-            if feed.chat_id in session.behind:
-                continue
-            at = session.replies.get(delta.message_id, (0, 0))
-            if delta.attempt < at[0] or (delta.attempt == at[0] and delta.index < at[1]):
-                continue
-            fresh = delta.attempt > at[0]
-            if delta.index != (0 if fresh else at[1]):
-                self._snapshot(feed, delta.message_id)
-                continue
-            if frame is None:
-                frame = self._codec.frame(
-                    {
-                        "type": "reply.delta",
-                        "chat_id": feed.chat_id,
-                        "message_id": delta.message_id,
-                        "attempt": delta.attempt,
-                        "index": delta.index,
-                        "text": delta.text,
-                    }
-                )
-            session.replies[delta.message_id] = (delta.attempt, delta.index + 1)
-            session.sink.send(frame)
-
-    def _snapshot(self, feed: Feed, message_id: str) -> None:
-        if message_id not in feed.snapshots:
-            feed.snapshots.add(message_id)
-            self._spawn(self._fetch_snapshot(feed, message_id))
-
-    async def _fetch_snapshot(self, feed: Feed, message_id: str) -> None:
-        try:
-            text = await self._live.get((feed.chat_id, message_id))
-        finally:
-            feed.snapshots.discard(message_id)
-        if text is not None:
-            for session in list(feed.sessions):
-                self._give_snapshot(session, feed, message_id, text)
-
-    def _give_snapshot(self, session: Session, feed: Feed, message_id: str, text: LiveText) -> None:
-        if feed.chat_id in session.behind:
-            return
-        if message_id in feed.ended or (text.attempt, text.next_index) <= session.replies.get(message_id, (0, 0)):
-            return
-        session.replies[message_id] = (text.attempt, text.next_index)
-        session.sink.send(
-            self._codec.frame(
-                {
-                    "type": "reply.snapshot",
-                    "chat_id": feed.chat_id,
-                    "message_id": message_id,
-                    "attempt": text.attempt,
-                    "next_index": text.next_index,
-                    "text": text.text,
-                }
-            )
-        )
-
-    async def _show_open_replies(self, session: Session, chat_ids: list[str]) -> None:
-        """Who comes in the middle of an answer gets its text so far, unasked."""
-        for chat_id, message_id in await self._timeline.open_replies(chat_ids):
-            text = await self._live.get((chat_id, message_id))
-            feed = self._feeds.get(chat_id)
-            if text is not None and feed is not None and session in feed.sessions:
-                self._give_snapshot(session, feed, message_id, text)
+        self._spawn(self._streams.show_open(session, [chat_id]))
 
     # Healing
 
     def reset(self) -> None:
         """The fan-out's connection was lost: anything may have been missed."""
-        self._doubt = True
+        self.outcomes.doubt = True
         self._poll_now.set()
 
     async def run(self) -> None:
@@ -834,13 +534,11 @@ class Hub:
                     if healing is not None and not defect("no_poll"):
                         await self._apply(healing)
                 except Transient:
-                    self._doubt = True
+                    self.outcomes.doubt = True
             if self._looking is None or self._looking.done():
-                self._looking = self._group.create_task(self._tolerate(self._look_up()))
-            now = monotonic()
-            self._told = {key: at for key, at in self._told.items() if now - at < _TOLD_S}
+                self._looking = self._group.create_task(self._tolerate(self.outcomes.look_up()))
             try:
-                async with asyncio.timeout(max(0.1, min(_LOOK_UP_AFTER_S / 2, next_poll - monotonic()))):
+                async with asyncio.timeout(max(0.1, min(LOOK_UP_AFTER_S / 2, next_poll - monotonic()))):
                     await self._poll_now.wait()
             except TimeoutError:
                 pass
@@ -848,7 +546,7 @@ class Hub:
     async def _apply(self, healing: Healing) -> None:
         if healing.too_late or healing.epoch != self.epoch:
             self.epoch = healing.epoch
-            for session in self.sessions:
+            for session in self._sessions.all():
                 session.sink.close(Close.RESTART, "resume")
             return
         behind = [
@@ -859,44 +557,25 @@ class Hub:
         for feed in behind:
             if healing.heads[feed.chat_id] > feed.tail:
                 self.counts["poll_repairs"] += 1
-                self._doubt = True
+                self.outcomes.doubt = True
                 self._know(feed, healing.heads[feed.chat_id])
         for user_id in healing.users:
-            if user_id in self._users:
+            if user_id in self._sessions:
                 self._spawn(self._check_all(user_id))
         for refusal in healing.refused:
-            self._tell_refused(refusal)
+            if refusal.actor_id in self._sessions:
+                self.outcomes.tell_rejected((refusal.chat_id, refusal.actor_id, refusal.id), refusal.outcome)
         if healing.revoked:
             self.revoke(healing.revoked)
 
-    def _tell_refused(self, refusal: Refusal) -> None:
-        key = (refusal.chat_id, refusal.actor_id, refusal.id)
-        if refusal.actor_id in self._users:
-            self._tell_rejected(key, refusal.outcome)
-
     async def _check_all(self, user_id: str) -> None:
         joined = await self._joined(user_id, None)
-        known = {chat_id for session in self.sessions_of(user_id) for chat_id in session.cursors}
+        known = {chat_id for session in self._sessions.of(user_id) for chat_id in session.cursors}
         await self._check(user_id, sorted(joined.keys() | known))
-
-    async def _look_up(self) -> None:
-        """Outcomes that nobody told: after a second of waiting, ask the database."""
-        doubt, self._doubt = self._doubt, False
-        late = monotonic() - _LOOK_UP_AFTER_S
-        waiting = [
-            (session, tag, asked)
-            for session in self.sessions
-            for tag, asked in session.asked.items()
-            if asked.at < late and ((doubt and asked.at > late - _LOOK_BACK_S) or not asked.is_send)
-        ]
-        for session, tag, asked in waiting:
-            outcome = await self._history.outcome(*asked.key)
-            if outcome is not None and tag in session.asked:
-                self._answer(session, tag, outcome, event_follows=False)
 
     async def close_all(self, code: int, reason: str, slices: int, pause_s: float, retry_after_ms: int) -> None:
         """Draining: tell all, then close them a slice at a time, so that they don't all reconnect at once."""
-        sessions = self.sessions
+        sessions = self._sessions.all()
         for session in sessions:
             session.sink.send(self._codec.frame({"type": "draining", "reconnect_after_ms": retry_after_ms}))
         size = max(1, len(sessions) // slices)
@@ -904,7 +583,3 @@ class Hub:
             for session in sessions[start : start + size]:
                 session.sink.close(code, reason)
             await asyncio.sleep(pause_s)
-
-
-def _id_name(outcome: Outcome) -> str:
-    return "client_message_id" if outcome.type == "message.send" else "command_id"

@@ -12,8 +12,9 @@ from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
-from app.application.deliver import Hub, Session
+from app.application.deliver import Hub
 from app.application.ports import Codec, CommandBus, History, OutcomeUnknown, Transient, Unavailable
+from app.application.sessions import Session
 from app.domain.commands import AddMember, Command, CreateChat, SendMessage
 from app.domain.errors import Code, ParleyError
 from app.domain.state import Outcome
@@ -108,7 +109,7 @@ class Submitter:
         retry_after_ms = self._too_much(command)
         if retry_after_ms is not None:
             raise ParleyError(Code.RATE_LIMITED, "too many commands", retry_after_ms=retry_after_ms)
-        told = self._hub.expect_outcome(command.key)
+        told = self._hub.outcomes.expect(command.key)
         try:
             try:
                 await self._bus.submit(command)
@@ -118,7 +119,7 @@ class Submitter:
                 pass
             found = await self._await_outcome(command, told)
         finally:
-            self._hub.forget_outcome(command.key, told)
+            self._hub.outcomes.forget(command.key, told)
         if found is not None and found[0].code is not None:
             raise ParleyError(found[0].code, found[0].reason, policies=found[0].policies)
         return found

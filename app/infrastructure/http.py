@@ -6,21 +6,19 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
-from app.adapters.pages import pages
-from app.adapters.rest import accounts, chats, messages, openapi, operators, policy, problems
+from app.adapters.rest import problems
 from app.adapters.rest.door import RefuseSecretsInUrls, StillOpen
 from app.adapters.rest.headers import EXPOSED, AnswerHeaders
 from app.adapters.rest.server import ParleyHttpProtocol
-from app.adapters.websocket.connection import serve_socket
 from app.adapters.websocket.server import ParleyWebSocketProtocol
 from app.adapters.wire import StatusJson
 from app.application.services import Services
-from app.infrastructure import telemetry, tracing
+from app.infrastructure import telemetry
 from app.infrastructure.settings import Settings, listed
 
 Ready = Callable[[], Awaitable[str | None]]
@@ -53,15 +51,9 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
     )
     _add_probes(app, ready)
     if services is not None:
-        app.state.services = services
-        app.include_router(accounts.router)
-        app.include_router(chats.router)
-        app.include_router(messages.router)
-        app.include_router(policy.router)
-        app.include_router(operators.router)
-        app.include_router(pages.router)
-        openapi.install(app)
-        _add_socket(app, services)
+        from app.infrastructure.doors import open_doors  # a third of a second that other roles spare themselves
+
+        open_doors(app, services)
 
     @app.exception_handler(StillOpen)
     async def _still_open(request: Request, error: StillOpen) -> JSONResponse:
@@ -83,7 +75,9 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
         )
 
     if settings.otel_exporter_otlp_endpoint:
-        tracing.trace_requests(app)
+        from app.infrastructure.exporting import trace_requests
+
+        trace_requests(app)
     return app
 
 
@@ -100,13 +94,6 @@ def _add_probes(app: FastAPI, ready: Ready) -> None:
     @app.get("/metrics", tags=["operation"], summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _add_socket(app: FastAPI, services: Services) -> None:
-    @app.websocket("/v1/ws")
-    async def socket(websocket: WebSocket) -> None:
-        with telemetry.SOCKETS.track_inprogress():
-            await serve_socket(websocket, services)
 
 
 class Server(uvicorn.Server):

@@ -26,7 +26,6 @@ from app.infrastructure import telemetry, wiring
 from app.infrastructure.http import Server, make_app, make_server
 from app.infrastructure.observed import observed_process
 from app.infrastructure.settings import Settings, check_world
-from app.infrastructure.tracing import start_tracing
 from app.infrastructure.wiring import Gateway, World
 
 PRUNE_S = 60.0
@@ -42,6 +41,8 @@ async def serve(settings: Settings, role: str) -> None:
     world = wiring.make_world(settings)
     tracing_ = None
     if settings.otel_exporter_otlp_endpoint:
+        from app.infrastructure.exporting import start_tracing
+
         tracing_ = start_tracing(settings.otel_exporter_otlp_endpoint, role, world.process_id)
     await migrate(world.database, settings.command_shards)
     await Process(world, role).run()

@@ -13,7 +13,6 @@ from typing import IO
 import uuid_utils.compat as uuid
 
 from app.adapters.assistant.demo import DemoModel
-from app.adapters.assistant.openai import OpenAIModel
 from app.adapters.broker.envelope import EnvelopeCodec
 from app.adapters.broker.in_process import InProcessBus
 from app.adapters.broker.rabbitmq import RabbitConsumer, RabbitPublisher
@@ -77,7 +76,6 @@ class World:
     bus: Bus
     fan_out: FanOut
     live: LiveTexts
-    model: Model
     pep: Pep
     codec: JsonCodec
     background: Background
@@ -136,7 +134,6 @@ def make_world(settings: Settings) -> World:
         bus=bus,
         fan_out=fan_out,
         live=live,
-        model=ObservedModel(_make_model(settings)),
         pep=Pep(policies),
         codec=JsonCodec(),
         background=Background(telemetry.trouble),
@@ -171,6 +168,8 @@ def _make_fan_out(settings: Settings) -> tuple[FanOut, LiveTexts]:
 
 def _make_model(settings: Settings) -> Model:
     if settings.openai_api_key or settings.openai_base_url:
+        from app.adapters.assistant.openai import OpenAIModel  # a third of a second that other roles spare themselves
+
         return OpenAIModel(
             api_key=settings.openai_api_key or "none",
             base_url=settings.openai_base_url or None,
@@ -199,7 +198,7 @@ def make_assistant(world: World) -> AssistantWorker:
         holder=world.process_id,
         jobs=SqlJobs(world.database),
         live=world.live,
-        model=world.model,
+        model=ObservedModel(_make_model(world.settings)),
         bus=world.bus.submit,
         fan_out=world.fan_out,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),

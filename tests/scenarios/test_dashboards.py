@@ -15,7 +15,7 @@ import pytest
 from grafana.make_dashboards import FOLDER, made
 from stack.packages import find_programs
 from stack.parley import ROOT
-from stack.processes import Child, free_port, wait_until
+from stack.prometheus import Prometheus
 from tests.world import People, World
 
 GRAFANA = ROOT / "grafana"
@@ -45,31 +45,10 @@ def test_each_alert_has_its_paragraph() -> None:
 @pytest.fixture
 def prometheus(real: World, tmp_path: Path) -> Iterator[str]:
     assert real.stack is not None
-    targets = [role.url.removeprefix("http://") for role in real.stack.roles]
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(GRAFANA / "rules.yaml")],
-        "scrape_configs": [{"job_name": "parley", "static_configs": [{"targets": targets}]}],
-    }
-    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
-    port = free_port()
-    command = [
-        find_programs().prometheus, f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]  # fmt: skip
-    child = Child("prometheus", list(map(str, command)), tmp_path / "log", {})
-    child.start()
-    url = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        try:
-            return httpx2.get(f"{url}/-/ready").status_code == 200
-        except httpx2.HTTPError:
-            return False
-
-    wait_until(ready, "Prometheus", 20)
-    yield url
-    child.stop()
+    prometheus = Prometheus([role.url.removeprefix("http://") for role in real.stack.roles], tmp_path)
+    prometheus.start()
+    yield prometheus.url
+    prometheus.stop()
 
 
 async def load(world: World, seconds: float) -> None:

@@ -47,7 +47,12 @@ async def test_origin_is_checked_before_the_upgrade(people: People) -> None:
     host = url.removeprefix("http://")
     for origin in (f"http://{host}", f"https://{host}"):
         await (await Raw.open(url, origin=websockets.Origin(origin))).close()
-    for origin in ("null", "http://evil.example", f"http://{host}.evil.example", "http://localhost:1"):
+    strangers = (
+        "null", "http://evil.example", f"http://{host}.evil.example", "http://localhost:1", f"http://evil.example/{host}",
+        f"http://{host}@evil.example", f"http://evil@{host}", f"ftp://{host}", f"//{host}", host, "http://[", "file://",
+        f"http://{host}/", f"http://{host} http://evil.example", "*", "http://",
+    )  # fmt: skip
+    for origin in strangers:
         with pytest.raises(websockets.InvalidStatus) as caught:
             await Raw.open(url, origin=websockets.Origin(origin))
         assert caught.value.response.status_code == 403
@@ -135,6 +140,18 @@ async def test_bad_lines_fail_alone(people: People) -> None:
         ({"type": "auth.refresh", "token": "x"}, "unauthenticated"),
         ({"type": "hello", "token": "x"}, "invalid"),
         ({"type": "__class__"}, "unknown_type"),
+        ({"type": "message.Send", "chat_id": chat_id}, "unknown_type"),
+        ({"type": "welcome"}, "unknown_type"),
+        (send | {"client_message_id": new_id(), "body": ["x"]}, "invalid"),
+        (send | {"client_message_id": new_id(), "body": None}, "invalid"),
+        (send | {"client_message_id": new_id(), "body": "x", "chat_id": chat_id + " "}, "invalid"),
+        (send | {"client_message_id": new_id(), "body": "x", "reply_to": ""}, "invalid"),
+        ({"type": "message.edit", "chat_id": chat_id, "message_id": new_id(), "body": "x" * 8001}, "too_large"),
+        ({"type": "message.edit", "chat_id": chat_id, "message_id": "1", "body": "x"}, "invalid"),
+        ({"type": "message.delete", "chat_id": chat_id}, "invalid"),
+        ({"type": "reply.stop", "chat_id": chat_id, "message_id": 7}, "invalid"),
+        ({"type": "sync", "chats": {chat_id: 2**63}}, "invalid"),
+        ({"type": "sync", "chats": []}, "invalid"),
     ]  # fmt: skip
     for frame, code in bad:
         assert isinstance(frame, dict)

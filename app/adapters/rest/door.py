@@ -24,6 +24,7 @@ from app.domain.ids import UUID_PATTERN, is_id
 from app.domain.state import Outcome
 
 BODY_BYTES_MAX = 512 * 1024
+_BODY_READ_MAX = 2 * 1024 * 1024
 
 
 class StrictJsonRequest(Request):
@@ -36,9 +37,14 @@ class StrictJsonRequest(Request):
         size = 0
         async for chunk in super().stream():
             size += len(chunk)
-            if size > BODY_BYTES_MAX:
-                raise ParleyError(Code.TOO_LARGE, f"a request's body takes at most {BODY_BYTES_MAX} bytes")
-            yield chunk
+            if size <= BODY_BYTES_MAX:
+                yield chunk
+            elif size > _BODY_READ_MAX:
+                break
+        if (
+            size > BODY_BYTES_MAX
+        ):  # a little more was read: who is cut off in the middle of sending never sees the answer
+            raise ParleyError(Code.TOO_LARGE, f"a request's body takes at most {BODY_BYTES_MAX} bytes")
 
 
 class Route(APIRoute):
