@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import textwrap
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -43,7 +44,7 @@ class Terminal:
         self._typing: dict[str, float] = {}
         self._typed_at = 0.0
         self._seen: dict[str, int] = {}
-        self._session: PromptSession[str] = PromptSession()
+        self._session: PromptSession[str] = PromptSession(erase_when_done=True)
         self._tasks: set[asyncio.Task[None]] = set()
 
     # What is shown
@@ -61,8 +62,10 @@ class Terminal:
     def _prompt(self) -> FormattedText:
         """Answers that are being written stand above the prompt, as they grow."""
         parts: list[tuple[str, str]] = []
+        width = self._session.app.output.get_size().columns - 1
         for text in self._streams.values():
-            tail = "\n".join(text.splitlines()[-SHOWN_LINES:])
+            lines = [piece for line in f"assistant {text}".splitlines() for piece in textwrap.wrap(line, width)]
+            tail = "\n".join(lines[-SHOWN_LINES:]).removeprefix("assistant ")
             parts += [("ansicyan", "assistant "), ("", f"{tail}▌\n")]
         return FormattedText([*parts, ("bold", f"{self._title()}> ")])
 
@@ -204,6 +207,8 @@ class Terminal:
 
     async def _obey(self, line: str) -> None:
         word, _, rest = line.partition(" ")
+        if line.startswith("/"):
+            self._note(f"{self._title()}> {line}")
         commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "/ask": self._ask, "/direct": self._direct, "/new": self._new, "/chats": self._chats, "/open": self._open,
             "/add": self._add, "/members": self._members, "/search": self._search, "/stop": self._stop,
