@@ -20,7 +20,7 @@ from app.application.signals import (
     slice_of,
     user_channel,
 )
-from app.domain.events import ChatCreated, Event, MemberRemoved
+from app.domain.events import Event, whose_chats_change
 from app.domain.message import Message
 from app.domain.state import Decided, Result
 
@@ -93,15 +93,7 @@ def _heads_of_repeats(decided: Decided) -> list[tuple[str, bytes]]:
 
 
 def _whose_chats_changed(events: Sequence[Event]) -> list[tuple[str, bytes]]:
-    users: dict[tuple[str, str], None] = {}
-    for event in events:
-        match event.payload:
-            case ChatCreated(_, members):
-                users.update({(member.user.id, event.chat_id): None for member in members})
-            case MemberRemoved(user_id, _):
-                users[(user_id, event.chat_id)] = None
-            case _ if event.type == "member.added":
-                users[(event.payload.user.id, event.chat_id)] = None  # type: ignore[union-attr]
+    users = dict.fromkeys((user_id, event.chat_id) for event in events for user_id in whose_chats_change(event))
     return [(user_channel(user_id), pack_note(Note("chat", chat_id))) for user_id, chat_id in users]
 
 

@@ -53,3 +53,15 @@ class Event:
     actor_id: str
     payload: Payload
     command_id: str | None = None
+
+
+def whose_chats_change(event: Event) -> list[str]:
+    """The users who come into the chat or leave it by this event."""
+    match event.payload:
+        case ChatCreated(_, members):
+            return [member.user.id for member in members]
+        case Member() if event.type == "member.added":
+            return [event.payload.user.id]
+        case MemberRemoved(user_id, _):
+            return [user_id]
+    return []
