@@ -14,6 +14,7 @@ run: .venv/run.ok ## serve everything in one process: make run PORT=8000
 	@PORT=$(PORT) $(BIN)/python -m app
 
 test: .venv/dev.ok check ## all checks and tests, real servers included (set up by themselves)
+	@$(BIN)/python -m stack.packages
 	@echo "== tests"
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 

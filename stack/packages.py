@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -92,7 +93,14 @@ def say(text: str) -> None:
 
 
 def find_programs() -> Programs:
-    """Installs what is missing. Raises NoServers."""
+    """Installs what is missing, one process at a time. Raises NoServers."""
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _find_or_install()
+
+
+def _find_or_install() -> Programs:
     installed, unpacked = Programs(), Programs(str(CACHE))
     for programs in (installed, unpacked):
         if programs.complete():
@@ -169,3 +177,10 @@ def _unpack(folder: Path) -> None:
     erl = folder / "usr/lib/erlang/bin/erl"
     if erl.exists():  # Debian's erl ignores ERL_ROOTDIR
         erl.write_text(erl.read_text().replace("=/usr/lib/erlang", f"={folder}/usr/lib/erlang"))
+
+
+if __name__ == "__main__":
+    try:
+        find_programs()
+    except NoServers as error:
+        sys.exit(str(error))
