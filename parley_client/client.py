@@ -160,13 +160,23 @@ class Client:
             if code in _NEVER_AGAIN:
                 self.status = f"refused {code}"
                 return
-            if code == 4401:
-                with suppress(Problem, httpx2.HTTPError):
-                    await self.rest.refresh()
+            if code == 4401 and not await self._refreshed():
+                self.status = "signed out"
+                return
             wait_s = WAIT_AFTER_4429_S if code == 4429 else random.uniform(0, backoff)
             await asyncio.sleep(wait_s)
             backoff = min(backoff * 2, self._backoff_max_s)
             self.reconnects += 1
+
+    async def _refreshed(self) -> bool:
+        """False where the session has ended for good."""
+        try:
+            await self.rest.refresh()
+        except Problem as problem:
+            return problem.code != "invalid_grant"
+        except httpx2.HTTPError:
+            pass
+        return True
 
     async def _one_connection(self, url: str) -> None:
         address = url.replace("http", "ws", 1) + "/v1/ws"
@@ -179,7 +189,11 @@ class Client:
         self._socket = socket
         self._outgoing.clear()
         self._by_ref.clear()
-        self._asked.clear()
+        asked, self._asked = self._asked, {}
+        for answer in asked.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the connection that was asked is gone"))
+                answer.exception()
         for chat in self.chats.values():
             chat.syncing = False
         hello: Frame = {"type": "hello", "token": token}
@@ -428,7 +442,7 @@ class Client:
             future.set_result(frame)
 
     async def _refresh(self) -> None:
-        with suppress(Problem, httpx2.HTTPError, TimeoutError):
+        with suppress(Problem, httpx2.HTTPError, TimeoutError, ConnectionError):
             await self.rest.refresh()
             await self.request("auth.refresh", token=self.rest.access_token)
 
@@ -448,8 +462,10 @@ class Client:
             for chat_id in late:
                 self._resend(chat_id)
             if loop.time() - self._heard_at > 2 * self.welcome.get("heartbeat_s", 20):
+                socket = self._socket
                 try:
                     async with asyncio.timeout(PONG_S):
                         await self.request("ping")
-                except TimeoutError:
-                    await self.drop()
+                except (TimeoutError, ConnectionError):
+                    if self._socket is socket:
+                        await self.drop()

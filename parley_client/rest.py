@@ -24,7 +24,7 @@ class Rest:
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=15)
         self.access_token, self.refresh_token = access_token, refresh_token
         self.user: dict[str, Any] = {}
-        self._expires_at = float("inf")
+        self._expires_at = float("inf")  # by the clock on the wall: the other one stands still in a sleeping machine
 
     async def register(self, username: str, password: str, display_name: str | None = None) -> dict[str, Any]:
         body = {"username": username, "password": password}
@@ -42,13 +42,13 @@ class Rest:
 
     def _signed_in(self, answer: dict[str, Any]) -> dict[str, Any]:
         self.access_token, self.refresh_token = answer["access_token"], answer["refresh_token"]
-        self._expires_at = time.monotonic() + answer["expires_in"]
+        self._expires_at = time.time() + answer["expires_in"]
         self.user = answer["user"]
         return self.user
 
     async def token(self) -> str:
         """An access token with at least a little life left."""
-        if self.refresh_token and time.monotonic() > self._expires_at - 10:
+        if self.refresh_token and time.time() > self._expires_at - 10:
             await self.refresh()
         return self.access_token or ""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import shlex
 import textwrap
+import unicodedata
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -19,7 +21,9 @@ from parley_client.client import Client, Frame, Rejected
 from parley_client.rest import Problem, Rest
 
 TYPING_EVERY_S = 3.0
+LAST_WORDS_S = 3.0
 HISTORY = 15
+LISTED = 50
 SHOWN_LINES = 8
 HELP = """\
   /ask              a chat with the assistant       /stop      stop its answer      /again   have it written anew
@@ -28,6 +32,54 @@ HELP = """\
   /add NAME         bring a person in               /members   who is here
   /search WORDS     find messages                   /help      this                 /quit    leave
   Anything else is said to the chat. In groups @assistant asks the assistant."""
+_LOST = (httpx2.HTTPError, OSError, TimeoutError)
+
+
+def printable(text: str) -> str:
+    """Nobody's text moves another's cursor; what follows a line break doesn't look like somebody new."""
+    kept = "".join("\ufffd" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text)
+    return kept.replace("\n", "\n  ")
+
+
+class Directory:
+    """Who is who, each asked for once."""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+        self._names: dict[str, str] = {}
+        self._titles: dict[str, str] = {}
+
+    async def name(self, user_id: str) -> str:
+        if user_id == self._rest.user["id"]:
+            return "you"
+        if user_id not in self._names:
+            try:
+                self._names[user_id] = printable((await self._rest.get(f"/v1/users/{user_id}"))["display_name"])
+            except (Problem, *_LOST):
+                return "somebody"
+        return self._names[user_id]
+
+    async def title(self, chat: Frame) -> str:
+        """A direct chat is called as the other person is."""
+        if chat["kind"] != "direct":
+            return printable(chat["title"] or chat["kind"])
+        if chat["id"] not in self._titles:
+            members = (await self._rest.get(f"/v1/chats/{chat['id']}/members"))["items"]
+            others = [one["user"]["username"] for one in members if one["user"]["id"] != self._rest.user["id"]]
+            self._titles[chat["id"]] = f"@{others[0]}" if others else "direct"
+        return self._titles[chat["id"]]
+
+    async def person(self, name: str) -> str:
+        """The id behind exactly this username: nobody's words go to a stranger."""
+        name = name.lower().removeprefix("@")
+        found = (await self._rest.get("/v1/users", query=name, limit=50))["items"] if len(name) > 1 else []
+        for one in found:
+            if one["username"] == name:
+                return str(one["id"])
+        near = ", ".join(one["username"] for one in found[:5])
+        raise Problem(
+            404, "not_found", {"detail": f"nobody has the username {name}{f'; there is {near}' if near else ''}"}
+        )
 
 
 class Terminal:
@@ -35,13 +87,17 @@ class Terminal:
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
-        self._client = Client(rest, on_frame=self._on_frame)
-        self._names: dict[str, str] = {}
-        self._chat: dict[str, Any] | None = None
-        self._listed: list[dict[str, Any]] = []
-        self._streams: dict[str, str] = {}
-        self._last_reply = ""
-        self._typing: dict[str, float] = {}
+        self._directory = Directory(rest)
+        self._came: asyncio.Queue[Frame] = asyncio.Queue()
+        self._client = Client(rest, on_frame=self._on_frame, on_event=self._came.put_nowait)
+        self._screen = asyncio.Lock()
+        self._chat: Frame | None = None
+        self._title = ""
+        self._listed: list[Frame] = []
+        self._shown: set[str] = set()
+        self._streams: dict[str, dict[str, str]] = {}
+        self._last_reply: dict[str, str] = {}
+        self._typing: dict[tuple[str, str], tuple[str, float]] = {}
         self._typed_at = 0.0
         self._seen: dict[str, int] = {}
         self._session: PromptSession[str] = PromptSession(erase_when_done=True)
@@ -56,124 +112,139 @@ class Terminal:
         self._say(("ansibrightblack", text))
 
     def _refused(self, what: str, error: Rejected | Problem) -> None:
-        reason = error.reason if isinstance(error, Rejected) else error.body.get("detail") or error.code
+        reason = error.reason if isinstance(error, Rejected) else error.args[2] or "refused"
         self._say(("ansired", f"  {what}: {reason} ({error.code})"))
 
     def _prompt(self) -> FormattedText:
         """Answers that are being written stand above the prompt, as they grow."""
         parts: list[tuple[str, str]] = []
-        width = self._session.app.output.get_size().columns - 1
-        for text in self._streams.values():
-            lines = [piece for line in f"assistant {text}".splitlines() for piece in textwrap.wrap(line, width)]
-            tail = "\n".join(lines[-SHOWN_LINES:]).removeprefix("assistant ")
+        width = max(20, self._session.app.output.get_size().columns - 11)
+        for text in self._streams.get(self._here_or_nothing(), {}).values():
+            lines: list[str] = []
+            for line in printable(text[-width * SHOWN_LINES :]).splitlines():
+                lines += textwrap.wrap(line, width) or [""]
+            tail = "\n".join(lines[-SHOWN_LINES:])
             parts += [("ansicyan", "assistant "), ("", f"{tail}▌\n")]
-        return FormattedText([*parts, ("bold", f"{self._title()}> ")])
-
-    def _title(self) -> str:
-        if self._chat is None:
-            return ""
-        return str(
-            self._chat["title"] or {"assistant": "assistant", "direct": "direct"}.get(self._chat["kind"], "group")
-        )
+        return FormattedText([*parts, ("bold", f"{self._title}> ")])
 
     def _toolbar(self) -> str:
         """Honest about the connection: online only after a welcome, and what is not yet over."""
-        now = asyncio.get_running_loop().time()
-        typing = [self._names.get(user, "somebody") for user, until in self._typing.items() if until > now]
+        now, here = asyncio.get_running_loop().time(), self._here_or_nothing()
+        typing = [name for (chat_id, _), (name, until) in self._typing.items() if chat_id == here and until > now]
         parts = [self._rest.url, self._client.status]
         if waiting := len(self._client.unfinished):
             parts.append(f"{waiting} not yet confirmed")
         if typing:
             parts.append(f"{', '.join(typing)} {'is' if len(typing) == 1 else 'are'} typing …")
-        if self._streams:
+        if self._streams.get(here):
             parts.append("the assistant is writing: /stop")
         return " │ ".join(parts)
 
-    async def _name(self, user_id: str) -> str:
-        if user_id not in self._names:
-            self._names[user_id] = user_id[:8]
-            with suppress(Problem, httpx2.HTTPError):
-                self._names[user_id] = (await self._rest.get(f"/v1/users/{user_id}"))["display_name"]
-        return self._names[user_id]
-
-    async def _show(self, message: dict[str, Any], mark: str = "") -> None:
-        name = "you" if message["sender_id"] == self._rest.user["id"] else await self._name(message["sender_id"])
-        body = message["body"] if message["body"] is not None else "(deleted)"
+    async def _show(self, message: Frame, mark: str = "") -> None:
+        name = await self._directory.name(message["sender_id"])
+        body = printable(message["body"]) if message["body"] is not None else "(deleted)"
         end = {"stopped": " (stopped)", "failed": " (failed)"}.get(message["status"], "")
         if message.get("failure"):
             end = f" (failed: {message['failure']['reason']})"
         colour = "ansicyan" if message["kind"] == "assistant" else "ansigreen" if name == "you" else "ansiyellow"
         self._say((colour, f"{name} "), ("", body), ("ansibrightblack", f"{end}{mark}"))
 
-    # What comes
+    # What comes: frames wait in one queue, so that lines stand in the order of the chat
 
     def _on_frame(self, frame: Frame) -> None:
-        self._spawn(self._take(frame))
+        if "seq" not in frame:
+            self._came.put_nowait(frame)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _follow(self) -> None:
+        while True:
+            frame = await self._came.get()
+            async with self._screen:
+                with suppress(Problem, *_LOST):
+                    await self._take(frame)
+            self._session.app.invalidate()
 
     async def _take(self, frame: Frame) -> None:
-        kind = frame["type"]
-        here = self._chat is not None and frame.get("chat_id") == self._chat["id"]
-        if kind in ("reply.delta", "reply.snapshot") and here:
+        kind, chat_id = frame["type"], frame.get("chat_id", "")
+        here = chat_id == self._here_or_nothing()
+        if kind in ("reply.delta", "reply.snapshot"):
+            streams = self._streams.setdefault(chat_id, {})
             fresh = kind == "reply.snapshot" or frame["index"] == 0
-            self._streams[frame["message_id"]] = ("" if fresh else self._streams.get(frame["message_id"], "")) + frame[
-                "text"
-            ]
-        elif kind == "typing" and here:
-            self._typing[frame["user_id"]] = asyncio.get_running_loop().time() + frame["expires_in_ms"] / 1000
-            await self._name(frame["user_id"])
+            before = "" if fresh else streams.get(frame["message_id"], "")
+            streams[frame["message_id"]] = before + frame["text"]
+        elif kind == "typing":
+            until = asyncio.get_running_loop().time() + frame["expires_in_ms"] / 1000
+            self._typing[(chat_id, frame["user_id"])] = (await self._directory.name(frame["user_id"]), until)
         elif kind == "chat.joined":
             if frame["chat"]["created_by"] != self._rest.user["id"]:
-                self._note(f"  you were added to {frame['chat']['title'] or 'a chat'}: /chats")
+                self._note(f"  you were added to {await self._directory.title(frame['chat'])}: /chats")
         elif kind == "draining":
             self._note("  the service restarts: reconnecting")
-        elif kind.startswith(("message.", "member.")):
+        elif kind == "reset":
+            self._streams.pop(chat_id, None)
+            if here and self._chat is not None:
+                self._note("  much was said meanwhile; this is the end of it")
+                await self._load(self._chat)
+        elif kind == "gone":
+            self._leave(chat_id)
+        elif "seq" in frame:
             await self._take_event(frame, here)
-        self._session.app.invalidate()
 
     async def _take_event(self, frame: Frame, here: bool) -> None:
-        kind, message = frame["type"], frame.get("message")
+        kind, chat_id, message = frame["type"], frame["chat_id"], frame.get("message")
+        if kind == "member.removed" and frame["user_id"] == self._rest.user["id"]:
+            return self._leave(chat_id)
+        if here:
+            self._read_up_to(chat_id, frame["seq"])
         if message is None:
             if here and kind in ("member.added", "member.removed"):
-                who = frame.get("user_id") or frame["member"]["user"]["id"]
-                self._note(f"  {await self._name(who)} {'came' if kind == 'member.added' else 'went'}")
+                who = await self._directory.name(frame.get("user_id") or frame["member"]["user"]["id"])
+                self._note(f"  {who} {'came' if kind == 'member.added' else 'went'}")
             return
-        self._typing.pop(message["sender_id"], None)
-        if kind == "message.completed":
-            self._streams.pop(message["id"], None)
+        self._typing.pop((chat_id, message["sender_id"]), None)
+        is_reply = message["kind"] == "assistant"
+        if is_reply and kind == "message.created":
+            self._last_reply[chat_id] = message["id"]
+            self._streams.setdefault(chat_id, {}).setdefault(message["id"], "")
+        elif kind in ("message.completed", "message.deleted"):
+            self._streams.get(chat_id, {}).pop(message["id"], None)
         if not here:
-            if kind == "message.created" and message["kind"] == "user":
-                self._note(f"  {await self._name(message['sender_id'])} wrote in another chat: /chats")
-            return
-        if kind in ("message.created", "message.completed"):
-            self._read_up_to(frame["chat_id"], frame["seq"])
-        if message["kind"] == "assistant":
-            self._last_reply = message["id"]
-            if kind == "message.created":
-                self._streams.setdefault(message["id"], "")
-            elif kind == "message.completed":
-                await self._show(message)
-        elif kind == "message.created":
-            await self._show(message)
+            if (
+                kind == "message.created"
+                and message["kind"] == "user"
+                and message["sender_id"] != self._rest.user["id"]
+            ):
+                self._note(f"  {await self._directory.name(message['sender_id'])} wrote in another chat: /chats")
         elif kind == "message.edited":
             await self._show(message, " (edited)")
         elif kind == "message.deleted":
             await self._show(message)
+        elif (kind == "message.completed" or not is_reply) and message["id"] not in self._shown:
+            self._shown.add(message["id"])
+            await self._show(message)
+
+    def _leave(self, chat_id: str) -> None:
+        self._streams.pop(chat_id, None)
+        if chat_id == self._here_or_nothing():
+            self._note(f"  you are no longer in {self._title}")
+            self._chat, self._title = None, ""
 
     def _read_up_to(self, chat_id: str, seq: int) -> None:
         """What is shown is read. Several soon after each other are told as one."""
         if chat_id not in self._seen:
             self._spawn(self._mark_read(chat_id))
-        self._seen[chat_id] = seq
+        self._seen[chat_id] = max(seq, self._seen.get(chat_id, 0))
 
-    async def _mark_read(self, chat_id: str) -> None:
-        await asyncio.sleep(0.5)
-        with suppress(Problem, httpx2.HTTPError):
-            await self._rest.put(f"/v1/chats/{chat_id}/read", {"seq": self._seen.pop(chat_id)})
+    async def _mark_read(self, chat_id: str, pause_s: float = 0.5) -> None:
+        await asyncio.sleep(pause_s)
+        seq = self._seen.pop(chat_id, 0)
+        with suppress(Problem, *_LOST):
+            if seq:
+                await self._rest.put(f"/v1/chats/{chat_id}/read", {"seq": seq})
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # What is typed
 
@@ -186,104 +257,128 @@ class Terminal:
 
     async def run(self) -> None:
         await self._client.start()
+        self._spawn(self._follow())
         self._session.default_buffer.on_text_changed += self._typed
         self._note(HELP)
-        await self._chats("")
+        await self._guarded("/chats", self._chats, "")
         while True:
             try:
-                line = (
-                    await self._session.prompt_async(self._prompt, bottom_toolbar=self._toolbar, refresh_interval=0.5)
-                ).strip()
+                line = await self._session.prompt_async(
+                    self._prompt, bottom_toolbar=self._toolbar, refresh_interval=0.5
+                )
             except (EOFError, KeyboardInterrupt):
                 return
-            if line in ("/quit", "/exit"):
+            if line.strip() in ("/quit", "/exit"):
                 return
-            if line:
-                await self._obey(line)
+            if line.strip():
+                await self._obey(line.strip())
 
     async def close(self) -> None:
+        """What is on its way gets a moment to be confirmed; what is not is said."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await asyncio.gather(*(self._mark_read(chat_id, 0) for chat_id in list(self._seen)))
+                while self._client.unfinished:
+                    await asyncio.sleep(0.05)
+        if waiting := len(self._client.unfinished):
+            self._say(("ansired", f"  {waiting} not confirmed: may or may not have been said"))
+        for task in self._tasks:
+            task.cancel()
         await self._client.close()
-        await self._rest.close()
 
     async def _obey(self, line: str) -> None:
-        word, _, rest = line.partition(" ")
-        if line.startswith("/"):
-            self._note(f"{self._title()}> {line}")
         commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "/ask": self._ask, "/direct": self._direct, "/new": self._new, "/chats": self._chats, "/open": self._open,
             "/add": self._add, "/members": self._members, "/search": self._search, "/stop": self._stop,
             "/again": self._again, "/help": self._help,
         }  # fmt: skip
+        if not line.startswith("/"):
+            return await self._guarded("not said", self._send, line)
+        word, _, rest = line.partition(" ")
+        self._note(f"{self._title}> {line}")
+        if word in commands:
+            await self._guarded(word, commands[word], rest.strip())
+        else:
+            self._note(f"  no such command: {word}; /help shows them")
+
+    async def _guarded(self, what: str, do: Callable[[str], Awaitable[None]], rest: str) -> None:
         try:
-            if not line.startswith("/"):
-                self._send(line)
-            elif word in commands:
-                await commands[word](rest.strip())
-            else:
-                self._note(f"  no such command: {word}; /help shows them")
+            await do(rest)
         except Problem as error:
-            self._refused(word, error)
-        except httpx2.HTTPError:
+            self._refused(what, error)
+        except _LOST:
             self._note("  the service can't be reached just now")
+
+    def _here_or_nothing(self) -> str:
+        return str(self._chat["id"]) if self._chat is not None else ""
 
     def _here(self) -> str:
         if self._chat is None:
             raise Problem(0, "no_chat", {"detail": "no chat is open: /ask, /direct NAME or /new TITLE"})
         return str(self._chat["id"])
 
-    def _send(self, body: str) -> None:
+    async def _send(self, body: str) -> None:
         """Said at once; what comes back shows it. A refusal is shown with its reason."""
         done = self._client.send(self._here(), body)
-        done.add_done_callback(lambda ended: self._ended("not said", ended))
+        said = f"not said in {self._title}, “{textwrap.shorten(body, 40, placeholder='…')}”"
+        done.add_done_callback(lambda ended: self._ended(said, ended))
 
     def _ended(self, what: str, ended: asyncio.Future[Frame]) -> None:
         if not ended.cancelled() and isinstance(error := ended.exception(), Rejected):
             self._refused(what, error)
 
-    async def _enter(self, chat: dict[str, Any]) -> None:
-        self._chat, self._streams, self._last_reply = chat, {}, ""
-        page = await self._rest.get(f"/v1/chats/{chat['id']}/messages", limit=HISTORY)
-        self._note(f"── {self._title()} · {chat['members_count']} members · you are {chat['my_role']}")
-        for message in reversed(page["items"]):
-            if message["kind"] == "assistant":
-                self._last_reply = message["id"]
-            if message["status"] != "pending":
+    async def _enter(self, chat: Frame) -> None:
+        """Loaded, then shown in one go: nothing that comes meanwhile stands in between or twice."""
+        async with self._screen:
+            await self._load(chat)
+
+    async def _load(self, chat: Frame) -> None:
+        title = await self._directory.title(chat)
+        chat_id, me = chat["id"], self._rest.user["id"]
+        page = (await self._rest.get(f"/v1/chats/{chat_id}/messages", limit=HISTORY))["items"][::-1]
+        for message in page:
+            await self._directory.name(message["sender_id"])
+        self._chat, self._title = chat, title
+        self._note(f"── {title} · {chat['members_count']} members · you are {chat['my_role']}")
+        for message in page:
+            if message["kind"] == "assistant" and message["body"] is not None:
+                self._last_reply[chat_id] = message["id"]
+            if message["status"] == "pending":
+                self._streams.setdefault(chat_id, {}).setdefault(message["id"], "")
+            else:
+                self._streams.get(chat_id, {}).pop(message["id"], None)
+                self._shown.add(message["id"])
                 await self._show(message)
-        if chat["head"]:
-            await self._rest.put(f"/v1/chats/{chat['id']}/read", {"seq": chat["head"]})
+        if page or chat["head"]:
+            self._read_up_to(chat_id, max([chat["head"], *(message["seq"] for message in page)]))
+        self._typing = {key: value for key, value in self._typing.items() if key[1] != me}
 
     async def _make(self, body: dict[str, Any]) -> None:
         await self._enter(await self._rest.post("/v1/chats", body, headers={"Idempotency-Key": str(uuid.uuid4())}))
-
-    async def _person(self, name: str) -> str:
-        found = (
-            await self._rest.get("/v1/users", query=name.lower().removeprefix("@"), limit=10)
-            if len(name) > 1
-            else {"items": []}
-        )
-        exact = [p for p in found["items"] if p["username"] == name.lower().removeprefix("@")] or found["items"]
-        if len(exact) != 1:
-            raise Problem(404, "not_found", {"detail": f"{'nobody is' if not exact else 'several are'} called {name}"})
-        return str(exact[0]["id"])
 
     async def _ask(self, _: str) -> None:
         await self._make({"kind": "assistant"})
 
     async def _direct(self, name: str) -> None:
-        await self._make({"kind": "direct", "member_ids": [await self._person(name)]})
+        await self._make({"kind": "direct", "member_ids": [await self._directory.person(name)]})
 
     async def _new(self, words: str) -> None:
-        title, *names = shlex.split(words) or ["group"]
-        await self._make({"kind": "group", "title": title, "member_ids": [await self._person(n) for n in names]})
+        try:
+            title, *names = shlex.split(words) or ["group"]
+        except ValueError:  # an apostrophe
+            title, names = words, []
+        people = [await self._directory.person(name) for name in names]
+        await self._make({"kind": "group", "title": title, "member_ids": people})
 
     async def _chats(self, _: str) -> None:
-        self._listed = (await self._rest.get("/v1/chats", limit=20))["items"]
+        page = await self._rest.get("/v1/chats", limit=LISTED)
+        self._listed = page["items"]
         for number, chat in enumerate(self._listed, 1):
-            last = (chat["last_message"] or {}).get("body") or ""
+            last = printable((chat["last_message"] or {}).get("body") or "").split("\n")[0][:50]
             unread = f" [{chat['unread']} new]" if chat["unread"] else ""
-            self._note(
-                f"  {number}  {chat['title'] or chat['kind']}{unread}  {last[:50].splitlines()[0] if last else ''}"
-            )
+            self._note(f"  {number}  {await self._directory.title(chat)}{unread}  {last}")
+        if page["next_cursor"]:
+            self._note("  … and older ones")
         if not self._listed:
             self._note("  no chats yet: /ask the assistant, /direct NAME, or /new TITLE")
 
@@ -293,13 +388,15 @@ class Terminal:
         await self._enter(await self._rest.get(f"/v1/chats/{self._listed[int(number) - 1]['id']}"))
 
     async def _add(self, name: str) -> None:
-        await self._rest.post(f"/v1/chats/{self._here()}/members", {"user_id": await self._person(name)})
+        user_id = await self._directory.person(name)
+        await self._rest.post(f"/v1/chats/{self._here()}/members", {"user_id": user_id})
 
     async def _members(self, _: str) -> None:
         page = await self._rest.get(f"/v1/chats/{self._here()}/members", limit=100)
+        now = datetime.now(UTC).isoformat()
         for member in page["items"]:
-            muted = " (muted)" if member["muted_until"] else ""
-            self._note(f"  {member['user']['display_name']} @{member['user']['username']} {member['role']}{muted}")
+            user, muted = member["user"], " (muted)" if (member["muted_until"] or "") > now else ""
+            self._note(f"  {printable(user['display_name'])} @{user['username']} {member['role']}{muted}")
 
     async def _search(self, words: str) -> None:
         page = await self._rest.get("/v1/search", q=words, limit=10)
@@ -314,59 +411,65 @@ class Terminal:
         self._on_reply("reply.regenerate", "not written anew")
 
     def _on_reply(self, type_: str, what: str) -> None:
-        reply = next(iter(self._streams), self._last_reply)
-        if not reply:
+        chat_id = self._here()
+        reply = next(iter(self._streams.get(chat_id, {})), self._last_reply.get(chat_id))
+        if reply is None:
             raise Problem(404, "not_found", {"detail": "no answer stands here"})
-        done = self._client.command(type_, self._here(), message_id=reply)
+        done = self._client.command(type_, chat_id, message_id=reply)
         done.add_done_callback(lambda ended: self._ended(what, ended))
 
     async def _help(self, _: str) -> None:
         self._note(HELP)
 
 
+async def _asked(prompt: str, secret: bool = False) -> str:
+    """A session of its own for each question: no password is left in a history."""
+    return await PromptSession[str]().prompt_async(prompt, is_password=secret)
+
+
 async def sign_in(rest: Rest) -> None:
     """Name and password; a name that is new is registered."""
-    session: PromptSession[str] = PromptSession()
     while True:
-        name = (await session.prompt_async("username: ", is_password=False)).strip()
-        password = await session.prompt_async("password: ", is_password=True)
+        name = (await _asked("username: ")).strip()
+        password = await _asked("password: ", secret=True)
         try:
-            await rest.sign_in(name, password)
-            return
-        except Problem as error:
-            if error.code != "invalid_grant":
-                print_formatted_text(
-                    f"  {error.body.get('error_description') or error.body.get('detail') or error.code}"
-                )
-                continue
-        if (
-            await session.prompt_async(f"  no such name with this password. Register {name}? [y/N] ", is_password=False)
-        ).strip().lower() == "y":
             try:
-                await rest.register(name, password)
+                await rest.sign_in(name, password)
                 return
             except Problem as error:
-                print_formatted_text(f"  {error.body.get('detail') or error.code}")
+                if error.code != "invalid_grant":
+                    raise
+            answer = await _asked(f"  no such name with this password. Register {name}? [y/N] ")
+            if answer.strip().lower() == "y":
+                await rest.register(name, password)
+                return
+        except Problem as error:
+            print_formatted_text(f"  {error.args[2] or error.code}")
+        except _LOST:
+            print_formatted_text("  the service can't be reached just now")
 
 
 async def chat(url: str) -> int:
     """Until the person leaves. The process's exit code."""
-    rest = Rest(url)
     try:
+        rest = Rest(url)
         await rest.http.get("/livez")
-    except (httpx2.HTTPError, ValueError):
+    except (httpx2.InvalidURL, ValueError, *_LOST):
         print_formatted_text(f"nothing answers at {url}: is Parley running? (`make run` starts it)")
-        await rest.close()
         return 1
     with patch_stdout(raw=True):
         try:
             await sign_in(rest)
+            terminal = Terminal(rest)
+            try:
+                await terminal.run()
+            finally:
+                await terminal.close()
         except (EOFError, KeyboardInterrupt):
-            await rest.close()
             return 0
-        terminal = Terminal(rest)
-        try:
-            await terminal.run()
+        except TimeoutError:
+            print_formatted_text(f"no socket could be opened at {url}: does a proxy in between know WebSockets?")
+            return 1
         finally:
-            await terminal.close()
+            await rest.close()
     return 0
