@@ -1,4 +1,4 @@
-# Two steps, each a make target that tests run: dependencies into .venv (`make .venv/run.ok`), then the program.
+# Two steps, which tests go too: dependencies into .venv (`make .venv/run.ok`), then the program.
 FROM python:3.11-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /srv/parley

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
 
 from parley_client import Rest
@@ -144,6 +145,14 @@ async def means(stack: Stack) -> dict[str, tuple[float, float]]:
     }
 
 
+async def persisted(servers: Servers) -> int:
+    connection = await asyncpg.connect(servers.postgres.url)
+    try:
+        return int(await connection.fetchval("select count(*) from messages where kind = 'user'"))
+    finally:
+        await connection.close()
+
+
 def measure_parley(servers: Servers) -> dict[str, Any]:
     # One gateway and one worker: on two cores more of them only make smaller batches.
     stack = Stack(servers, gateways=1, workers=1, assistants=0, environment=LIMITS)
@@ -160,13 +169,18 @@ def measure_parley(servers: Servers) -> dict[str, Any]:
             "redis": [servers.redis.child.pid],
         }
         before: dict[str, tuple[float, float]] = {}
+        rows_before = 0
         cpu: dict[str, float] = {}
 
         def note() -> None:
+            nonlocal rows_before
+            rows_before = asyncio.run(persisted(servers))
             before.update(asyncio.run(means(stack)))
             cpu.update({name: cpu_us(own) for name, own in pids.items()})
 
         result = final("parley", best, PARLEY_STEPS, spec, servers.folder, note)
+        if asyncio.run(persisted(servers)) - rows_before != result["sent"]:
+            raise SystemExit("not every message that was delivered is in the database")
         after = asyncio.run(means(stack))
         used = {name: round((cpu_us(own) - cpu[name]) / result["sent"], 1) for name, own in pids.items()}
     finally:

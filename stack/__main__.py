@@ -8,11 +8,12 @@ import signal
 import sys
 import time
 
+from app.infrastructure.settings import Settings
 from stack.packages import NoServers, say
 from stack.parley import Stack
 from stack.servers import Servers
 
-_PASSED_ON = ("OPENAI_", "ASSISTANT_", "LOG_LEVEL", "ALLOWED_ORIGINS", "REQUESTS_PER_S")
+_OURS = ("host", "port", "database_url", "database_read_url", "broker_url", "redis_url", "jwt_secret", "data_dir")
 
 
 def main() -> None:
@@ -25,7 +26,8 @@ def main() -> None:
         servers = Servers()
     except NoServers as error:
         sys.exit(f"stack: {error}")
-    given = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
+    settings = {name.upper() for name in Settings.model_fields if name not in _OURS}
+    given = {name: value for name, value in os.environ.items() if name in settings or name.startswith("OTEL_")}
     stack = Stack(servers, port=port, environment=given)
     try:
         say("starting PostgreSQL, Redis and RabbitMQ …")

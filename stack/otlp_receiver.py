@@ -1,4 +1,4 @@
-"""A trace store for tests and for trying: takes OTLP over HTTP on loopback, keeps the spans in memory.
+"""A trace store for tests and for trying (python -m stack.otlp_receiver): takes OTLP over HTTP on loopback, keeps the spans in memory.
 
 GET /spans: [{name, service, trace, span, parent, links, attributes}].
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,7 +20,7 @@ _BYTES_MAX = 16 * 2**20
 class OtlpReceiver:
     """A context manager; url is what OTEL_EXPORTER_OTLP_ENDPOINT takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.spans: list[dict[str, Any]] = []
         receiver = self
 
@@ -44,7 +45,7 @@ class OtlpReceiver:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> OtlpReceiver:
@@ -74,3 +75,16 @@ def _spans(body: bytes) -> list[dict[str, Any]]:
                     }
                 )
     return found
+
+
+def main() -> None:
+    with OtlpReceiver(4318) as receiver:
+        print(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT={receiver.url}; spans are at {receiver.url}/spans; Ctrl-C ends it", flush=True
+        )
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

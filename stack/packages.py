@@ -94,25 +94,27 @@ def say(text: str) -> None:
 
 def find_programs() -> Programs:
     """Installs what is missing, one process at a time. Raises NoServers."""
+    if (found := _complete()) is not None:
+        return found
     CACHE.mkdir(exist_ok=True)
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _find_or_install()
+        return _complete() or _bring()
 
 
-def _find_or_install() -> Programs:
-    installed, unpacked = Programs(), Programs(str(CACHE))
-    for programs in (installed, unpacked):
-        if programs.complete():
-            return programs
+def _complete() -> Programs | None:
+    return next((programs for programs in (Programs(), Programs(str(CACHE))) if programs.complete()), None)
+
+
+def _bring() -> Programs:
     if shutil.which("apt-get") is None:
         raise NoServers(f"install these servers, whatever your system calls them: {', '.join(_PACKAGES)}")
     if os.geteuid() == 0:
         _install(_NAMES, _PACKAGES)
-        found = installed
+        found = Programs()
     else:
         _unpack(CACHE)
-        found = unpacked
+        found = Programs(str(CACHE))
     if not found.complete():
         raise NoServers(f"apt-get brought no complete set of {', '.join(_PACKAGES)}: install them yourself")
     return found

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_PORTS = range(12_000, 32_000)
+_LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
+_PORTS = range(12_000 + _LANE, 32_000, 2)  # the tests' two lanes don't take each other's
 _given: set[int] = set()
 
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 import math
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,12 +32,16 @@ LOAD_S = 30
 
 
 def main() -> None:
-    servers = Servers()
-    servers.start()
-    world = start_real(servers)
-    assert world.stack is not None and world.model is not None
-    with TemporaryDirectory(prefix="parley-p-", dir="/tmp") as folder:
+    with ExitStack() as ending, TemporaryDirectory(prefix="parley-p-", dir="/tmp") as folder:
+        servers = Servers()
+        ending.callback(servers.stop)
+        servers.start()
+        world = start_real(servers)
+        assert world.stack is not None and world.model is not None
+        ending.callback(world.model.child.stop)
+        ending.callback(world.stack.stop)
         prometheus = Prometheus([role.url.removeprefix("http://") for role in world.stack.roles], Path(folder))
+        ending.callback(prometheus.stop)
         prometheus.start()
         began = time.time()
         asyncio.run(load(world, LOAD_S))
@@ -44,10 +49,6 @@ def main() -> None:
         for name in made():
             picture = draw(name, prometheus.url, began, time.time())
             print(f"{name}: {picture.relative_to(ROOT)}", flush=True)
-        prometheus.stop()
-    world.stack.stop()
-    world.model.child.stop()
-    servers.stop()
 
 
 def draw(name: str, url: str, began: float, ended: float) -> Path:

@@ -57,6 +57,14 @@ class World:
         self.model: ModelServer | None = None
 
     @property
+    def secret(self) -> str:
+        """What tokens and envelopes are signed with."""
+        if self.stack is not None:
+            return self.stack.environment["JWT_SECRET"]
+        assert self.role is not None
+        return (Path(self.role.child.environment["DATA_DIR"]) / "jwt_secret").read_text().strip()
+
+    @property
     def embedded(self) -> bool:
         return self.name == "embedded"
 
@@ -88,7 +96,7 @@ def start_real(servers: Servers, **more: Any) -> World:
 async def straight_to_the_queue(world: World, *commands: Command, secret: str = "") -> None:
     """Commands of one chat in one envelope, as somebody with the broker's password would put them there."""
     assert world.stack is not None
-    codec = EnvelopeCodec([secret or world.stack.environment["JWT_SECRET"]])
+    codec = EnvelopeCodec([secret or world.secret])
     shard = shard_of(commands[0].chat_id, SHARDS)
     sealed = codec.seal(shard, [codec.pack_command(command) for command in commands])
     async with await aio_pika.connect(world.stack.environment["BROKER_URL"]) as connection:

@@ -62,7 +62,7 @@ def migrate() -> None:
 
 @app.command()
 def shards(number: int) -> None:
-    """Change the number of shards. Stop all gateways and let the queues run empty first."""
+    """Change the number of shards. Stop gateways and assistant workers, let the queues run empty, stop the workers first."""
     from app.infrastructure import acts
 
     acts.lay_out_shards(number)

@@ -43,7 +43,7 @@ async def serve(settings: Settings, role: str) -> None:
     if settings.otel_exporter_otlp_endpoint:
         from app.infrastructure.exporting import start_tracing
 
-        tracing_ = start_tracing(settings.otel_exporter_otlp_endpoint, role, world.process_id)
+        tracing_ = start_tracing(settings, role, world.process_id)
     await migrate(world.database, settings.command_shards)
     await Process(world, role).run()
     if tracing_ is not None:
@@ -207,9 +207,10 @@ class Process:
                 healed[what] = count
             for state, connections in world.database.pool().items():
                 telemetry.POOL.labels(state).set(connections)
-            for use, end in (("publish", world.bus.publisher), ("consume", world.bus.consumer)):
-                if end is not None:
-                    telemetry.BROKER.labels(use).set(end.ready())
+            if world.bus.publisher is not None:
+                telemetry.BROKER.labels("publish").set(world.bus.publisher.ready())
+            if world.bus.consumer is not None and "worker" in self._roles:
+                telemetry.BROKER.labels("consume").set(world.bus.consumer.ready())
             await asyncio.sleep(1)
 
     # Drain

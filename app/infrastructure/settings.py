@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     heartbeat_s: int = Field(20, ge=1, description="seconds between pings of a socket")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     otel_exporter_otlp_endpoint: str = Field("", description="OTLP over HTTP; empty: no traces")
+    otel_traces_sampler_arg: float = Field(1.0, ge=0, le=1, description="the share of traces that is kept")
 
     @property
     def embedded(self) -> bool:

@@ -57,7 +57,7 @@ async def check(database_url: str, logs: Logs, model_log: list[dict[str, Any]] |
         *(
             f"I6: a stranger got {frame['type']}"
             for frame in logs.strangers
-            if "chat_id" in frame and frame["type"] != "rejected"
+            if "chat_id" in frame and frame["type"] not in ("accepted", "rejected", "error", "gone")
         ),
     ]
 

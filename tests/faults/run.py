@@ -43,7 +43,7 @@ class Report:
 
     def __str__(self) -> str:
         return (
-            f"seed {self.seed}: {len(self.faults)} faults, cut points {self.hits}, {self.committed} committed,"
+            f"seed {self.seed}: faults {', '.join(self.faults)}; cut points {self.hits}; {self.committed} committed,"
             f" {self.rejected} rejected, {self.replies} replies, settled in {self.settled_s:.1f} s,"
             f" {len(self.violations)} violations"
         )
@@ -107,6 +107,7 @@ class FaultRun:
             talking = [asyncio.create_task(self._talk(client)) for client in people]
             talking += [asyncio.create_task(self._say_once(world, rest)) for rest in self._rests[:4]]
             talking.append(asyncio.create_task(self._flicker()))
+            talking.append(asyncio.create_task(self._intrude(world)))
             await self._break(world, servers, cuts)
             self._stop.set()
             await asyncio.gather(*talking)
@@ -207,6 +208,22 @@ class FaultRun:
                 await asyncio.sleep(0.2)
             else:
                 await raw.close()
+
+    async def _intrude(self, world: World) -> None:
+        """A member of nothing, who tries to write and to listen everywhere (I6)."""
+        rest = Rest(world.urls[0])
+        self._rests.append(rest)
+        await rest.register(f"stranger-{uuid.uuid4().hex[:8]}", PASSWORD)
+        client = Client(rest, urls=world.urls, on_frame=self._logs.strangers.append)
+        await client.start()
+        while not self._stop.is_set():
+            chat_id = self._random.choice(self._chats)
+            client.send(chat_id, "refused: from a stranger")
+            client.typing(chat_id)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                await client.request("sync", chats={chat_id: 0})
+            await asyncio.sleep(0.5)
+        await client.close()
 
     async def _flicker(self) -> None:
         """One who is muted and unmuted all the time: a refusal must stay one, whatever is delivered again."""

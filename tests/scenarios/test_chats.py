@@ -172,6 +172,7 @@ async def test_a_stranger_hears_what_a_missing_chat_says_in_every_field(people: 
         {"type": "message.send", "body": "x"}, {"type": "message.edit", "message_id": sent["id"], "body": "x"},
         {"type": "message.delete", "message_id": sent["id"]}, {"type": "reaction.add", "message_id": sent["id"], "emoji": "👍"},
         {"type": "reply.stop", "message_id": sent["id"]}, {"type": "read.mark", "seq": 1},
+        {"type": "reaction.remove", "message_id": sent["id"], "emoji": "👍"}, {"type": "reply.regenerate", "message_id": sent["id"]},
     ):  # fmt: skip
         found = []
         for chat in (chat_id, missing):
@@ -179,6 +180,7 @@ async def test_a_stranger_hears_what_a_missing_chat_says_in_every_field(people: 
             await socket.send(frame | id_ | {"chat_id": chat, "ref": ref})
             found.append(await socket.until(lambda f: f.get("ref") == ref and f["type"] in ("rejected", "error")))  # noqa: B023
         assert bare(found[0]) == bare(found[1]) and found[0]["code"] == "not_found"
+    await socket.send({"type": "typing", "chat_id": chat_id}, {"type": "typing", "chat_id": missing})
     await socket.send({"type": "sync", "ref": "s", "chats": {chat_id: 0, missing: 0}})
     gone = [await socket.expect("gone"), await socket.expect("gone")]
     assert {frame["chat_id"] for frame in gone} == {chat_id, missing} and bare(gone[0]) == bare(gone[1])

@@ -46,9 +46,11 @@ def test_each_alert_has_its_paragraph() -> None:
 def prometheus(real: World, tmp_path: Path) -> Iterator[str]:
     assert real.stack is not None
     prometheus = Prometheus([role.url.removeprefix("http://") for role in real.stack.roles], tmp_path)
-    prometheus.start()
-    yield prometheus.url
-    prometheus.stop()
+    try:
+        prometheus.start()
+        yield prometheus.url
+    finally:
+        prometheus.stop()
 
 
 async def load(world: World, seconds: float) -> None:
@@ -85,6 +87,7 @@ async def test_every_panel_has_data_under_load(real: World, prometheus: str) -> 
     assert empty == []
     assert up == ["1"] * 5
     assert [rule["name"] for rule in alerts if rule["health"] == "err"] == []
+    assert [rule["name"] for rule in alerts if rule["state"] != "inactive"] == [], "a healthy stack"
 
 
 async def value(http: httpx2.AsyncClient, expression: str) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from parley_client import Problem
 from stack.otlp_receiver import OtlpReceiver
 from stack.servers import Servers
 from tests.world import People, World, new_id, start_embedded, start_real, stop_embedded
@@ -54,6 +56,10 @@ async def journey(world: World, receiver: OtlpReceiver) -> tuple[list[dict[str, 
         return {"POST /v1/chats/{chat_id}/messages", "deliver", "decided"} <= found
 
     found = await traced(receiver, by_rest)
+    await anna.rest.get("/v1/search", q=CANARY)
+    with suppress(Problem):
+        await anna.rest.get("/v1/me", access_token=f"{CANARY}.token")
+    await traced(receiver, lambda spans: any(span["name"] == "GET /v1/search" for span in spans))
     await people.close()
     assert CANARY not in json.dumps(receiver.spans)
     assert (anna.rest.access_token or "?") not in json.dumps(receiver.spans)

@@ -103,7 +103,8 @@ class RedisFanOut:
     async def _listen(self, pubsub: PubSub) -> None:
         heard = monotonic()
         while True:
-            message: Any = await pubsub.get_message(timeout=5)
+            async with asyncio.timeout(SILENCE_S):  # the library may try to connect anew, without a bound
+                message: Any = await pubsub.get_message(timeout=5)
             if message is None:
                 if monotonic() - heard > SILENCE_S:
                     raise TimeoutError("Redis fell silent")
