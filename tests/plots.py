@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,6 +66,7 @@ def draw(name: str, url: str, began: float, ended: float) -> Path:
                 legend = target["legendFormat"]
                 for label, value in series["metric"].items():
                     legend = legend.replace("{{" + label + "}}", value)
+                legend = re.sub(r"{{\w+}}", "none", legend)
                 field.plot(*zip(*points, strict=True), label=legend, linewidth=1)
         field.set_title(f"{panel['title']} ({panel['fieldConfig']['defaults']['unit']})", fontsize=9)
         field.tick_params(labelsize=7)
