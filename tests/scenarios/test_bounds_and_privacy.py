@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ async def printed(world: World) -> str:
     logs = "".join(role.child.log.read_text(errors="replace") for role in roles_of(world))
     async with httpx2.AsyncClient() as http:
         return logs + "".join([(await http.get(f"{role.url}/metrics")).text for role in roles_of(world)])
+
+
+async def test_each_of_our_log_lines_is_a_json_object(world: World) -> None:
+    for role in roles_of(world):
+        lines = [json.loads(line) for line in role.child.log.read_text().splitlines() if line.startswith("{")]
+        assert {"adapters", "started"} <= {line["event"] for line in lines}
+        assert all(line["level"] and line["timestamp"].endswith("Z") for line in lines)
 
 
 async def test_no_text_token_or_key_is_ever_printed(people: People) -> None:
