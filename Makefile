@@ -34,13 +34,13 @@ stack: .venv/dev.ok ## the real stack from plain processes: make stack PORT=8100
 bench: .venv/dev.ok ## W1 beside the tutorial's server, at most 5 minutes; writes benchmarks/result.json
 	@$(BIN)/python -m benchmarks
 
-faults: .venv/dev.ok ## the fault test and the planted defects, at most 20 minutes
+faults: .venv/dev.ok ## the fault test and the planted defects, 15 to 30 minutes
 	@$(BIN)/python -m tests.faults.defects
 
 handover: .venv/dev.ok ## a worker leaves and joins every 3 s for a minute, the database stopped for 20 s of it
 	@COME_AND_GO_S=60 $(BIN)/python -m pytest -q -k come_and_go
 
-rolling: .venv/dev.ok ## every process restarted in turn, three times, under load: nothing lost; a minute
+rolling: .venv/dev.ok ## every process restarted in turn, three times, under load: nothing lost; 2 minutes
 	@$(BIN)/python -m tests.faults.rolling
 
 pages: .venv/pages.ok ## the pages in Debian's Chromium, offline: authorize and send from /docs; a minute
@@ -49,7 +49,7 @@ pages: .venv/pages.ok ## the pages in Debian's Chromium, offline: authorize and 
 plots: .venv/pages.ok ## the stack under load for 30 s, and what each dashboard shows of it, drawn; a minute
 	@$(BIN)/python -m tests.plots
 
-journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with a worker and a gateway killed; at most 2 minutes a pass
+journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with and without a worker and a gateway killed; 3 minutes
 	@$(BIN)/python -m tests.journey
 
 lock: .venv/dev.ok ## compile the lock files anew

@@ -26,11 +26,12 @@ HISTORY = 15
 LISTED = 50
 SHOWN_LINES = 8
 HELP = """\
-  /ask              a chat with the assistant       /stop      stop its answer      /again   have it written anew
-  /direct NAME      a chat with one person          /new TITLE [NAME …]   a group
-  /chats            my chats                        /open N    go to one
-  /add NAME         bring a person in               /members   who is here
-  /search WORDS     find messages                   /help      this                 /quit    leave
+  /ask [QUESTION]      ask the assistant     /stop          stop its answer
+  /direct NAME         chat with a person    /again         have it written anew
+  /new TITLE [NAME …]  make a group          /add NAME      bring a person in
+  /chats               my chats              /members       who is here
+  /open N              go to one             /search WORDS  find messages
+  /help                this                  /quit          leave
   Anything else is said to the chat. In groups @assistant asks the assistant."""
 _LOST = (httpx2.HTTPError, OSError, TimeoutError)
 
@@ -76,6 +77,8 @@ class Directory:
         for one in found:
             if one["username"] == name:
                 return str(one["id"])
+        if not name:
+            raise Problem(0, "invalid", {"detail": "whom? a username is missing"})
         near = ", ".join(one["username"] for one in found[:5])
         raise Problem(
             404, "not_found", {"detail": f"nobody has the username {name}{f'; there is {near}' if near else ''}"}
@@ -100,6 +103,7 @@ class Terminal:
         self._typing: dict[tuple[str, str], tuple[str, float]] = {}
         self._typed_at = 0.0
         self._seen: dict[str, int] = {}
+        self._saying: dict[asyncio.Future[Frame], tuple[str, float]] = {}
         self._session: PromptSession[str] = PromptSession(erase_when_done=True)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -116,15 +120,17 @@ class Terminal:
         self._say(("ansired", f"  {what}: {reason} ({error.code})"))
 
     def _prompt(self) -> FormattedText:
-        """Answers that are being written stand above the prompt, as they grow."""
+        """Answers that are being written stand above the prompt, as they grow; and what waits to be confirmed."""
         parts: list[tuple[str, str]] = []
+        late = asyncio.get_running_loop().time() - 1
+        parts += [("ansibrightblack", f"… {body}\n") for body, at in self._saying.values() if at < late]
         width = max(20, self._session.app.output.get_size().columns - 11)
         for text in self._streams.get(self._here_or_nothing(), {}).values():
             lines: list[str] = []
             for line in printable(text[-width * SHOWN_LINES :]).splitlines():
                 lines += textwrap.wrap(line, width) or [""]
             tail = "\n".join(lines[-SHOWN_LINES:])
-            parts += [("ansicyan", "assistant "), ("", f"{tail}▌\n")]
+            parts += [("ansicyan", "Assistant "), ("", f"{tail}▌\n")]
         return FormattedText([*parts, ("bold", f"{self._title}> ")])
 
     def _toolbar(self) -> str:
@@ -147,7 +153,17 @@ class Terminal:
         if message.get("failure"):
             end = f" (failed: {message['failure']['reason']})"
         colour = "ansicyan" if message["kind"] == "assistant" else "ansigreen" if name == "you" else "ansiyellow"
-        self._say((colour, f"{name} "), ("", body), ("ansibrightblack", f"{end}{mark}"))
+        self._say((colour, f"{name} "), ("", self._wrapped(body, len(name) + 1)), ("ansibrightblack", f"{end}{mark}"))
+
+    def _wrapped(self, text: str, indent: int) -> str:
+        """Between words, at the width of the terminal; the first line begins after `indent` characters."""
+        width = max(20, self._session.app.output.get_size().columns - 1)
+        wrapper = textwrap.TextWrapper(width, subsequent_indent="  ", replace_whitespace=False, break_on_hyphens=False)
+        lines = []
+        for place, line in enumerate(text.split("\n")):
+            wrapper.initial_indent = " " * indent if place == 0 else ""
+            lines.append(wrapper.fill(line)[0 if place else indent :])
+        return "\n".join(lines)
 
     # What comes: frames wait in one queue, so that lines stand in the order of the chat
 
@@ -261,17 +277,18 @@ class Terminal:
         self._session.default_buffer.on_text_changed += self._typed
         self._note(HELP)
         await self._guarded("/chats", self._chats, "")
-        while True:
-            try:
-                line = await self._session.prompt_async(
-                    self._prompt, bottom_toolbar=self._toolbar, refresh_interval=0.5
-                )
-            except (EOFError, KeyboardInterrupt):
-                return
-            if line.strip() in ("/quit", "/exit"):
-                return
-            if line.strip():
-                await self._obey(line.strip())
+        with self._session.app.input.raw_mode():  # also between two lines: the terminal itself echoes nothing
+            while True:
+                try:
+                    line = await self._session.prompt_async(
+                        self._prompt, bottom_toolbar=self._toolbar, refresh_interval=0.5
+                    )
+                except (EOFError, KeyboardInterrupt):
+                    return
+                if line.strip() in ("/quit", "/exit"):
+                    return
+                if line.strip():
+                    await self._obey(line.strip())
 
     async def close(self) -> None:
         """What is on its way gets a moment to be confirmed; what is not is said."""
@@ -280,8 +297,8 @@ class Terminal:
                 await asyncio.gather(*(self._mark_read(chat_id, 0) for chat_id in list(self._seen)))
                 while self._client.unfinished:
                     await asyncio.sleep(0.05)
-        if waiting := len(self._client.unfinished):
-            self._say(("ansired", f"  {waiting} not confirmed: may or may not have been said"))
+        for body, _ in self._saying.values():
+            self._say(("ansired", f"  not confirmed, may or may not have been said: {body}"))
         for task in self._tasks:
             task.cancel()
         await self._client.close()
@@ -319,7 +336,11 @@ class Terminal:
 
     async def _send(self, body: str) -> None:
         """Said at once; what comes back shows it. A refusal is shown with its reason."""
+        if self._client.status == "signed out":
+            raise Problem(0, "unauthenticated", {"detail": "you were signed out: /quit, and sign in again"})
         done = self._client.send(self._here(), body)
+        self._saying[done] = (printable(body), asyncio.get_running_loop().time())
+        done.add_done_callback(lambda ended: self._saying.pop(ended, None))
         said = f"not said in {self._title}, “{textwrap.shorten(body, 40, placeholder='…')}”"
         done.add_done_callback(lambda ended: self._ended(said, ended))
 
@@ -339,7 +360,9 @@ class Terminal:
         for message in page:
             await self._directory.name(message["sender_id"])
         self._chat, self._title = chat, title
-        self._note(f"── {title} · {chat['members_count']} members · you are {chat['my_role']}")
+        self._note(
+            f"── {title} · {chat['members_count']} member{'s' * (chat['members_count'] != 1)} · you are {chat['my_role']}"
+        )
         for message in page:
             if message["kind"] == "assistant" and message["body"] is not None:
                 self._last_reply[chat_id] = message["id"]
@@ -356,8 +379,10 @@ class Terminal:
     async def _make(self, body: dict[str, Any]) -> None:
         await self._enter(await self._rest.post("/v1/chats", body, headers={"Idempotency-Key": str(uuid.uuid4())}))
 
-    async def _ask(self, _: str) -> None:
+    async def _ask(self, question: str) -> None:
         await self._make({"kind": "assistant"})
+        if question:
+            await self._send(question)
 
     async def _direct(self, name: str) -> None:
         await self._make({"kind": "direct", "member_ids": [await self._directory.person(name)]})
@@ -383,7 +408,7 @@ class Terminal:
             self._note("  no chats yet: /ask the assistant, /direct NAME, or /new TITLE")
 
     async def _open(self, number: str) -> None:
-        if not number.isdigit() or not 0 < int(number) <= len(self._listed):
+        if not number.isdecimal() or not 0 < int(number) <= len(self._listed):
             raise Problem(404, "not_found", {"detail": "no chat has this number: /chats"})
         await self._enter(await self._rest.get(f"/v1/chats/{self._listed[int(number) - 1]['id']}"))
 
@@ -405,6 +430,8 @@ class Terminal:
         self._note(f"  {len(page['items'])}{' or more' if page['next_cursor'] else ''} found")
 
     async def _stop(self, _: str) -> None:
+        if not self._streams.get(self._here()):
+            raise Problem(0, "conflict", {"detail": "no answer is being written"})
         self._on_reply("reply.stop", "not stopped")
 
     async def _again(self, _: str) -> None:
@@ -439,12 +466,17 @@ async def sign_in(rest: Rest) -> None:
             except Problem as error:
                 if error.code != "invalid_grant":
                     raise
-            answer = await _asked(f"  no such name with this password. Register {name}? [y/N] ")
-            if answer.strip().lower() == "y":
-                await rest.register(name, password)
-                return
+            print_formatted_text("  Wrong password, or nobody has this name.")
+            answer = await _asked(f"  Register {name}? [y/N] ")
+            if answer.strip().lower() != "y":
+                continue
+            if await _asked("the same password again: ", secret=True) != password:
+                print_formatted_text("  That was another one.")
+                continue
+            await rest.register(name, password)
+            return
         except Problem as error:
-            print_formatted_text(f"  {error.args[2] or error.code}")
+            print_formatted_text(f"  {str(error.args[2] or error.code).removeprefix('body.')}")
         except _LOST:
             print_formatted_text("  the service can't be reached just now")
 

@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from app.infrastructure.settings import Settings
 from stack.packages import NoServers, say
 from stack.parley import Stack
 from stack.servers import Servers
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OURS = ("host", "port", "database_url", "database_read_url", "broker_url", "redis_url", "jwt_secret", "data_dir")
 
 
@@ -20,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8100, help="of the first gateway; the second has the next")
     port = parser.parse_args().port
-    for sig in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in what a shell starts in the background
+    for sig in _ENDS:  # SIGINT is ignored in what a shell starts in the background
         signal.signal(sig, signal.default_int_handler)
     try:
         servers = Servers()
@@ -41,16 +43,20 @@ def main() -> None:
         say(f"  RabbitMQ     {servers.rabbitmq.url}")
         say(f"  logs in      {servers.folder}")
         print(f"Parley is at {stack.urls[0]} and {stack.urls[1]} (docs at /docs); Ctrl-C ends it all", flush=True)
-        while all(role.child.running() for role in stack.roles):
-            time.sleep(0.5)
-        for role in stack.roles:
-            if not role.child.running():
-                say(f"{role.child.name} ended by itself:\n{role.child.tail()}")
+        while True:
+            time.sleep(1)
+            for role in stack.roles:
+                if not role.child.running():
+                    say(f"{role.child.name} ended: it is started again")
+                    role.start_soon()
+    except RuntimeError as error:
+        sys.exit(f"stack: {error}")
     except KeyboardInterrupt:
-        say("ending …")
+        with suppress(OSError):  # the terminal may be closed
+            say("ending …")
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for sig in _ENDS:
+            signal.signal(sig, signal.SIG_IGN)
         stack.stop()
         servers.stop()
 

@@ -11,6 +11,7 @@ import uvloop
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.database import Database
 from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
+from app.application.ports import Transient
 from app.domain.chat import UserKind
 from app.infrastructure import check, roles, telemetry, wiring
 from app.infrastructure.settings import Settings, SettingsError, check_world, load_settings
@@ -22,6 +23,9 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     except (SettingsError, ShardsDiffer) as error:
         print(f"parley: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except Transient as error:
+        print(f"parley: the database can't be reached ({error}): `python -m app check` says more", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _settings() -> Settings:
@@ -97,7 +101,7 @@ def make_operator(name: str) -> None:
         database = wiring.make_database(settings)  # also while the service runs: it reads roles anew
         accounts = SqlAccounts(database)
         account = await accounts.by_name(name.lower())
-        if account is not None and account.kind == UserKind.HUMAN:
+        if account is not None and account.kind == UserKind.HUMAN and account.role != "operator":
             await accounts.administer(None, account.id, None, "operator")
         await database.close()
         if account is None or account.kind != UserKind.HUMAN:

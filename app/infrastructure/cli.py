@@ -9,7 +9,12 @@ import asyncio
 
 import typer
 
-app = typer.Typer(add_completion=False, no_args_is_help=False, help="Parley: real-time chat for teams.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    help="Parley: real-time chat for teams.",
+)
 
 
 def cli() -> None:
@@ -81,7 +86,8 @@ def chat(url: str = typer.Argument("http://127.0.0.1:8000")) -> None:
     """Talk in the terminal: with people and with the assistant."""
     from parley_client import terminal
 
-    raise SystemExit(asyncio.run(terminal.chat(url.rstrip("/"))))
+    address = url.rstrip("/") if "://" in url else f"http://{url.rstrip('/')}"
+    raise SystemExit(asyncio.run(terminal.chat(address)))
 
 
 @app.command()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -25,7 +26,7 @@ from app.domain.errors import Close
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.http import Server, make_app, make_server
 from app.infrastructure.observed import observed_process
-from app.infrastructure.settings import Settings, check_world
+from app.infrastructure.settings import Settings, SettingsError, check_world
 from app.infrastructure.wiring import Gateway, World
 
 PRUNE_S = 60.0
@@ -38,6 +39,7 @@ RECONNECT_AFTER_MS = 500
 async def serve(settings: Settings, role: str) -> None:
     """Run the roles of this process until SIGTERM or SIGINT, then drain."""
     check_world(settings, role)
+    _check_port(settings)
     world = wiring.make_world(settings)
     tracing_ = None
     if settings.otel_exporter_otlp_endpoint:
@@ -48,6 +50,18 @@ async def serve(settings: Settings, role: str) -> None:
     await Process(world, role).run()
     if tracing_ is not None:
         await asyncio.to_thread(tracing_.shutdown)
+
+
+def _check_port(settings: Settings) -> None:
+    """The server would find out by itself, but without a word."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            why = f"{settings.host}:{settings.port} can't be had ({error.strerror})"
+            raise SettingsError(f"{why}: choose another with PORT=… or HOST=…") from None
 
 
 class Process:

@@ -77,7 +77,9 @@ def configure_logs(level: str) -> None:
         "openai",
         "alembic",
     ):
-        logging.getLogger(name).setLevel(logging.CRITICAL if name in ("asyncio", "uvicorn.error") else logging.ERROR)
+        logging.getLogger(name).setLevel(
+            logging.CRITICAL if name in ("asyncio", "uvicorn.error", "aiormq") else logging.ERROR
+        )
     person = sys.stderr.isatty()
     structlog.configure(
         processors=[

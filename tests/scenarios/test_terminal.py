@@ -73,6 +73,8 @@ class Screen:
         await self.type(PASSWORD)
         await self.see("Register .* ")
         await self.type("y")
+        await self.see("again: ")
+        await self.type(PASSWORD)
         await self.see("/help")
 
     async def left(self) -> int:

@@ -72,10 +72,12 @@ async def test_the_trace_of_a_message_and_its_answer_over_all_processes(servers:
         environment["BROKER_URL"] = servers.rabbitmq.vhost("traces")
         url = servers.postgres.database(f"traces_{new_id()[:8]}")
         world = start_real(servers, environment=environment, database_url=url)
-        by_socket, by_rest = await journey(world, receiver)
         assert world.stack is not None and world.model is not None
-        world.stack.stop()
-        world.model.child.stop()
+        try:
+            by_socket, by_rest = await journey(world, receiver)
+        finally:
+            world.stack.stop()
+            world.model.child.stop()
         by_socket = [span for span in receiver.spans if span["trace"] == by_socket[0]["trace"]]
     services: dict[str, set[str]] = {}
     for span in by_socket:
@@ -95,6 +97,8 @@ async def test_the_trace_of_a_message_and_its_answer_over_all_processes(servers:
 async def test_the_trace_of_a_message_in_one_process() -> None:
     with OtlpReceiver() as receiver:
         world = start_embedded(QUICK | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url})
-        by_socket, _ = await journey(world, receiver)
-        stop_embedded(world)
+        try:
+            by_socket, _ = await journey(world, receiver)
+        finally:
+            stop_embedded(world)
     assert {"decide batch", "decided", "announce", "deliver", "reply", "model"} <= {span["name"] for span in by_socket}
