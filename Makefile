@@ -49,7 +49,7 @@ pages: .venv/pages.ok ## the pages in Debian's Chromium, offline: authorize and 
 plots: .venv/pages.ok ## the stack under load for 30 s, and what each dashboard shows of it, drawn; a minute
 	@$(BIN)/python -m tests.plots
 
-journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with and without a worker and a gateway killed; 3 minutes
+journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with and without a worker and a gateway killed; a minute
 	@$(BIN)/python -m tests.journey
 
 lock: .venv/dev.ok ## compile the lock files anew
