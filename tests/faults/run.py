@@ -101,13 +101,14 @@ class FaultRun:
 
     async def _talk_and_break(self, world: World, servers: Servers, cuts: Path) -> None:
         people = await self._gather_people(world)
+        stranger = await self._stranger(world)
         async with asyncio.timeout(self._seconds + 120):
             if self._defect == "no_dedupe":  # the database's constraints would mask it
                 await self._drop_constraints(servers)
             talking = [asyncio.create_task(self._talk(client)) for client in people]
             talking += [asyncio.create_task(self._say_once(world, rest)) for rest in self._rests[:4]]
             talking.append(asyncio.create_task(self._flicker()))
-            talking.append(asyncio.create_task(self._intrude(world)))
+            talking.append(asyncio.create_task(self._intrude(stranger)))
             await self._break(world, servers, cuts)
             self._stop.set()
             await asyncio.gather(*talking)
@@ -209,13 +210,16 @@ class FaultRun:
             else:
                 await raw.close()
 
-    async def _intrude(self, world: World) -> None:
-        """A member of nothing, who tries to write and to listen everywhere (I6)."""
+    async def _stranger(self, world: World) -> Client:
         rest = Rest(world.urls[0])
         self._rests.append(rest)
         await rest.register(f"stranger-{uuid.uuid4().hex[:8]}", PASSWORD)
         client = Client(rest, urls=world.urls, on_frame=self._logs.strangers.append)
         await client.start()
+        return client
+
+    async def _intrude(self, client: Client) -> None:
+        """A member of nothing, who tries to write and to listen everywhere (I6)."""
         while not self._stop.is_set():
             chat_id = self._random.choice(self._chats)
             client.send(chat_id, "refused: from a stranger")
