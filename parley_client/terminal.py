@@ -355,7 +355,7 @@ class Terminal:
 
     async def _load(self, chat: Frame) -> None:
         title = await self._directory.title(chat)
-        chat_id, me = chat["id"], self._rest.user["id"]
+        chat_id = chat["id"]
         page = (await self._rest.get(f"/v1/chats/{chat_id}/messages", limit=HISTORY))["items"][::-1]
         for message in page:
             await self._directory.name(message["sender_id"])
@@ -374,7 +374,6 @@ class Terminal:
                 await self._show(message)
         if page or chat["head"]:
             self._read_up_to(chat_id, max([chat["head"], *(message["seq"] for message in page)]))
-        self._typing = {key: value for key, value in self._typing.items() if key[1] != me}
 
     async def _make(self, body: dict[str, Any]) -> None:
         await self._enter(await self._rest.post("/v1/chats", body, headers={"Idempotency-Key": str(uuid.uuid4())}))

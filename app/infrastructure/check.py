@@ -119,7 +119,7 @@ async def _redis(settings: Settings) -> str:
 
 
 async def _model(settings: Settings) -> str:
-    if not settings.openai_api_key and not settings.openai_base_url:
+    if not settings.has_model:
         return "the built-in demo (set OPENAI_API_KEY or OPENAI_BASE_URL for a model)"
     base = (settings.openai_base_url or "https://api.openai.com/v1").rstrip("/")
     headers = {"Authorization": f"Bearer {settings.openai_api_key}"} if settings.openai_api_key else {}

@@ -53,6 +53,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         return self.broker_url == "memory://"
 
+    @property
+    def has_model(self) -> bool:
+        """Else the demo assistant answers."""
+        return bool(self.openai_api_key or self.openai_base_url)
+
 
 def load_settings(**given: object) -> Settings:
     try:

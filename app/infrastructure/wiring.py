@@ -119,7 +119,7 @@ def make_world(settings: Settings) -> World:
         database="sqlite" if settings.embedded else "postgresql",
         broker="in process" if settings.embedded else "rabbitmq",
         fan_out="in process" if settings.embedded else "redis",
-        assistant="openai" if settings.openai_api_key or settings.openai_base_url else "demo",
+        assistant="openai" if settings.has_model else "demo",
         policies=policies.version,
     )
     reader = (
@@ -167,7 +167,7 @@ def _make_fan_out(settings: Settings) -> tuple[FanOut, LiveTexts]:
 
 
 def _make_model(settings: Settings) -> Model:
-    if settings.openai_api_key or settings.openai_base_url:
+    if settings.has_model:
         from app.adapters.assistant.openai import OpenAIModel  # a third of a second that other roles spare themselves
 
         return OpenAIModel(
