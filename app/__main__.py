@@ -1,5 +1,5 @@
 """python -m app [all|gateway|worker|assistant|migrate|shards|epoch|check|operator|chat]"""
 
-from app.infrastructure.cli import cli
+from app.infrastructure.command_line import cli
 
 cli()

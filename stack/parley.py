@@ -15,16 +15,27 @@ ROOT = Path(__file__).parents[1]
 
 
 class Role:
-    """A process of one role. environment: settings beside the stack's."""
+    """A process of one role. environment: settings beside the stack's. program: the module that is run, in `root`'s
+    checkout, by `python`."""
 
-    def __init__(self, name: str, role: str, environment: dict[str, str], folder: Path, port: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        role: str,
+        environment: dict[str, str],
+        folder: Path,
+        port: int = 0,
+        program: str = "app",
+        root: Path = ROOT,
+        python: str = sys.executable,
+    ) -> None:
         self.role = role
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         settings = {"HOST": "127.0.0.1", "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
         keep = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
         self.child = Child(
-            name, [sys.executable, "-m", "app", role], folder / f"{name}.log", keep | environment | settings, ROOT
+            name, [python, "-m", program, role], folder / f"{name}.log", keep | environment | settings, root
         )
 
     def run(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
@@ -68,8 +79,10 @@ class Stack:
         port: int = 0,
         environment: dict[str, str] | None = None,
         database_url: str | None = None,
+        program: str = "app",
     ) -> None:
         self.servers = servers
+        self.program = program
         self.environment = {
             "DATABASE_URL": database_url or servers.postgres.url,
             "BROKER_URL": servers.rabbitmq.url,
@@ -82,7 +95,7 @@ class Stack:
         self.assistants = [self.make("assistant", n) for n in range(assistants)]
 
     def make(self, role: str, number: int, port: int = 0) -> Role:
-        return Role(f"{role}{number}", role, self.environment, self.servers.folder, port)
+        return Role(f"{role}{number}", role, self.environment, self.servers.folder, port, self.program)
 
     @property
     def roles(self) -> list[Role]:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from aiormq.exceptions import ChannelAccessRefused
 
-from app.adapters.broker.rabbitmq import queue_name
+from app.adapters.broker.rabbitmq.connection import queue_name
 from app.infrastructure.settings import Settings
 from stack.packages import find_programs
 from stack.parley import ROOT

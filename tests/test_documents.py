@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx2
 
-from app.domain.errors import CODES, Close
+from app.application.ports.socket import Close
+from app.domain.errors import CODES
 from app.infrastructure.settings import Settings
 from stack.parley import ROOT
 from tests.world import World, new_id

@@ -22,9 +22,9 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.adapters.broker.envelope import EnvelopeCodec
-from app.adapters.broker.rabbitmq import queue_name
+from app.adapters.broker.rabbitmq.connection import queue_name
 from app.adapters.pages.asyncapi import asyncapi
-from app.domain.commands import Command
+from app.domain.command import Command
 from app.domain.ids import shard_of
 from parley_client import Client, Problem, Rest
 from stack.parley import ROOT, Role, Stack

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from app.application.ports import FanOut, LiveTexts
+from app.application.ports.fan_out import FanOut, LiveTexts
 from app.application.signals import (
     ASSISTANTS,
-    FRAME_MAX,
     Note,
     chat_channel,
+    framed,
     pack_head,
     pack_note,
     pack_slice,
     pack_told,
     process_channel,
-    reply_data,
     slice_of,
     user_channel,
 )
-from app.domain.events import Event, whose_chats_change
-from app.domain.message import Message
+from app.domain.decide import kind_of, whose_chats_change
+from app.domain.events import Event
 from app.domain.state import Decided, Result
 
 EncodeEvent = Callable[[Event], str]
@@ -42,11 +41,7 @@ class Announcer:
             *_outcomes(decided.results),
             *_for_assistants(decided),
         ]
-        ended = [
-            (e.chat_id, e.payload.id)
-            for e in decided.events
-            if e.type == "message.completed" and isinstance(e.payload, Message)
-        ]
+        ended = [(e.chat_id, id_) for e in decided.events for id_ in kind_of(e).ends(e.payload)]
         # Where this fails, deltas of an ended reply are dropped by the hubs too.
         await asyncio.gather(*map(self._live.end, ended), return_exceptions=True)
         if messages:
@@ -60,26 +55,11 @@ def _slices(decided: Decided, encode: EncodeEvent) -> list[tuple[str, bytes]]:
     causes = {(r.command.chat_id, r.outcome.seq): r.command for r in decided.results if not r.repeat}
     messages = []
     for chat_id, own in by_chat.items():
-        for part, lines in _framed(own, [encode(event) for event in own]):
+        for part, lines in framed(own, [encode(event) for event in own]):
             cause = causes.get((chat_id, part[0].seq))
             watched = (cause.trace, cause.sent_at) if cause is not None else ("", 0.0)
             messages.append((chat_channel(chat_id), pack_slice(slice_of(chat_id, part, lines, *watched))))
     return messages
-
-
-def _framed(events: list[Event], lines: list[str]) -> list[tuple[list[Event], list[str]]]:
-    """Cut so that each part is one frame to a client."""
-    parts: list[tuple[list[Event], list[str]]] = []
-    size = FRAME_MAX + 1
-    for event, line in zip(events, lines, strict=True):
-        length = len(line.encode()) + 1
-        if size + length > FRAME_MAX:
-            parts.append(([], []))
-            size = 0
-        parts[-1][0].append(event)
-        parts[-1][1].append(line)
-        size += length
-    return parts
 
 
 def _heads_of_repeats(decided: Decided) -> list[tuple[str, bytes]]:
@@ -121,7 +101,7 @@ def _outcomes(results: Sequence[Result]) -> list[tuple[str, bytes]]:
 def _for_assistants(decided: Decided) -> list[tuple[str, bytes]]:
     changes, replies = decided.state.changes, decided.state.replies
     stopped = [key for key in changes.replies if replies[key].stop_requested or replies[key].finished]
-    notes = [Note("stop", reply_data(key)) for key in stopped]
+    notes = [Note("stop", list(key)) for key in stopped]
     if changes.new_replies:
         notes.append(Note("asked"))
     return [(ASSISTANTS, pack_note(note)) for note in notes]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from app.application.bounded import Bounded
 from app.application.clock import utc_now
-from app.application.ports import History, Policies
-from app.domain.chat import Chat, Member
-from app.domain.decide import question
+from app.application.ports.history import History
+from app.application.ports.policies import Policies
 from app.domain.errors import ParleyError, not_found
-from app.domain.rules import Answer, Question
+from app.domain.policy import Answer, Question, question
+from app.domain.values import Chat, Member
 
 _REMEMBERED_MAX = 10_000
 
@@ -18,7 +19,10 @@ class Pep:
 
     def __init__(self, policies: Policies) -> None:
         self._policies = policies
-        self._remembered: dict[Question, Answer] = {}
+        self._remembered: Bounded[Question, Answer] = Bounded(_REMEMBERED_MAX)
+
+    def knows(self, action: str) -> bool:
+        return self._policies.knows(action)
 
     def ask(self, asked: Question) -> Answer:
         answer = self._remembered.get(asked)
@@ -27,8 +31,6 @@ class Pep:
                 answer = self._policies.decide(asked)
             except Exception:
                 return Answer(False, ("no-decision",), reason="the policies could not be asked")
-            if len(self._remembered) >= _REMEMBERED_MAX:
-                self._remembered.clear()
             self._remembered[asked] = answer
         return answer
 
@@ -49,3 +51,8 @@ class Reader:
         if chat is None or member is None:
             raise not_found()
         return chat, member
+
+    async def still_reads(self, user_id: str, chat_id: str, repeat: bool) -> None:
+        """A repeat is answered also after a removal, but it opens no door: what it would show is read anew."""
+        if repeat:
+            await self.permit(user_id, chat_id)

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+Trouble = Callable[[str, BaseException], None]
+"""Told what an error was met in, where it is survived."""
+
 
 class Background:
     """trouble: told of what a task raised; the process goes on, for others are served by it."""
 
-    def __init__(self, trouble: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, trouble: Trouble) -> None:
         self._trouble = trouble
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -25,7 +28,15 @@ class Background:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._trouble("background", error)
 
-    async def close(self) -> None:
-        for task in self._tasks:
+    async def finish(self, patience_s: float) -> None:
+        """Wait for what runs, at most so long; the rest is cancelled."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=patience_s)
+        for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import datetime
-from typing import Any
-
-from app.application.services import Services
-from app.domain.decide import question
+from app.application.authorize import Pep, Reader
+from app.application.clock import utc_now
+from app.application.ports.history import History
 from app.domain.errors import Code, ParleyError, not_found
-from app.domain.rules import Answer
+from app.domain.policy import Answer, Question, question
+from app.domain.replies import RegenerateReply
+from app.domain.values import Role
 
 
-async def explain(
-    services: Services,
-    asker_id: str,
-    chat_id: str,
-    action: str,
-    user_id: str | None,
-    message_id: str | None,
-    now: datetime,
-) -> tuple[dict[str, Any], Answer]:
-    """(the facts that the policies saw, their answer) for `user_id`, the asker where it is None."""
-    chat, me = await services.reader.permit(asker_id, chat_id, "policy.explain")
-    about = user_id or asker_id
-    if about != asker_id and me.role not in ("owner", "admin"):
-        raise ParleyError(Code.NOT_ALLOWED, "only an owner or an admin may ask about others")
-    member = me if about == asker_id else await services.history.member(chat_id, about)
-    facts: dict[str, Any] = {}
-    if message_id is not None:
-        message = await services.history.message(chat_id, message_id)
+class Explain:
+    def __init__(self, reader: Reader, pep: Pep, history: History) -> None:
+        self._reader = reader
+        self._pep = pep
+        self._history = history
+
+    async def ask(
+        self, asker_id: str, chat_id: str, action: str, user_id: str | None, message_id: str | None
+    ) -> tuple[Question, Answer]:
+        """(what the policies were asked, their answer) for `user_id`, the asker where it is None. message_id: what the
+        action would be about. Raises ParleyError."""
+        chat, me = await self._reader.permit(asker_id, chat_id, "policy.explain")
+        about = user_id or asker_id
+        if about != asker_id and me.role not in (Role.OWNER, Role.ADMIN):
+            raise ParleyError(Code.NOT_ALLOWED, "only an owner or an admin may ask about others")
+        if not self._pep.knows(action):
+            raise ParleyError(Code.INVALID, "action: no such action")
+        member = me if about == asker_id else await self._history.member(chat_id, about)
+        own = message_id is not None and await self._author(chat_id, message_id, action) == about
+        asked = question(action, chat, member, utc_now(), own=own)
+        return asked, self._pep.ask(asked)
+
+    async def _author(self, chat_id: str, message_id: str, action: str) -> str:
+        """Whose the message is; of a reply that would be written anew: who asked."""
+        message = await self._history.message(chat_id, message_id)
         if message is None:
             raise not_found()
-        author = message.sender_id
-        if action == "reply.regenerate" and message.reply_to is not None:
-            asked_message = await services.history.message(chat_id, message.reply_to)
-            author = asked_message.sender_id if asked_message else author
-        facts["own"] = author == about
-    asked = question(action, chat, member, now, **facts)
-    answered = services.pep.ask(asked)
-    if answered.policies == ("policy-error",):
-        raise ParleyError(Code.INVALID, "action: no such action")
-    return asdict(asked), answered
+        if action == RegenerateReply.type and message.reply_to is not None:
+            message = await self._history.message(chat_id, message.reply_to) or message
+        return message.sender_id

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from app.application.accounts import Bearer, Identity
 from app.application.authorize import Pep
-from app.application.ports import Account, Accounts, AuditEntry, LastOperator
-from app.domain.chat import UserKind
+from app.application.identity import Identity
+from app.application.ports.people import Account, Accounts, AuditEntry, Bearer, LastOperator
 from app.domain.errors import Code, ParleyError
-from app.domain.rules import Question
+from app.domain.policy import Question
+from app.domain.values import UserKind
 
 ACTION = "users.administer"
 

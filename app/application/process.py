@@ -10,13 +10,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from app.application.cutpoints import cut, defect
-from app.application.ports import CommandLog, DeadlineMissed, Delivery, Transient
+from app.application.background import Trouble
+from app.application.ports.bus import Delivery
+from app.application.ports.errors import DeadlineMissed, Transient
+from app.application.ports.store import CommandLog
 from app.domain import decide as rules
-from app.domain.commands import Command
+from app.domain.command import Command, UnknownAction
 from app.domain.errors import Code
+from app.domain.fold import Limits
 from app.domain.ids import shard_of
-from app.domain.rules import Ask
+from app.domain.policy import Ask
 from app.domain.state import Decided
 
 _SEEN_OFTEN = 3
@@ -25,7 +28,6 @@ _TRIES_MAX = 2
 _PAUSES_S = (0.05, 0.1, 0.2, 0.5)
 
 T = TypeVar("T")
-OnTrouble = Callable[[str, BaseException], None]
 
 
 class Worker:
@@ -38,21 +40,31 @@ class Worker:
         announce: Callable[[Decided], Awaitable[None]],
         new_id: Callable[[], str],
         shards: int,
-        limits: rules.Limits,
-        trouble: OnTrouble = lambda what, error: None,
+        limits: Limits,
+        unknown_s: float,
+        trouble: Trouble = lambda what, error: None,
+        on_unknown: Callable[[str, bool], None] = lambda type_, given_up: None,
     ) -> None:
+        """unknown_s: how long a command of a type that we don't know is left for who knows it. on_unknown: told the
+        type of each such command, and whether it is refused now."""
         self._log = log
         self._ask = ask
         self._announce = announce
         self._new_id = new_id
         self._shards = shards
         self._limits = limits
+        self._unknown_s = unknown_s
         self._trouble = trouble
+        self._on_unknown = on_unknown
 
-    async def process(self, deliveries: Sequence[Delivery]) -> None:
-        """Decide these deliveries' commands in order. Returns when all of it is committed and announced."""
+    async def process(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Decide these deliveries' commands in order. Returns when all of it is committed and announced, but for the
+        deliveries that it returns: they hold, or follow in their shard, what a newer version will know."""
         batch: list[Command] = []
+        left = await self._left(deliveries)
         for delivery in deliveries:
+            if delivery in left:
+                continue
             if delivery.seen < _SEEN_OFTEN:
                 batch += delivery.commands
                 continue
@@ -63,6 +75,29 @@ class Worker:
                 await self._decide_suspect(command)
         if batch:
             await self._decide(batch)
+        return left
+
+    async def _left(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Of each shard, what comes from the first command on that nobody here knows, as long as there is hope."""
+        left: list[Delivery] = []
+        for delivery in deliveries:
+            unknown = [c for c in delivery.commands if isinstance(c.action, UnknownAction)]
+            if any(before.shard == delivery.shard for before in left) or (unknown and not await self._gave_up(unknown)):
+                left.append(delivery)
+        return left
+
+    async def _gave_up(self, unknown: Sequence[Command]) -> bool:
+        """Whether all of these were left long enough."""
+        for command in unknown:
+            try:
+                waited_s = await self._log.unknown_for_s(command)
+            except Transient as error:
+                self._trouble("transient", error)
+                return False
+            self._on_unknown(command.type, waited_s >= self._unknown_s)
+            if waited_s < self._unknown_s:
+                return False
+        return True
 
     async def _decide_suspect(self, command: Command) -> None:
         """One of a delivery that killed or hung its workers before: each try is noted first."""
@@ -91,7 +126,6 @@ class Worker:
                 return await self._refuse(commands[0])
             await asyncio.sleep(_PAUSES_S[min(pause, len(_PAUSES_S) - 1)])
             pause += 1
-        cut("announce")
         await self._tell(decided)
 
     async def _tell(self, decided: Decided) -> None:
@@ -110,13 +144,8 @@ class Worker:
         shards = sorted({shard_of(command.chat_id, self._shards) for command in commands})
         async with self._log.transaction(shards) as transaction:
             state = await transaction.read(commands)
-            if defect("no_dedupe"):
-                state.known.clear()
             decided = rules.decide(state, commands, self._ask, self._new_id, self._limits)
-            if defect("refusal_without_trace"):
-                state.changes.traces = [r for r in state.changes.traces if r.outcome.code is None]
             await transaction.write(decided)
-            cut("commit")
         return decided
 
     async def _refuse(self, command: Command) -> None:

@@ -7,29 +7,20 @@ committed: only then may nobody take it up again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
-from typing import Any
 
-from app.application.cutpoints import cut
-from app.application.ports import (
-    CommandBus,
-    Delta,
-    FanOut,
-    Finish,
-    Job,
-    Jobs,
-    LiveTexts,
-    Model,
-    ModelFailed,
-    OutcomeUnknown,
-    Transient,
-    Unavailable,
-)
+from app.application.background import Background, Trouble
+from app.application.ports.bus import CommandBus
+from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
+from app.application.ports.fan_out import FanOut, LiveTexts
+from app.application.ports.jobs import Job, Jobs
+from app.application.ports.model import Delta, Finish, Model, ModelFailed
 from app.application.signals import ASSISTANTS, Note, unpack
-from app.domain.commands import Command, CompleteReply, ExpireReply
+from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.message import Failure, Status, Usage
+from app.domain.replies import CompleteReply, ExpireReply
+from app.domain.values import Failure, Status, Usage
 
 LEASE_S = 15.0
 RENEW_S = 2.0
@@ -81,11 +72,12 @@ class AssistantWorker:
         fan_out: FanOut,
         at_once: int = 50,
         on_end: Callable[[str], None] = lambda status: None,
-        trouble: Callable[[str, BaseException], None] = lambda what, error: None,
-        around: Callable[[Job], AbstractContextManager[object]] = lambda job: nullcontext(),
+        trouble: Trouble = lambda what, error: None,
+        watch: Callable[[Job], AbstractContextManager[object]] = lambda job: nullcontext(),
     ) -> None:
-        """around: what watches the writing of one reply."""
-        self._around = around
+        """holder: our name on leases. at_once: replies that are written side by side. on_end: told each end's status.
+        watch: entered around the writing of one reply."""
+        self._watch = watch
         self._holder = holder
         self._jobs = jobs
         self._live = live
@@ -97,7 +89,7 @@ class AssistantWorker:
         self._trouble = trouble
         self._woken = asyncio.Event()
         self._answers: dict[tuple[str, str], _Answer] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._writing = Background(trouble)
         self._draining = False
 
     async def start(self) -> None:
@@ -111,7 +103,7 @@ class AssistantWorker:
         if note.kind == "asked":
             self._woken.set()
         elif note.kind == "stop" and tuple(note.data) in self._answers:
-            self._spawn(self._look(self._answers[tuple(note.data)]))
+            self._writing.create_task(self._look(self._answers[tuple(note.data)]))
 
     async def run(self) -> None:
         while not self._draining:
@@ -126,7 +118,7 @@ class AssistantWorker:
                     if job.stop_requested:
                         answer.stopping.set()
                     self._answers[answer.key] = answer
-                    self._spawn(self._watched(answer))
+                    self._writing.create_task(self._watched(answer))
             with suppress(TimeoutError):
                 async with asyncio.timeout(SCAN_S):
                     await self._woken.wait()
@@ -136,18 +128,10 @@ class AssistantWorker:
         """Take nothing new; finish what is being written, then give the rest back."""
         self._draining = True
         self._woken.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN_S if patience_s is None else patience_s)
-        for task in self._tasks:
-            task.cancel()
+        await self._writing.finish(DRAIN_S if patience_s is None else patience_s)
         for answer in list(self._answers.values()):
             with suppress(Transient):
                 await self._jobs.release(answer.job)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _look(self, answer: _Answer) -> None:
         """How the row is, and the lease anew."""
@@ -163,12 +147,11 @@ class AssistantWorker:
             answer.lost.set()
 
     async def _watched(self, answer: _Answer) -> None:
-        with self._around(answer.job):
+        with self._watch(answer.job):
             await self._hold(answer)
 
     async def _hold(self, answer: _Answer) -> None:
         """Write the answer while keeping its lease."""
-        cut("claim")
         writing = asyncio.create_task(self._write(answer))
         lost = asyncio.create_task(answer.lost.wait())
         try:
@@ -235,8 +218,6 @@ class AssistantWorker:
             return
         if len(answer.text) + len(text) > BODY_MAX:
             raise ModelFailed("too_long", f"the answer is longer than {BODY_MAX} characters")
-        if answer.index == 0:
-            cut("first_delta")
         answer.text += text
         index, answer.index = answer.index, answer.index + 1
         answer.progressed = True
@@ -259,7 +240,6 @@ class AssistantWorker:
                 with suppress(Unavailable, OutcomeUnknown):
                     await self._bus.submit(command)
                     accepted = True
-                    cut("end")
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.2 if accepted else 0.5):
                     await answer.lost.wait()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
+from app.application.authorize import Pep, Reader
 from app.application.clock import utc_now
-from app.application.ports import Search
-from app.application.services import Services
-from app.domain.decide import question
+from app.application.ports.history import History, Search
 from app.domain.errors import Code, ParleyError
-from app.domain.message import Message
+from app.domain.policy import question
+from app.domain.values import Message
 
 WORDS_MAX = 20
 
@@ -36,19 +36,25 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return list(zip(starts, ends, strict=True))
 
 
-async def search(services: Services, user_id: str, asked: Search, limit: int) -> list[Message]:
-    """Newest first. A chat named by a stranger is `not_found`; of all others only what the policies let them read."""
-    if asked.chat_id is not None:
-        await services.reader.permit(user_id, asked.chat_id)
-    found = await services.history.search(user_id, asked, limit)
-    chat_ids = list(dict.fromkeys(message.chat_id for message in found))
-    if not chat_ids:
-        return []
-    memberships = await services.history.memberships(
-        user_id, archived=None, before=None, limit=len(chat_ids), unread_max=1, chat_ids=chat_ids
-    )
-    now = utc_now()
-    readable = {
-        m.chat.id for m in memberships if services.pep.ask(question("chat.read", m.chat, m.member, now)).allowed
-    }
-    return [message for message in found if message.chat_id in readable]
+class MessageSearch:
+    def __init__(self, reader: Reader, pep: Pep, history: History) -> None:
+        self._reader = reader
+        self._pep = pep
+        self._history = history
+
+    async def find(self, user_id: str, asked: Search, limit: int) -> list[Message]:
+        """Newest first. A chat named by a stranger is `not_found`; of all others only what the policies let them read."""
+        if asked.chat_id is not None:
+            await self._reader.permit(user_id, asked.chat_id)
+        found = await self._history.search(user_id, asked, limit)
+        chat_ids = list(dict.fromkeys(message.chat_id for message in found))
+        if not chat_ids:
+            return []
+        memberships = await self._history.memberships(
+            user_id, archived=None, before=None, limit=len(chat_ids), unread_max=1, chat_ids=chat_ids
+        )
+        now = utc_now()
+        readable = {
+            m.chat.id for m in memberships if self._pep.ask(question("chat.read", m.chat, m.member, now)).allowed
+        }
+        return [message for message in found if message.chat_id in readable]

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.errors import Code
-from app.domain.events import Event, MemberRemoved
-from app.domain.message import Message
-from app.domain.state import Outcome, Pair, Result
+from app.domain.decide import kind_of
+from app.domain.events import Event
+from app.domain.state import Outcome, Result
 
 ASSISTANTS = "assistants"
 FRAME_MAX = 256 * 1024
 """Bytes of a frame to a client, unless one event alone is larger."""
+SIGNAL_MEMBERS_MAX = 100
+"""Typing and presence only in chats of up to so many; read marks go to all members only there."""
 
 
 def chat_channel(chat_id: str) -> str:
@@ -56,9 +57,28 @@ class Slice:
 def slice_of(
     chat_id: str, events: Sequence[Event], lines: Sequence[str], trace: str = "", sent_at: float = 0.0
 ) -> Slice:
-    removed = tuple((e.seq, e.payload.user_id) for e in events if isinstance(e.payload, MemberRemoved))
-    done = tuple(e.payload.id for e in events if e.type == "message.completed" and isinstance(e.payload, Message))
-    return Slice(chat_id, events[0].seq, tuple(lines), removed, done, trace, sent_at)
+    removed: list[tuple[int, str]] = []
+    done: list[str] = []
+    for event in events:
+        kind = kind_of(event)
+        removed += [(event.seq, user_id) for user_id in kind.goes(event.payload)]
+        done += kind.ends(event.payload)
+    return Slice(chat_id, events[0].seq, tuple(lines), tuple(removed), tuple(done), trace, sent_at)
+
+
+def framed(events: Sequence[Event], lines: Sequence[str]) -> list[tuple[Sequence[Event], Sequence[str]]]:
+    """Cut consecutive events so that each part is one frame to a client."""
+    parts: list[tuple[Sequence[Event], Sequence[str]]] = []
+    start = size = 0
+    for place, line in enumerate(lines):
+        length = len(line.encode()) + 1
+        if place > start and size + length > FRAME_MAX:
+            parts.append((events[start:place], lines[start:place]))
+            start, size = place, 0
+        size += length
+    if events:
+        parts.append((events[start:], lines[start:]))
+    return parts
 
 
 def pack_slice(part: Slice) -> bytes:
@@ -103,7 +123,8 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """kind: chat (membership of this user changed), rejected, outcomes, revoked, evicted (session ids); asked, stop for assistants."""
+    """kind: chat (membership of this user changed), rejected, outcomes, revoked, evicted (session ids); to assistants:
+    asked, stop ([chat id, message id])."""
 
     kind: str
     data: Any = None
@@ -113,7 +134,11 @@ def pack_note(note: Note) -> bytes:
     return b"N" + json.dumps([note.kind, note.data]).encode()
 
 
-def unpack(chat_id: str, payload: bytes) -> Slice | Head | DeltaSignal | Frame | Note:
+Signal = Slice | Head | DeltaSignal | Frame | Note
+
+
+def unpack(chat_id: str, payload: bytes) -> Signal | None:
+    """chat_id: whose channel it came on. None for what a newer version says: it may be lost like anything here."""
     kind = payload[:1]
     if kind == b"E":
         head, *lines = payload.decode().split("\n")
@@ -124,11 +149,13 @@ def unpack(chat_id: str, payload: bytes) -> Slice | Head | DeltaSignal | Frame |
     if kind == b"H":
         return Head(int(payload[1:]))
     if kind == b"D":
-        return DeltaSignal(*json.loads(payload[1:]))
+        return DeltaSignal(*json.loads(payload[1:])[:4])
     if kind == b"S":
         but_user, _, text = payload[1:].decode().partition("\n")
         return Frame(text, but_user)
-    return Note(*json.loads(payload[1:]))
+    if kind == b"N":
+        return Note(*json.loads(payload[1:])[:2])
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +176,7 @@ def pack_told(result: Result) -> list[Any]:
 
 
 def unpack_told(data: list[Any]) -> Told:
-    chat_id, actor_id, id_, type_, seq, code, reason, policies, repeat, tag, origin = data
-    outcome = Outcome(type_, seq, Code(code) if code else None, reason, tuple(policies))
+    """What a newer version adds at the end is passed over."""
+    chat_id, actor_id, id_, type_, seq, code, reason, policies, repeat, tag, origin, *_ = data
+    outcome = Outcome(type_, seq, code, reason, tuple(policies))
     return Told((chat_id, actor_id, id_), outcome, repeat, tag, origin)
-
-
-def reply_data(key: Pair) -> list[str]:
-    return list(key)

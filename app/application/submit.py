@@ -1,4 +1,4 @@
-"""The gateway's verb: a command from a socket or a REST caller goes onto the bus, and its end comes back.
+"""The gateway's verb: a command from a socket, or from a caller that waits, goes onto the bus, and its end comes back.
 
 Between reading a request and queueing its command nothing is awaited, so nothing overtakes.
 """
@@ -8,126 +8,134 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
+from typing import Generic, TypeVar
 
-from app.application.deliver import Hub
-from app.application.ports import Codec, CommandBus, History, OutcomeUnknown, Transient, Unavailable
-from app.application.sessions import Session
-from app.domain.commands import AddMember, Command, CreateChat, SendMessage
+from app.application.hub.hub import Hub
+from app.application.hub.sessions import Session
+from app.application.ports.bus import CommandBus
+from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
+from app.application.ports.history import History
+from app.application.ports.limits import Limiter
+from app.application.ports.socket import Codec
+from app.domain.chats import CreateChat
+from app.domain.command import Action, Command
 from app.domain.errors import Code, ParleyError
+from app.domain.members import AddMember
+from app.domain.messages import SendMessage
 from app.domain.state import Outcome
 
 OUTCOME_WAIT_S = 10.0
 LOOK_UP_S = 1.0
 UNAVAILABLE_RETRY_MS = 1_000
 
+T = TypeVar("T")
 
-class Limiter(Protocol):
-    """Counts what users do. Each call counts, and answers how many milliseconds to wait where it was too much."""
 
-    def request(self, user_id: str) -> int | None: ...
+class StillOpen(Exception):
+    """The outcome is not known in time: the caller repeats with the same id."""
 
-    def remaining(self, user_id: str) -> tuple[int, int, int]:
-        """(most at once, left of it, seconds until it is whole again)."""
-        ...
+    def __init__(self, command_id: str) -> None:
+        super().__init__(command_id)
+        self.command_id = command_id
 
-    def rejected(self, user_id: str) -> None: ...
 
-    def command(self, user_id: str, new_chats: int, new_members: int) -> int | None:
-        """Also too much: a user whose commands were rejected again and again."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """What a command left. value: the resource after it. seq: of its event, None where it has none. made: this call did
+    it; else it was there already."""
+
+    value: T
+    seq: int | None
+    made: bool
 
 
 class Submitter:
-    def __init__(self, bus: CommandBus, hub: Hub, history: History, codec: Codec, limiter: Limiter) -> None:
+    def __init__(
+        self,
+        bus: CommandBus,
+        hub: Hub,
+        history: History,
+        codec: Codec,
+        limiter: Limiter,
+        new_id: Callable[[], str],
+    ) -> None:
         self._bus = bus
         self._hub = hub
         self._history = history
         self._codec = codec
         self._limiter = limiter
+        self._new_id = new_id
         self._tags = itertools.count(1)
 
-    def _too_much(self, command: Command) -> int | None:
+    def _too_much(self, user_id: str, action: Action) -> None:
         chats, members = 0, 0
-        if isinstance(command.action, CreateChat):
-            chats, members = 1, len(command.action.member_ids)
-        elif isinstance(command.action, AddMember):
+        if isinstance(action, CreateChat):
+            chats, members = 1, len(action.member_ids)
+        elif isinstance(action, AddMember):
             members = 1
-        return self._limiter.command(command.actor_id, chats, members)
+        retry_after_ms = self._limiter.command(user_id, chats, members)
+        if retry_after_ms is not None:
+            raise ParleyError(Code.RATE_LIMITED, "too many commands", retry_after_ms=retry_after_ms)
 
     # From a socket
 
-    def send(self, session: Session, command: Command, ref: str, settled: Callable[[], None]) -> None:
-        """Queue it now; `accepted` or `error` goes to the session when it is known. settled: called then."""
-        retry_after_ms = self._too_much(command)
-        if retry_after_ms is not None:
-            session.sink.send(self._error(ref, Code.RATE_LIMITED, "too many commands", retry_after_ms))
+    def send(
+        self, session: Session, ref: str, chat_id: str, id_: str | None, action: Action, settled: Callable[[], None]
+    ) -> None:
+        """Queue it now; `accepted` or `error` goes to the session when it is known. id_: None for one that we draw.
+        settled: called then."""
+        try:
+            self._too_much(session.user_id, action)
+        except ParleyError as error:
+            session.sink.send(self._codec.error(ref, error))
             return settled()
-        tag = next(self._tags)
-        session.expect(tag, command.key, ref, type(command.action) is SendMessage)
-        future = self._bus.submit(replace(command, tag=tag))
-        future.add_done_callback(lambda done: self._accepted(session, command, ref, tag, done, settled))
+        tag, is_send = next(self._tags), type(action) is SendMessage
+        origin = self._hub.process_id
+        command = Command(chat_id, session.user_id, id_ or self._new_id(), action, origin, not is_send, tag)
+        session.expect(tag, command.key, ref, is_send)
+        future = self._bus.submit(command)
+        future.add_done_callback(lambda done: self._accepted(session, command, ref, done, settled))
 
     def _accepted(
-        self,
-        session: Session,
-        command: Command,
-        ref: str,
-        tag: int,
-        done: asyncio.Future[None],
-        settled: Callable[[], None],
+        self, session: Session, command: Command, ref: str, done: asyncio.Future[None], settled: Callable[[], None]
     ) -> None:
         settled()
         if done.cancelled():
             return
         error = done.exception()
-        if error is None and tag in session.over:
-            return
         if error is None:
-            name = "client_message_id" if type(command.action) is SendMessage else "command_id"
-            session.sink.send(self._codec.frame({"type": "accepted", "ref": ref, name: command.id}))
+            if command.tag not in session.over:
+                session.sink.send(self._codec.accepted(ref, command))
             return
-        session.asked.pop(tag, None)
-        if isinstance(error, OutcomeUnknown):
-            session.sink.send(self._error(ref, Code.OUTCOME_UNKNOWN, str(error)))
-        else:
-            session.sink.send(self._error(ref, Code.UNAVAILABLE, str(error), UNAVAILABLE_RETRY_MS))
+        session.asked.pop(command.tag, None)
+        session.sink.send(self._codec.error(ref, _unaccepted(error)))
 
-    def _error(self, ref: str, code: Code, reason: str, retry_after_ms: int | None = None) -> str:
-        frame: dict[str, object] = {"type": "error", "ref": ref, "code": code, "reason": reason}
-        if retry_after_ms is not None:
-            frame["retry_after_ms"] = retry_after_ms
-        return self._codec.frame(frame)
+    # From a caller that waits
 
-    # From a REST caller
-
-    async def run(self, command: Command) -> tuple[Outcome, bool] | None:
-        """(outcome, repeat), or None where it is not known in time. Raises ParleyError where nothing was accepted,
-        and for a refusal."""
-        retry_after_ms = self._too_much(command)
-        if retry_after_ms is not None:
-            raise ParleyError(Code.RATE_LIMITED, "too many commands", retry_after_ms=retry_after_ms)
+    async def run(self, user_id: str, chat_id: str, action: Action, id_: str | None = None) -> Done[None]:
+        """Do it, and wait for its outcome. Raises ParleyError where nothing was accepted, and for a refusal; StillOpen
+        where the outcome is not known in 10 s."""
+        self._too_much(user_id, action)
+        command = Command(chat_id, user_id, id_ or self._new_id(), action, self._hub.process_id, wait=True)
         told = self._hub.outcomes.expect(command.key)
         try:
             try:
                 await self._bus.submit(command)
             except Unavailable as error:
-                raise ParleyError(Code.UNAVAILABLE, str(error), retry_after_ms=UNAVAILABLE_RETRY_MS) from error
+                raise _unaccepted(error) from error
             except OutcomeUnknown:
                 pass
-            found = await self._await_outcome(command, told)
+            outcome, repeat = await self._outcome(command, told)
         finally:
             self._hub.outcomes.forget(command.key, told)
-        if found is not None and found[0].code is not None:
-            raise ParleyError(found[0].code, found[0].reason, policies=found[0].policies)
-        return found
+        if outcome.code is not None:
+            raise ParleyError(outcome.code, outcome.reason, policies=outcome.policies)
+        return Done(None, outcome.seq, not repeat)
 
-    async def _await_outcome(
-        self, command: Command, told: asyncio.Future[tuple[Outcome, bool]]
-    ) -> tuple[Outcome, bool] | None:
-        """Told by the worker; what was lost on the way is looked up."""
+    async def _outcome(self, command: Command, told: asyncio.Future[tuple[Outcome, bool]]) -> tuple[Outcome, bool]:
+        """Told by the worker; what was lost on the way is looked up. (outcome, whether it is a repeat)"""
         deadline = monotonic() + OUTCOME_WAIT_S
         while (left := deadline - monotonic()) > 0:
             try:
@@ -141,4 +149,10 @@ class Submitter:
                 continue
             if outcome is not None:
                 return outcome, False
-        return None
+        raise StillOpen(command.id)
+
+
+def _unaccepted(error: BaseException) -> ParleyError:
+    if isinstance(error, OutcomeUnknown):
+        return ParleyError(Code.OUTCOME_UNKNOWN, str(error))
+    return ParleyError(Code.UNAVAILABLE, str(error), retry_after_ms=UNAVAILABLE_RETRY_MS)

@@ -32,52 +32,47 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CodeInfo:
-    """http: status of a REST answer. meaning: what happened. advice: what a client does."""
+    """meaning: what happened. advice: what a client does."""
 
-    http: int
     meaning: str
     advice: str
 
 
 CODES: dict[Code, CodeInfo] = {
-    Code.BAD_JSON: CodeInfo(400, "not JSON", "a bug: don't repeat"),
-    Code.UNKNOWN_TYPE: CodeInfo(400, "no such request", "a bug: don't repeat"),
-    Code.INVALID: CodeInfo(422, "form, unknown field, NUL, lone surrogate or bad id", "a bug: don't repeat"),
-    Code.EMPTY: CodeInfo(422, "nothing but white space, control and format characters", "ask for a text"),
-    Code.TOO_LARGE: CodeInfo(413, "larger than the limit", "shorten it"),
-    Code.UNSUPPORTED_MEDIA_TYPE: CodeInfo(415, "this media type is not taken here", "a bug: don't repeat"),
-    Code.UNAUTHENTICATED: CodeInfo(401, "no valid credentials", "sign in"),
-    Code.NOT_FOUND: CodeInfo(404, "no such thing, for you", "drop it"),
-    Code.NOT_ALLOWED: CodeInfo(403, "a policy says no", "show the reason"),
-    Code.MUTED: CodeInfo(403, "you are muted in this chat", "show the reason"),
-    Code.BANNED: CodeInfo(403, "this person is banned from the chat", "show the reason"),
-    Code.ARCHIVED: CodeInfo(403, "the chat is archived", "show the reason"),
-    Code.CONFLICT: CodeInfo(409, "it does not fit the present state", "read again, then decide"),
-    Code.RATE_LIMITED: CodeInfo(429, "too many requests", "wait retry_after_ms, hold back what is behind it"),
-    Code.QUOTA_EXCEEDED: CodeInfo(429, "the quota is used up", "show the reason"),
-    Code.UNAVAILABLE: CodeInfo(503, "nothing was accepted", "wait retry_after_ms, then send the same id again"),
-    Code.OUTCOME_UNKNOWN: CodeInfo(202, "it may have been accepted", "send the same id again"),
+    Code.BAD_JSON: CodeInfo("not JSON", "a bug: don't repeat"),
+    Code.UNKNOWN_TYPE: CodeInfo("no such request", "a bug: don't repeat"),
+    Code.INVALID: CodeInfo("form, unknown field, NUL, lone surrogate or bad id", "a bug: don't repeat"),
+    Code.EMPTY: CodeInfo("nothing but white space, control and format characters", "ask for a text"),
+    Code.TOO_LARGE: CodeInfo("larger than the limit", "shorten it"),
+    Code.UNSUPPORTED_MEDIA_TYPE: CodeInfo("this media type is not taken here", "a bug: don't repeat"),
+    Code.UNAUTHENTICATED: CodeInfo("no valid credentials", "sign in"),
+    Code.NOT_FOUND: CodeInfo("no such thing, for you", "drop it"),
+    Code.NOT_ALLOWED: CodeInfo("a policy says no", "show the reason"),
+    Code.MUTED: CodeInfo("you are muted in this chat", "show the reason"),
+    Code.BANNED: CodeInfo("this person is banned from the chat", "show the reason"),
+    Code.ARCHIVED: CodeInfo("the chat is archived", "show the reason"),
+    Code.CONFLICT: CodeInfo("it does not fit the present state", "read again, then decide"),
+    Code.RATE_LIMITED: CodeInfo("too many requests", "wait retry_after_ms, hold back what is behind it"),
+    Code.QUOTA_EXCEEDED: CodeInfo("the quota is used up", "show the reason"),
+    Code.UNAVAILABLE: CodeInfo("nothing was accepted", "wait retry_after_ms, then send the same id again"),
+    Code.OUTCOME_UNKNOWN: CodeInfo("it may have been accepted", "send the same id again"),
 }
 
 
 class ParleyError(Exception):
-    """A refusal that its cause knows how to name. Carried to the door that asked, which words it for its protocol."""
+    """A refusal that its cause knows how to name. Carried to the door that asked, which words it for its protocol.
+
+    code: one of `Code`, or of a newer version, as it was stored.
+    """
 
     def __init__(
-        self,
-        code: Code,
-        reason: str = "",
-        *,
-        retry_after_ms: int | None = None,
-        policies: tuple[str, ...] = (),
-        status: int | None = None,
+        self, code: str, reason: str = "", *, retry_after_ms: int | None = None, policies: tuple[str, ...] = ()
     ) -> None:
         super().__init__(code, reason)
         self.code = code
-        self.reason = reason or CODES[code].meaning
+        self.reason = reason or CODES[Code(code)].meaning
         self.retry_after_ms = retry_after_ms
         self.policies = policies
-        self.status = status or CODES[code].http
 
 
 def not_found() -> ParleyError:
@@ -86,18 +81,3 @@ def not_found() -> ParleyError:
 
 
 NOT_FOUND_REASON = not_found().reason
-
-
-class Close:
-    """Close codes of the socket; what a client does stands in docs/protocol.md."""
-
-    GOING_AWAY = 1001
-    UNSUPPORTED_DATA = 1003
-    INTERNAL = 1011
-    RESTART = 1012
-    BAD_HELLO = 4400
-    UNAUTHENTICATED = 4401
-    HELLO_TIMEOUT = 4408
-    TOO_MANY_SOCKETS = 4409
-    TOO_SLOW = 4413
-    OVER_LIMITS = 4429

@@ -1,67 +1,47 @@
-"""Durable events: a chat's timeline is these in seq order, 1, 2, 3 … without a gap."""
+"""Durable events: a chat's timeline is these in seq order, 1, 2, 3 … without a gap.
+
+Which types there are stands in the files of the subjects; `decide` knows them all.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-
-from app.domain.chat import Chat, Member
-from app.domain.message import Message
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class ChatCreated:
-    chat: Chat
-    members: tuple[Member, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReactionChange:
-    message_id: str
-    emoji: str
-    user_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class MemberRemoved:
-    """reason: left, removed or banned."""
-
-    user_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class MemberUnbanned:
-    user_id: str
-
-
-Payload = Message | Chat | ChatCreated | Member | MemberRemoved | MemberUnbanned | ReactionChange
-
-MESSAGE_TYPES = ("message.created", "message.edited", "message.deleted", "message.completed")
-MEMBERSHIP_TYPES = ("chat.created", "member.added", "member.removed")
-"""Events that change who may hear the chat; a publish that holds one is delivered event by event."""
+class Opaque:
+    """The payload of an event whose type this version doesn't know: it takes its place, and says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One place in a chat's timeline. payload: the whole object after the event."""
+    """One place in a chat's timeline. payload: the whole object after the event, of its kind's type."""
 
     type: str
     chat_id: str
     seq: int
     at: datetime
     actor_id: str
-    payload: Payload
+    payload: Any
     command_id: str | None = None
 
 
-def whose_chats_change(event: Event) -> list[str]:
-    """The users who come into the chat or leave it by this event."""
-    match event.payload:
-        case ChatCreated(_, members):
-            return [member.user.id for member in members]
-        case Member() if event.type == "member.added":
-            return [event.payload.user.id]
-        case MemberRemoved(user_id, _):
-            return [user_id]
-    return []
+def _nobody(payload: Any) -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """A type of event, and what it means to who hears the chat. payload: the class of its payload.
+
+    comes, goes: ids of the users whom an event brings into the chat, or takes out. ends: ids of the replies it ends.
+    """
+
+    type: str
+    payload: Any
+    comes: Callable[[Any], tuple[str, ...]] = _nobody
+    goes: Callable[[Any], tuple[str, ...]] = _nobody
+    ends: Callable[[Any], tuple[str, ...]] = _nobody

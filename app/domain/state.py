@@ -5,24 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.domain.chat import Chat, Member, Person
-from app.domain.commands import Command
-from app.domain.errors import Code
+from app.domain.command import Command
 from app.domain.events import Event
-from app.domain.message import Message, Reaction, Reply
+from app.domain.values import REACTION_USERS_SHOWN, Chat, Member, Message, Person, Reaction, Reply
 
 Pair = tuple[str, str]
 Reactions = dict[str, dict[str, int]]
 """emoji → user id → seq of the event that added it, both oldest first."""
 
 
+@dataclass(slots=True)
+class Needs:
+    """The facts that a batch's rules look at; the store reads them. Keys are (chat id, other id)."""
+
+    chats: dict[str, None] = field(default_factory=dict)
+    members: dict[Pair, None] = field(default_factory=dict)
+    people: dict[str, None] = field(default_factory=dict)
+    bans: dict[Pair, None] = field(default_factory=dict)
+    owners: dict[str, None] = field(default_factory=dict)
+    """Chats whose owners are counted."""
+    messages: dict[Pair, None] = field(default_factory=dict)
+    replies: dict[Pair, None] = field(default_factory=dict)
+    """By the reply's message or by the question's."""
+    pins: dict[str, None] = field(default_factory=dict)
+    """Chats of which all pins are wanted."""
+
+    def add(self, command: Command) -> None:
+        self.chats[command.chat_id] = None
+        self.members[(command.chat_id, command.actor_id)] = None
+        command.action.needs(self, command.chat_id, command.actor_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended, for ever: a seq (where it has one), or nothing to change, or a refusal with its code."""
+    """How a command ended, for ever: a seq (where it has one), or nothing to change, or a refusal with its code.
+
+    type: the command's. code: one of `Code`, or a newer version's, as it was stored.
+    """
 
     type: str
     seq: int | None = None
-    code: Code | None = None
+    code: str | None = None
     reason: str = ""
     policies: tuple[str, ...] = ()
 
@@ -49,17 +72,15 @@ class State:
     messages: dict[Pair, Message] = field(default_factory=dict)
     reactions: dict[Pair, Reactions] = field(default_factory=dict)
     replies: dict[Pair, Reply] = field(default_factory=dict)
+    pins: dict[str, dict[str, int]] = field(default_factory=dict)
+    """chat id → message id → seq of the event that pinned it."""
     known: dict[tuple[str, str, str], Outcome] = field(default_factory=dict)
-    created_members: dict[str, tuple[Member, ...]] = field(default_factory=dict)
     changes: Changes = field(default_factory=lambda: Changes())
 
-    def message(self, key: Pair) -> Message | None:
-        """With its reactions as they are at this point of the fold."""
-        return self.messages.get(key)
-
-    def shown_reactions(self, key: Pair, shown: int) -> tuple[Reaction, ...]:
+    def shown_reactions(self, key: Pair) -> tuple[Reaction, ...]:
         return tuple(
-            Reaction(emoji, len(users), tuple(users)[:shown]) for emoji, users in self.reactions.get(key, {}).items()
+            Reaction(emoji, len(users), tuple(users)[:REACTION_USERS_SHOWN])
+            for emoji, users in self.reactions.get(key, {}).items()
         )
 
 
@@ -69,6 +90,9 @@ class Changes:
 
     new_chats: set[str] = field(default_factory=set)
     chats: set[str] = field(default_factory=set)
+    """Those with a new event."""
+    whole_chats: set[str] = field(default_factory=set)
+    """Those of which more than head and time changed."""
     members: set[Pair] = field(default_factory=set)
     bans: dict[Pair, str] = field(default_factory=dict)
     """(chat, user) → who banned, or lifted it."""
@@ -77,6 +101,7 @@ class Changes:
     reactions: set[tuple[str, str, str, str]] = field(default_factory=set)
     new_replies: list[Pair] = field(default_factory=list)
     replies: set[Pair] = field(default_factory=set)
+    pins: set[Pair] = field(default_factory=set)
     sent: dict[Pair, int] = field(default_factory=dict)
     """(chat, sender) → the newest seq that this person wrote: it moves their read mark."""
     traces: list[Result] = field(default_factory=list)

@@ -10,7 +10,7 @@ import aio_pika
 import httpx2
 import sqlalchemy as sa
 
-from app.adapters.broker.rabbitmq import declare
+from app.adapters.broker.rabbitmq.connection import declare
 from app.adapters.policy.cedar import CedarPolicies
 from app.adapters.redis_connection import connect
 from app.adapters.store import tables as t

@@ -1,23 +1,34 @@
-"""A gateway's doors: REST, the pages, the socket."""
+"""A gateway's doors: REST, the pages, the socket. Imported by gateways alone."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from fastapi import FastAPI, WebSocket
 
 from app.adapters.pages import pages
-from app.adapters.rest import accounts, chats, messages, openapi, operators, policy
-from app.adapters.websocket.connection import serve_socket
-from app.application.services import Services
+from app.adapters.rest import accounts, chats, members, messages, openapi, operators, pins, policies, replies
+from app.adapters.rest.cursors import Cursors
+from app.adapters.websocket.connection import SocketDoor
+from app.application.use_cases import UseCases
 from app.infrastructure import telemetry
 
+ROOMS = (accounts, chats, members, messages, pins, replies, policies, operators, pages)
 
-def open_doors(app: FastAPI, services: Services) -> None:
-    app.state.services = services
-    for room in (accounts, chats, messages, policy, operators, pages):
-        app.include_router(room.router)
-    openapi.install(app)
 
-    @app.websocket("/v1/ws")
-    async def socket(websocket: WebSocket) -> None:
-        with telemetry.SOCKETS.track_inprogress():
-            await serve_socket(websocket, services)
+@dataclass(frozen=True, slots=True)
+class Doors:
+    use_cases: UseCases
+    socket: SocketDoor
+    cursors: Cursors
+
+    def open(self, app: FastAPI) -> None:
+        app.state.use_cases, app.state.cursors = self.use_cases, self.cursors
+        for room in ROOMS:
+            app.include_router(room.router)
+        openapi.install(app)
+
+        @app.websocket("/v1/ws")
+        async def socket(websocket: WebSocket) -> None:
+            with telemetry.SOCKETS.track_inprogress():
+                await self.socket.serve(websocket)

@@ -12,31 +12,30 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
 from app.adapters.rest import problems
-from app.adapters.rest.door import RefuseSecretsInUrls, StillOpen
+from app.adapters.rest.door import RefuseSecretsInUrls
 from app.adapters.rest.headers import EXPOSED, AnswerHeaders
-from app.adapters.rest.server import ParleyHttpProtocol
-from app.adapters.websocket.server import ParleyWebSocketProtocol
-from app.adapters.wire import StatusJson
-from app.application.services import Services
+from app.adapters.rest.transport import ParleyHttpProtocol
+from app.adapters.websocket.transport import ParleyWebSocketProtocol
+from app.adapters.wire.problems import INTERNAL, PROBLEM_TYPE
+from app.adapters.wire.service import StatusJson
 from app.infrastructure import telemetry
 from app.infrastructure.settings import Settings, listed
 
-Ready = Callable[[], Awaitable[str | None]]
-"""None when ready, else why not."""
+WhyNotReady = Callable[[], Awaitable[str | None]]
+"""None when ready."""
 
 _DESCRIPTION = "Durable ordered group chat, policy on each message and AI streaming in one log. The socket: /v1/ws."
 
 
-def make_app(settings: Settings, ready: Ready, services: Services | None) -> FastAPI:
-    """services: of a gateway; None for a role that only has probes."""
-    gateway = services is not None
+def make_app(settings: Settings, why_not_ready: WhyNotReady, open_doors: Callable[[FastAPI], None] | None) -> FastAPI:
+    """open_doors: a gateway's; None for a role that only has probes."""
     app = FastAPI(
         title="Parley",
         version="1",
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if gateway else None,
+        openapi_url="/openapi.json" if open_doors is not None else None,
     )
     problems.install(app)
     app.add_middleware(RefuseSecretsInUrls)
@@ -49,30 +48,14 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
         expose_headers=EXPOSED,
     )
-    _add_probes(app, ready)
-    if services is not None:
-        from app.infrastructure.doors import open_doors  # a third of a second that other roles spare themselves
-
-        open_doors(app, services)
-
-    @app.exception_handler(StillOpen)
-    async def _still_open(request: Request, error: StillOpen) -> JSONResponse:
-        return JSONResponse({"command_id": error.command_id}, status_code=202)
+    _add_probes(app, why_not_ready)
+    if open_doors is not None:
+        open_doors(app)
 
     @app.exception_handler(Exception)
     async def _defect(request: Request, error: Exception) -> JSONResponse:
         telemetry.trouble("request", error)
-        return JSONResponse(
-            {
-                "type": "about:blank",
-                "title": "internal",
-                "status": 500,
-                "detail": "a defect of ours",
-                "code": "internal",
-            },
-            status_code=500,
-            media_type=problems.MEDIA_TYPE,
-        )
+        return JSONResponse(INTERNAL, status_code=500, media_type=PROBLEM_TYPE)
 
     if settings.otel_exporter_otlp_endpoint:
         from app.infrastructure.exporting import trace_requests
@@ -81,14 +64,14 @@ def make_app(settings: Settings, ready: Ready, services: Services | None) -> Fas
     return app
 
 
-def _add_probes(app: FastAPI, ready: Ready) -> None:
+def _add_probes(app: FastAPI, why_not_ready: WhyNotReady) -> None:
     @app.get("/livez", tags=["operation"], summary="The process answers")
     async def livez() -> StatusJson:
         return {"status": "alive"}
 
     @app.get("/readyz", tags=["operation"], summary="It may be sent traffic", response_model=StatusJson)
     async def readyz() -> Response:
-        why_not = await ready()
+        why_not = await why_not_ready()
         return JSONResponse({"status": why_not or "ready"}, status_code=503 if why_not else 200)
 
     @app.get("/metrics", tags=["operation"], summary="Prometheus metrics", response_class=PlainTextResponse)

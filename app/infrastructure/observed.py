@@ -6,14 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
 from typing import Any
 
 from opentelemetry import trace as otel
 
-from app.application.ports import CommandBus, Delivery, Delta, Finish, Job, Model, OutcomeUnknown, Prompt
+from app.application.bounded import Bounded
+from app.application.ports.bus import CommandBus, Delivery, Process
+from app.application.ports.errors import OutcomeUnknown
+from app.application.ports.jobs import Job
+from app.application.ports.model import Delta, Finish, Model, Prompt
 from app.application.signals import Slice
-from app.domain.commands import Command
+from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.state import Decided
 from app.infrastructure import telemetry, tracing
@@ -31,13 +34,16 @@ class ObservedBus:
     def ready(self) -> bool:
         return self._bus.ready()
 
+    async def publish(self) -> None:
+        await self._bus.publish()
+
     def submit(self, command: Command) -> asyncio.Future[None]:
         span, trace = None, ""
         if self._traced:
             what = {"parley.command": command.type, "parley.chat": command.chat_id}
             span = tracing.tracer().start_span(f"submit {command.type}", kind=otel.SpanKind.PRODUCER, attributes=what)
             trace = tracing.carried(otel.set_span_in_context(span))
-        future = self._bus.submit(replace(command, trace=trace, sent_at=time.time()))
+        future = self._bus.submit(command.stamped(trace, time.time()))
         future.add_done_callback(lambda done: _submitted(command.type, done, span))
         return future
 
@@ -55,13 +61,10 @@ def _submitted(type_: str, done: asyncio.Future[None], span: otel.Span | None) -
         span.end()
 
 
-Process = Callable[[Sequence[Delivery]], Awaitable[None]]
-
-
 def observed_process(process: Process, traced: bool) -> Process:
     """A batch, from taking it to its announcement."""
 
-    async def observed(deliveries: Sequence[Delivery]) -> None:
+    async def observed(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         began, now = time.perf_counter(), time.time()
         for delivery in deliveries:
             if delivery.commands and delivery.commands[0].sent_at:
@@ -75,11 +78,12 @@ def observed_process(process: Process, traced: bool) -> Process:
                 links=tracing.links_to(traces[1:LINKS_MAX]),
                 attributes={"parley.commands": sum(len(d.commands) for d in deliveries)},
             ):
-                await process(deliveries)
+                left = await process(deliveries)
         else:
-            await process(deliveries)
+            left = await process(deliveries)
         telemetry.BATCH_SECONDS.observe(time.perf_counter() - began)
         telemetry.BATCH.observe(sum(len(delivery.commands) for delivery in deliveries))
+        return left
 
     return observed
 
@@ -176,8 +180,12 @@ class ObservedModel:
         finally:
             span.end()
 
+    async def close(self) -> None:
+        await self._model.close()
 
-_bound: dict[tuple[Any, ...], Any] = {}
+
+_BOUND_MAX = 1_000
+_bound: Bounded[tuple[Any, ...], Any] = Bounded(_BOUND_MAX)
 
 
 def _count(counter: Any, *labels: str) -> None:

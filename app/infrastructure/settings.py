@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     assistant_model: str = Field("gpt-4o-mini", description="the model's name, where a chat names none")
     assistant_silence_s: float = Field(60.0, gt=0, description="how long the model's server may say nothing")
     reply_no_progress_s: float = Field(170.0, gt=0, description="a reply without progress for so long has failed")
+    unknown_command_s: float = Field(
+        600.0,
+        ge=0,
+        description="a command that no worker knew for so long is refused; till then it waits for a newer one",
+    )
     body_max: int = Field(8_000, ge=1, le=100_000, description="characters of a message")
     frame_max: int = Field(131_072, ge=1024, description="bytes of a frame to the server")
     group_members_max: int = Field(1_000, ge=2, description="members of a chat")

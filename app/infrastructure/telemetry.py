@@ -25,6 +25,9 @@ ENVELOPE = Histogram(
 )
 DECIDED = Counter("parley_commands_decided_total", "Commands by how they ended", ["type", "outcome"])
 REFUSED = Counter("parley_envelopes_refused_total", "Envelopes that could not be verified or decoded", ["why"])
+UNKNOWN = Counter(
+    "parley_commands_unknown_total", "Commands of a newer version: left for who knows them, or refused", ["end"]
+)
 SHARDS = Gauge("parley_worker_shards", "Shards of this worker", ["state"])
 SOCKETS = Gauge("parley_sockets", "Open sockets of this process")
 REPLIES = Counter("parley_replies_total", "Replies ended by this process", ["status"])
@@ -52,6 +55,8 @@ TOKENS = Counter("parley_reply_tokens_total", "Tokens that the model's server co
 
 for _why in ("signature", "shard", "form"):
     REFUSED.labels(_why)
+for _end in ("left", "refused"):
+    UNKNOWN.labels(_end)
 for _status in ("complete", "stopped", "failed"):
     REPLIES.labels(_status)
 for _kind in ("prompt", "completion"):
@@ -111,6 +116,16 @@ def trouble(what: str, error: BaseException) -> None:
     where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else ""
     cause = type(error.__cause__).__name__ if error.__cause__ else ""
     log.warning("trouble", what=what, error=type(error).__name__, cause=cause, where=where)
+
+
+def envelope_refused(why: str) -> None:
+    REFUSED.labels(why if why in ("signature", "shard") else "form").inc()
+
+
+def unknown_command(type_: str, given_up: bool) -> None:
+    """A command that this version doesn't know: given back, or refused after it was left for long."""
+    UNKNOWN.labels("refused" if given_up else "left").inc()
+    log.warning("unknown command", type=type_[:64], given_up=given_up)
 
 
 class MeasureHttp:

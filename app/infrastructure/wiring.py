@@ -15,34 +15,52 @@ import uuid_utils.compat as uuid
 from app.adapters.assistant.demo import DemoModel
 from app.adapters.broker.envelope import EnvelopeCodec
 from app.adapters.broker.in_process import InProcessBus
-from app.adapters.broker.rabbitmq import RabbitConsumer, RabbitPublisher
-from app.adapters.fanout.in_process import InProcessFanOut, InProcessLiveTexts
-from app.adapters.fanout.redis_pubsub import RedisFanOut, RedisLiveTexts
+from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
+from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
+from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
+from app.adapters.fan_out.redis_pubsub import RedisFanOut, RedisLiveTexts
 from app.adapters.identity.local import Argon2Passwords, JwtTokens
-from app.adapters.limits import LimitSettings, UserLimits
+from app.adapters.limits.in_process import LimitSettings, UserLimits
+from app.adapters.limits.redis_shared import SharedLimits
+from app.adapters.open_sockets.in_process import InProcessOpenSockets
+from app.adapters.open_sockets.redis_sets import RedisOpenSockets
 from app.adapters.policy.cedar import CedarPolicies
-from app.adapters.presence.in_process import InProcessOpenSockets
-from app.adapters.presence.redis_sets import RedisOpenSockets
-from app.adapters.shared_limits import SharedLimits
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.adapters.store.heal import PostgresHeal, SqliteHeal
+from app.adapters.store.history import SqlHistory
 from app.adapters.store.jobs import SqlJobs
-from app.adapters.store.reading import SqlHistory, SqlTimeline
-from app.adapters.wire import JsonCodec
-from app.application.accounts import Identity
+from app.adapters.store.timeline import SqlTimeline
+from app.adapters.store.workers import SqlWorkers
+from app.adapters.wire.codec import JsonCodec, ShownLimits
 from app.application.announce import Announcer
 from app.application.authorize import Pep, Reader
 from app.application.background import Background
-from app.application.deliver import Hub
+from app.application.chats import Chats
+from app.application.explain import Explain
+from app.application.hub.hub import Hub
+from app.application.identity import Identity
+from app.application.members import Members
+from app.application.messages import Messages
 from app.application.operators import Operators
-from app.application.ports import CommandBus, FanOut, LiveTexts, Model
+from app.application.ports.bus import CommandBus, CommandSource
+from app.application.ports.fan_out import FanOut, LiveTexts, OpenSockets
+from app.application.ports.history import History
+from app.application.ports.jobs import Jobs
+from app.application.ports.model import Model
+from app.application.ports.people import Accounts
+from app.application.ports.store import CommandLog, Heal, Timeline
 from app.application.process import Worker
+from app.application.profiles import Profiles
+from app.application.read_marks import ReadMarks
 from app.application.reply import AssistantWorker, Expirer
-from app.application.services import DoorSettings, Services
+from app.application.search import MessageSearch
+from app.application.sockets import Sockets
 from app.application.submit import Submitter
-from app.domain.decide import Limits
+from app.application.typing_signal import TypingSignal
+from app.application.use_cases import UseCases
+from app.domain.fold import Limits
 from app.infrastructure import telemetry
 from app.infrastructure.observed import ObservedBus, ObservedModel, observed_announce, observed_delivery, observed_reply
 from app.infrastructure.settings import Settings, SettingsError, listed
@@ -55,31 +73,42 @@ def new_id() -> str:
 
 
 @dataclass(slots=True)
-class Bus:
-    """How commands travel. consumer: None in the embedded world, where `local` decides what is submitted."""
-
-    submit: CommandBus
-    local: InProcessBus | None = None
-    publisher: RabbitPublisher | None = None
-    consumer: RabbitConsumer | None = None
-
-
-@dataclass(slots=True)
 class World:
-    """The adapters of this process, by port."""
+    """The adapters of this process, by port. workers: for who shares the shards; None where one process holds all.
+    lock: of the embedded world's folder."""
 
     settings: Settings
     process_id: str
     secrets: list[str]
+    background: Background
     database: Database
-    reader: Database | None
-    bus: Bus
+    log: CommandLog
+    timeline: Timeline
+    history: History
+    heal: Heal
+    jobs: Jobs
+    accounts: Accounts
+    workers: SqlWorkers | None
+    bus: CommandBus
+    source: CommandSource
     fan_out: FanOut
     live: LiveTexts
+    limiter: UserLimits
+    open_sockets: OpenSockets
     pep: Pep
     codec: JsonCodec
-    background: Background
+    model: Model | None
     lock: IO[str] | None
+
+    @property
+    def traced(self) -> bool:
+        return bool(self.settings.otel_exporter_otlp_endpoint)
+
+    async def close(self) -> None:
+        for port in (self.fan_out, self.live, self.limiter, self.open_sockets, self.database):
+            await port.close()
+        if self.model is not None:
+            await self.model.close()
 
 
 def lock_data_dir(folder: Path) -> IO[str]:
@@ -108,10 +137,11 @@ def make_database(settings: Settings) -> Database:
     return Database(url, pool_size=settings.database_pool)
 
 
-def make_world(settings: Settings) -> World:
+def make_world(settings: Settings, role: str) -> World:
     lock = lock_data_dir(settings.data_dir) if settings.embedded else None
     keys = _secrets(settings)
-    bus = _make_bus(settings, keys)
+    background = Background(telemetry.trouble)
+    bus, source = _make_bus(settings, keys, background)
     fan_out, live = _make_fan_out(settings)
     policies = CedarPolicies(POLICIES)
     telemetry.log.info(
@@ -122,41 +152,52 @@ def make_world(settings: Settings) -> World:
         assistant="openai" if settings.has_model else "demo",
         policies=policies.version,
     )
-    reader = (
-        Database(settings.database_read_url, pool_size=settings.database_pool) if settings.database_read_url else None
+    database = make_database(settings)
+    replica = settings.database_read_url
+    limits = LimitSettings(
+        settings.requests_per_s, settings.rejections_per_min, settings.chats_per_h, settings.members_per_h
     )
     return World(
         settings=settings,
         process_id=new_id(),
         secrets=keys,
-        database=make_database(settings),
-        reader=reader,
-        bus=bus,
+        background=background,
+        database=database,
+        log=SqlCommandLog(database),
+        timeline=SqlTimeline(database),
+        history=SqlHistory(database, Database(replica, pool_size=settings.database_pool) if replica else None),
+        heal=SqliteHeal(database) if settings.embedded else PostgresHeal(database),
+        jobs=SqlJobs(database),
+        accounts=SqlAccounts(database),
+        workers=None if settings.embedded else SqlWorkers(database),
+        bus=ObservedBus(bus, bool(settings.otel_exporter_otlp_endpoint)),
+        source=source,
         fan_out=fan_out,
         live=live,
+        limiter=UserLimits(limits) if settings.embedded else SharedLimits(settings.redis_url, limits),
+        open_sockets=InProcessOpenSockets() if settings.embedded else RedisOpenSockets(settings.redis_url),
         pep=Pep(policies),
-        codec=JsonCodec(),
-        background=Background(telemetry.trouble),
+        codec=JsonCodec(
+            ShownLimits(
+                settings.body_max,
+                settings.frame_max,
+                settings.group_members_max,
+                settings.sockets_per_user,
+                settings.heartbeat_s,
+            )
+        ),
+        model=ObservedModel(_make_model(settings)) if role in ("all", "assistant") else None,
         lock=lock,
     )
 
 
-def _make_bus(settings: Settings, keys: list[str]) -> Bus:
-    traced = bool(settings.otel_exporter_otlp_endpoint)
+def _make_bus(settings: Settings, keys: list[str], background: Background) -> tuple[CommandBus, CommandSource]:
     if settings.embedded:
         local = InProcessBus(settings.command_shards)
-        return Bus(ObservedBus(local, traced), local=local)
-    codec = EnvelopeCodec(keys)
-    publisher = RabbitPublisher(
-        settings.broker_url, settings.command_shards, codec, on_envelope=telemetry.ENVELOPE.observe
-    )
-    consumer = RabbitConsumer(
-        settings.broker_url,
-        settings.command_shards,
-        codec,
-        on_refused=lambda why: telemetry.REFUSED.labels(why if why in ("signature", "shard") else "form").inc(),
-    )
-    return Bus(ObservedBus(publisher, traced), publisher=publisher, consumer=consumer)
+        return local, local
+    url, shards, codec = settings.broker_url, settings.command_shards, EnvelopeCodec(keys)
+    publisher = RabbitPublisher(url, shards, codec, background, on_envelope=telemetry.ENVELOPE.observe)
+    return publisher, RabbitConsumer(url, shards, codec, background, on_refused=telemetry.envelope_refused)
 
 
 def _make_fan_out(settings: Settings) -> tuple[FanOut, LiveTexts]:
@@ -183,94 +224,76 @@ def make_worker(world: World) -> Worker:
     settings = world.settings
     announcer = Announcer(world.fan_out, world.live, world.codec.event)
     return Worker(
-        SqlCommandLog(world.database),
+        world.log,
         world.pep.ask,
-        observed_announce(announcer.announce, bool(settings.otel_exporter_otlp_endpoint)),
+        observed_announce(announcer.announce, world.traced),
         new_id,
         settings.command_shards,
         Limits(settings.group_members_max),
+        settings.unknown_command_s,
         telemetry.trouble,
+        telemetry.unknown_command,
     )
 
 
 def make_assistant(world: World) -> AssistantWorker:
+    assert world.model is not None
     return AssistantWorker(
         holder=world.process_id,
-        jobs=SqlJobs(world.database),
+        jobs=world.jobs,
         live=world.live,
-        model=ObservedModel(_make_model(world.settings)),
-        bus=world.bus.submit,
+        model=world.model,
+        bus=world.bus,
         fan_out=world.fan_out,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),
         trouble=telemetry.trouble,
-        around=observed_reply,
+        watch=observed_reply,
     )
 
 
 def make_expirer(world: World) -> Expirer:
-    return Expirer(SqlJobs(world.database), world.bus.submit, world.settings.reply_no_progress_s)
+    return Expirer(world.jobs, world.bus, world.settings.reply_no_progress_s)
 
 
-@dataclass(slots=True)
-class Gateway:
-    """limits, sockets: what it shares with other gateways; None where it is alone."""
-
-    services: Services
-    limits: SharedLimits | None
-    sockets: RedisOpenSockets | None
-
-
-def make_gateway(world: World) -> Gateway:
-    settings = world.settings
-    history = SqlHistory(world.database, world.reader)
-    timeline = SqlTimeline(world.database)
-    accounts = SqlAccounts(world.database)
-    limiter = UserLimits(
-        LimitSettings(
-            settings.requests_per_s, settings.rejections_per_min, settings.chats_per_h, settings.members_per_h
-        )
-    )
+def make_use_cases(world: World) -> UseCases:
+    history, limiter, pep, settings = world.history, world.limiter, world.pep, world.settings
     hub = Hub(
         process_id=world.process_id,
         fan_out=world.fan_out,
-        timeline=timeline,
+        timeline=world.timeline,
         history=history,
-        heal=SqliteHeal(world.database) if settings.embedded else PostgresHeal(world.database),
+        heal=world.heal,
         live=world.live,
         codec=world.codec,
-        group=world.background,
+        background=world.background,
         on_rejected=limiter.rejected,
-        around=observed_delivery,
+        watch=observed_delivery,
     )
-    sockets = RedisOpenSockets(settings.redis_url) if settings.redis_url else None
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
-    identity = Identity(accounts, Argon2Passwords(), tokens, limiter, world.fan_out, new_id)
-    services = Services(
+    identity = Identity(world.accounts, Argon2Passwords(), tokens, limiter, world.fan_out, new_id)
+    reader = Reader(pep, history)
+    submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id)
+    return UseCases(
         identity=identity,
-        accounts=accounts,
-        operators=Operators(accounts, identity, world.pep),
-        submitter=Submitter(world.bus.submit, hub, history, world.codec, limiter),
-        hub=hub,
-        reader=Reader(world.pep, history),
-        pep=world.pep,
-        history=history,
-        timeline=timeline,
-        fan_out=world.fan_out,
-        limiter=limiter,
-        open_sockets=sockets or InProcessOpenSockets(),
-        codec=world.codec,
-        settings=DoorSettings(
-            body_max=settings.body_max,
-            frame_in_max=settings.frame_max,
-            sockets_per_user=settings.sockets_per_user,
-            heartbeat_s=settings.heartbeat_s,
-            group_members_max=settings.group_members_max,
-            allowed_origins=listed(settings.allowed_origins),
+        profiles=Profiles(world.accounts),
+        operators=Operators(world.accounts, identity, pep),
+        submitter=submitter,
+        chats=Chats(submitter, reader, history, new_id),
+        members=Members(submitter, reader, history),
+        messages=Messages(submitter, reader, history, world.timeline, settings.body_max),
+        search=MessageSearch(reader, pep, history),
+        read_marks=ReadMarks(reader, history, world.fan_out, world.codec),
+        typing=TypingSignal(pep, history, world.fan_out, world.codec),
+        explain=Explain(reader, pep, history),
+        sockets=Sockets(
+            hub, identity, world.accounts, world.open_sockets, world.fan_out, new_id, settings.sockets_per_user
         ),
-        cursor_keys=tuple(sha256(b"parley cursor\x00" + secret.encode()).digest() for secret in world.secrets),
-        new_id=new_id,
-        group=world.background,
-        on_close=lambda code: telemetry.CLOSED.labels(code).inc(),
+        hub=hub,
+        limiter=limiter,
+        background=world.background,
     )
-    shared = SharedLimits(settings.redis_url, limiter) if settings.redis_url else None
-    return Gateway(services, shared, sockets)
+
+
+def cursor_keys(world: World) -> list[bytes]:
+    """The first signs lists' cursors, all verify."""
+    return [sha256(b"parley cursor\x00" + secret.encode()).digest() for secret in world.secrets]

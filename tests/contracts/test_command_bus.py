@@ -9,17 +9,23 @@ from contextlib import asynccontextmanager
 import aio_pika
 import pytest
 
-from app.adapters.broker.envelope import BadEnvelope, EnvelopeCodec
+from app.adapters.broker.envelope import BadEnvelope, EnvelopeCodec, NewerEnvelope
 from app.adapters.broker.in_process import InProcessBus
-from app.adapters.broker.rabbitmq import RabbitConsumer, RabbitPublisher, queue_name
-from app.application.ports import CommandBus, Delivery, NewerEnvelope, Process, Unavailable
-from app.domain.commands import Command, SendMessage
+from app.adapters.broker.rabbitmq.connection import queue_name
+from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
+from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
+from app.application.background import Background
+from app.application.ports.bus import CommandBus, Delivery, Process
+from app.application.ports.errors import Unavailable
+from app.domain.command import Command
 from app.domain.ids import shard_of
+from app.domain.messages import SendMessage
 from stack.servers import Servers
 from tests.world import new_id
 
 SHARDS = 8
 SECRET = "a secret of these tests"
+BACKGROUND = Background(lambda what, error: None)
 
 
 def command(chat_id: str, body: str) -> Command:
@@ -42,18 +48,19 @@ async def running(
 ) -> AsyncIterator[CommandBus]:
     if kind == "in process":
         bus = InProcessBus(SHARDS)
-        async with ended(asyncio.create_task(bus.run(process))):
+        async with ended(asyncio.create_task(bus.consume(process))):
             yield bus
         return
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "contract")
-    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]))
+    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
     consumer = RabbitConsumer(
         url,
         SHARDS,
         EnvelopeCodec(["a newer secret", SECRET]),
+        BACKGROUND,
         on_refused=(refused if refused is not None else []).append,
     )
-    tasks = [asyncio.create_task(publisher.run()), asyncio.create_task(consumer.run(process))]
+    tasks = [asyncio.create_task(publisher.publish()), asyncio.create_task(consumer.consume(process))]
     async with ended(*tasks):
         while not publisher.ready():
             await asyncio.sleep(0.05)
@@ -66,12 +73,13 @@ async def test_accepted_commands_are_processed_in_order_of_submit(kind: str, ser
     got: list[Command] = []
     batches: list[int] = []
 
-    async def process(deliveries: Sequence[Delivery]) -> None:
+    async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         batches.append(sum(len(d.commands) for d in deliveries))
         await asyncio.sleep(0.005)
         for delivery in deliveries:
             assert all(shard_of(c.chat_id, SHARDS) == delivery.shard for c in delivery.commands)
             got.extend(delivery.commands)
+        return ()
 
     async with running(kind, servers, process) as bus:
         chats = [new_id() for _ in range(5)]
@@ -89,8 +97,9 @@ async def test_what_is_unsigned_or_of_another_shard_is_refused_and_counted(serve
     got: list[Command] = []
     refused: list[str] = []
 
-    async def process(deliveries: Sequence[Delivery]) -> None:
+    async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         got.extend(c for d in deliveries for c in d.commands)
+        return ()
 
     async with running("rabbitmq", servers, process, refused) as bus:
         url = servers.rabbitmq.url + "contract"
@@ -137,7 +146,7 @@ def test_an_envelope_opens_only_with_a_known_secret_and_version() -> None:
 
 
 async def test_without_a_broker_nothing_is_accepted(servers: Servers) -> None:
-    publisher = RabbitPublisher("amqp://guest:guest@127.0.0.1:1/", SHARDS, EnvelopeCodec([SECRET]))
-    async with ended(asyncio.create_task(publisher.run())):
+    publisher = RabbitPublisher("amqp://guest:guest@127.0.0.1:1/", SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    async with ended(asyncio.create_task(publisher.publish())):
         with pytest.raises(Unavailable):
             await publisher.submit(command(new_id(), "x"))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.adapters.fanout.in_process import InProcessFanOut, InProcessLiveTexts
-from app.adapters.fanout.redis_pubsub import RedisFanOut, RedisLiveTexts
-from app.application.ports import FanOut, LiveText, LiveTexts
+from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
+from app.adapters.fan_out.redis_pubsub import RedisFanOut, RedisLiveTexts
+from app.application.ports.fan_out import FanOut, LiveText, LiveTexts
 from app.application.signals import DeltaSignal, chat_channel, unpack
 from stack.servers import Servers
 from tests.world import new_id

@@ -10,7 +10,7 @@ import pytest
 
 from app.adapters.assistant.demo import DemoModel, sentences_asked
 from app.adapters.assistant.openai import OpenAIModel
-from app.application.ports import Delta, Finish, ModelFailed, Prompt, Turn
+from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Turn
 from tests.world import ModelServer
 
 

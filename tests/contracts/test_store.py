@@ -19,20 +19,21 @@ from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.adapters.store.heal import PostgresHeal
+from app.adapters.store.history import SqlHistory
 from app.adapters.store.jobs import SqlJobs
 from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
-from app.adapters.store.reading import SqlHistory, SqlTimeline
+from app.adapters.store.timeline import SqlTimeline
 from app.application.authorize import Pep
-from app.application.ports import Account
+from app.application.ports.people import Account
 from app.application.process import Worker
-from app.domain import commands as c
-from app.domain.commands import Command
-from app.domain.decide import Limits
+from app.domain.command import Command
+from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, shard_of
 from app.domain.state import Decided
 from app.infrastructure.wiring import POLICIES
 from app.infrastructure.wiring import new_id as new_uuid7
 from stack.servers import Servers
+from tests import actions as c
 from tests.world import new_id
 
 SHARDS = 8
@@ -58,7 +59,7 @@ class Store:
         self.accounts, self.history = SqlAccounts(database), SqlHistory(database)
         self.timeline, self.jobs = SqlTimeline(database), SqlJobs(database)
         self.decided: list[Decided] = []
-        self.worker = Worker(SqlCommandLog(database), PEP.ask, self._announce, new_uuid7, SHARDS, Limits(1000))
+        self.worker = Worker(SqlCommandLog(database), PEP.ask, self._announce, new_uuid7, SHARDS, Limits(1000), 600.0)
 
     async def _announce(self, decided: Decided) -> None:
         self.decided.append(decided)
@@ -191,7 +192,7 @@ async def test_a_batch_that_raises_is_halved_to_the_one_that_raises(
 
 
 async def test_a_suspect_is_tried_alone_twice_then_refused(database: Database) -> None:
-    from app.application.ports import Delivery
+    from app.application.ports.bus import Delivery
 
     store = Store(database)
     anna = await store.person()
@@ -254,7 +255,7 @@ async def test_deleting_a_much_reacted_message_is_quick_and_whole(database: Data
 
 def test_chat_id_stands_in_every_key_of_the_log() -> None:
     for table in (
-        tables.members, tables.messages, tables.changes, tables.reactions, tables.outcomes, tables.replies, tables.reads, tables.bans,
+        tables.members, tables.messages, tables.pins, tables.changes, tables.reactions, tables.outcomes, tables.replies, tables.reads, tables.bans,
     ):  # fmt: skip
         keys = [table.primary_key, *(k for k in table.constraints if isinstance(k, sa.UniqueConstraint))]
         for key in keys:
@@ -276,7 +277,7 @@ async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, t
         from app.domain import decide as rules
 
         facts = await transaction.read([command])
-        await transaction.write(rules.decide(replace(facts), [command], PEP.ask, new_id))
+        await transaction.write(rules.decide(replace(facts), [command], PEP.ask, new_id, Limits(1000)))
         await store.do(Command(chat_id, bert, new_id(), c.SendMessage("stranger")))
         found = await heal.poll()
         assert found.heads == {chat_id: 1} and found.users == {anna} and found.epoch == epoch

@@ -1,4 +1,4 @@
-"""python -m tests.faults.defects: five planted defects, each of which the fault run must find, and none without one."""
+"""python -m tests.faults.defects: planted defects, each of which the fault run must find, and none without one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import random
 import sys
 
+from tests.faults.planted import DEFECTS
 from tests.faults.run import run_faults
 
-DEFECTS = ("no_dedupe", "ack_before_commit", "accepted_before_confirm", "refusal_without_trace", "no_poll")
 TRIES = 3
 
 

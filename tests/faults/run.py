@@ -16,18 +16,13 @@ import asyncpg
 import httpx2
 import websockets
 
-from app.application.cutpoints import POINTS
 from parley_client import Client, Problem, Rejected, Rest
 from stack.parley import Role
 from stack.processes import wait_until
 from stack.servers import Servers
 from tests.faults.checker import Logs, Sent, check, count_hits
+from tests.faults.planted import POINTS
 from tests.world import PASSWORD, Raw, World, start_real
-
-_CUT_ROLE = {
-    "confirm": "gateway", "commit": "worker", "announce": "worker", "ack": "worker", "claim": "assistant",
-    "first_delta": "assistant", "end": "assistant",
-}  # fmt: skip
 
 
 @dataclass
@@ -85,7 +80,9 @@ class FaultRun:
                 "CHATS_PER_H": "10000",
                 "REJECTIONS_PER_MIN": "100000",
             }
-            world = await asyncio.to_thread(start_real, servers, environment=environment)
+            world = await asyncio.to_thread(
+                start_real, servers, environment=environment, program="tests.faults.planted"
+            )
             try:
                 await self._talk_and_break(world, servers, cuts)
             finally:
@@ -296,7 +293,7 @@ class FaultRun:
         """Arm the point; whoever reaches it first is gone, and is started again."""
         self.report.faults.append(f"cut {point}")
         (cuts / point).touch()
-        if _CUT_ROLE[point] == "assistant":
+        if POINTS[point] == "assistant":
             client = self._random.choice([c for c in self._logs.clients.values() if c.status == "online"])
             with contextlib.suppress(Exception):
                 await self._ask(client)

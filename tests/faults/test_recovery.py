@@ -15,13 +15,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.domain import commands as c
-from app.domain.commands import Command
+from app.domain.command import Command
 from app.domain.ids import shard_of
 from parley_client import Problem, Rejected
 from stack.parley import Role
 from stack.processes import wait_until
 from stack.servers import Servers
+from tests import actions as c
 from tests.faults.load import Load
 from tests.scenarios.test_accounts import refused
 from tests.world import (
@@ -46,7 +46,7 @@ def own() -> Iterator[tuple[World, Servers]]:
     servers.start()
     (servers.folder / "cuts").mkdir()
     environment = {"REQUESTS_PER_S": "1000", "CUT_POINTS": str(servers.folder / "cuts")}
-    world = start_real(servers, environment=environment)
+    world = start_real(servers, environment=environment, program="tests.faults.planted")
     yield world, servers
     assert world.stack is not None and world.model is not None
     world.stack.stop()

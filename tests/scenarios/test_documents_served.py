@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from app.adapters import examples
-from app.adapters.pages.asyncapi import ANSWERS, asyncapi
-from app.adapters.wire import SOCKET_REQUESTS
+from app.adapters.pages.asyncapi import asyncapi
+from app.adapters.wire import examples, registry
 from app.domain.errors import CODES
 from stack.parley import ROOT
 from tests.world import People, Person, World, assert_documented, new_id
@@ -122,7 +121,7 @@ async def test_the_socket_is_what_the_contract_says(world: World) -> None:
     document = (await fetched(world, "/asyncapi.json")).json()
     assert document == json.loads(json.dumps(asyncapi())) and document["asyncapi"] == "3.0.0"
     keys = set(document["components"]["messages"])
-    assert {key[8:] for key in keys if key.startswith("request.")} == set(SOCKET_REQUESTS) == set(ANSWERS)
+    assert {key[8:] for key in keys if key.startswith("request.")} == set(registry.socket_requests())
     for key in keys:
         assert _named(key.partition(".")[2]), f"the contract does not name {key}"
     section = PROTOCOL[PROTOCOL.index("## Socket") :]
@@ -139,25 +138,25 @@ def _named(name: str) -> bool:
 
 
 def test_examples_of_frames_and_requests_are_good_ones() -> None:
-    for name, example in examples.FRAMES.items():
+    for name, example in registry.frame_examples().items():
         assert example["type"] == name
         assert_documented(example)
-    for name, example in examples.REQUESTS.items():
-        SOCKET_REQUESTS[name].model_validate(example)
+    for name, example in registry.request_examples().items():
+        registry.socket_requests()[name].model_validate(example)
 
 
 async def test_the_requests_of_the_document_run(people: People) -> None:
     """Each request's example, with the ids of real things, gets one of the answers that the document names."""
     scene = await Scene.make(people)
-    for name, example in examples.REQUESTS.items():
+    for name, example in registry.request_examples().items():
         if name == "hello":
             continue
         socket = await scene.anna.socket()
         frame = scene.real(example)
         await socket.send(frame)
-        if ANSWERS[name]:
+        if answers := registry.request_answers()[name]:
             answer = await socket.until(lambda f, r=frame["ref"]: f.get("ref") == r)  # type: ignore[misc]
-            assert answer["type"] in ANSWERS[name] and answer["type"] != "error", (name, answer)
+            assert answer["type"] in answers and answer["type"] != "error", (name, answer)
         await socket.close()
 
 
@@ -202,7 +201,7 @@ ODD = st.one_of(
 @st.composite
 def broken_requests(draw: st.DrawFn) -> dict[str, Any]:
     """A request of the document with some of its fields changed, left out or added."""
-    frame = dict(draw(st.sampled_from([r for name, r in examples.REQUESTS.items() if name != "hello"])))
+    frame = dict(draw(st.sampled_from([r for name, r in registry.request_examples().items() if name != "hello"])))
     for _ in range(draw(st.integers(0, 3))):
         name = draw(st.sampled_from([*frame, "extra", "ref", "type"]))
         if draw(st.booleans()):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.domain import commands as c
-from app.domain.commands import Command
+from app.domain.command import Command
 from app.infrastructure.wiring import POLICIES
 from parley_client import Problem, Rejected
+from tests import actions as c
 from tests.world import People, Person, World, new_id, straight_to_the_queue
 
 ROLES = ("owner", "admin", "member", "reader")
@@ -59,6 +59,8 @@ def rest_call(scene: Scene, action: str, message_id: str, other: Person) -> tupl
         "message.delete": ("DELETE", message, None),
         "reaction.add": ("PUT", f"{message}/reactions/%F0%9F%91%8D", None),
         "reaction.remove": ("DELETE", f"{message}/reactions/%F0%9F%91%8D", None),
+        "message.pin": ("PUT", f"{chat}/pins/{message_id}", None),
+        "message.unpin": ("DELETE", f"{chat}/pins/{message_id}", None),
         "reply.stop": ("POST", f"{message}/stop", None),
         "reply.regenerate": ("POST", f"{message}/regenerate", None),
         "chat.update": ("PATCH", chat, {"title": new_id()}),

@@ -7,8 +7,8 @@ import itertools
 import re
 from collections.abc import AsyncIterator
 
-from app.application.ports import Delta, Finish, Prompt
-from app.domain.message import Usage
+from app.application.ports.model import Delta, Finish, Prompt
+from app.domain.values import Usage
 
 WORDS_PER_S = 30
 _SENTENCES_MAX = 200
@@ -53,3 +53,6 @@ class DemoModel:
             yield Delta(word)
             await asyncio.sleep(self._pause_s)
         yield Finish(Usage(sum(len(turn.text.split()) for turn in prompt.turns), len(words)))
+
+    async def close(self) -> None:
+        """Nothing is held open."""

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import openai
 
-from app.application.ports import Delta, Finish, ModelFailed, Prompt
-from app.domain.message import Usage
+from app.application.ports.model import Delta, Finish, ModelFailed, Prompt
+from app.domain.values import Usage
 
 CONNECT_S = 10.0
 READ_S = 60.0

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.application.ports import Unavailable
-from app.domain.commands import Command
+from app.application.ports.errors import Unavailable
+from app.domain.command import Command
 
 COMMANDS_MAX = 500
 BYTES_MAX = 1024 * 1024

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from app.adapters.broker.collector import Budget, Collector
-from app.application.ports import Delivery, Process
-from app.domain.commands import Command
+from app.application.ports.bus import Delivery, Process
+from app.domain.command import Command
 from app.domain.ids import shard_of
 
 
 class InProcessBus:
-    """All shards are decided by one serial loop; what arrives while a batch commits is the next batch."""
+    """Implements CommandBus and CommandSource. All shards are decided by one serial loop; what arrives while a batch
+    commits is the next batch."""
 
     def __init__(self, shards: int) -> None:
         self._shards = shards
@@ -23,7 +24,11 @@ class InProcessBus:
     def ready(self) -> bool:
         return True
 
-    async def run(self, process: Process) -> None:
+    async def publish(self) -> None:
+        """Nothing is between submitting and deciding."""
+        await asyncio.Event().wait()
+
+    async def consume(self, process: Process) -> None:
         """Decide what is submitted, for ever. Cancelled between batches it leaves nothing half done."""
         while True:
             taken = await self._collector.next()
@@ -33,3 +38,12 @@ class InProcessBus:
                 by_shard.setdefault(shard, Delivery(shard, [])).commands.append(waiting.command)
             await asyncio.shield(asyncio.ensure_future(process(list(by_shard.values()))))
             self._collector.settle(taken)
+
+    def assign(self, mine: set[int]) -> None:
+        """One process holds them all."""
+
+    def active(self) -> set[int]:
+        return set(range(self._shards))
+
+    async def drain(self) -> None:
+        """What is not decided was not accepted."""

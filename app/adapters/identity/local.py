@@ -12,7 +12,7 @@ import jwt
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from app.application.accounts import Bearer
+from app.application.ports.people import Bearer
 from app.domain.errors import Code, ParleyError
 from app.domain.ids import is_id
 

@@ -7,23 +7,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from app.adapters import examples, frames
-from app.adapters.wire import SOCKET_REQUESTS
-from app.domain.errors import CODES, Close
+from app.adapters.wire import registry
+from app.application.ports.socket import Close
+from app.domain.errors import CODES
 
 _REF = "#/components/schemas/{model}"
-_DONE = ("accepted", "committed", "rejected", "error")
-ANSWERS: dict[str, tuple[str, ...]] = {
-    "hello": ("welcome",),
-    "sync": ("synced", "reset", "gone", "error"),
-    "read.mark": ("ok", "error"),
-    "auth.refresh": ("ok", "error"),
-    "ping": ("pong", "error"),
-    "typing": (),
-    **dict.fromkeys(("message.send", "message.edit", "message.delete", "reaction.add", "reaction.remove", "reply.stop", "reply.regenerate"), _DONE),
-}  # fmt: skip
-"""Which frames repeat a request's ref. A command's event (the model's `events`) goes to all members beside."""
-
 _CLOSE_WORDS = {
     Close.GOING_AWAY: "reconnect and resume", Close.UNSUPPORTED_DATA: "binary frames are not taken: a bug",
     Close.INTERNAL: "reconnect and resume", Close.RESTART: "the process goes down: reconnect and resume",
@@ -52,22 +40,22 @@ def _key(kind: str, name: str) -> str:
 @cache
 def asyncapi() -> dict[str, Any]:
     """The document. Message keys: request.NAME for what clients send, frame.NAME for what they get."""
-    requests = list(SOCKET_REQUESTS.items())
-    sent = [*frames.ANSWERS, *frames.EVENTS, *frames.SIGNALS]
+    requests, sent = registry.socket_requests(), registry.frame_shapes()
     adapters: list[tuple[Any, Any, TypeAdapter[Any]]] = [
-        (model, "validation", TypeAdapter(model)) for model in (*(m for _, m in requests), *sent)
+        (model, "validation", TypeAdapter(model)) for model in (*requests.values(), *sent.values())
     ]
     refs, definitions = TypeAdapter.json_schemas(adapters, ref_template=_REF)
     schemas = definitions.get("$defs", {})
     names = {model: refs[model, "validation"]["$ref"].rpartition("/")[2] for model, _, _ in adapters}
     messages: dict[str, Any] = {}
-    for name, model in requests:
+    examples = registry.request_examples()
+    for name, model in requests.items():
         summary = (model.__doc__ or f"{name}, from a client.").strip().partition("\n")[0]
-        messages[_key("request", name)] = _message(name, names[model], summary, examples.REQUESTS[name])
-    for frame in sent:
-        name = frames.type_of(frame)
+        messages[_key("request", name)] = _message(name, names[model], summary, examples[name])
+    examples = registry.frame_examples()
+    for name, frame in sent.items():
         summary = (frame.__doc__ or "").strip().partition("\n")[0] or f"{name}, to a client."
-        messages[_key("frame", name)] = _message(name, names[frame], summary, examples.FRAMES[name])
+        messages[_key("frame", name)] = _message(name, names[frame], summary, examples[name])
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Parley: the socket", "version": "1", "description": _description()},
@@ -81,29 +69,28 @@ def asyncapi() -> dict[str, Any]:
                 "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
             }
         },
-        "operations": _operations([name for name, _ in requests], sent),
+        "operations": _operations(),
         "components": {"messages": messages, "schemas": schemas},
     }
 
 
-def _operations(requests: list[str], sent: list[Any]) -> dict[str, Any]:
-    channel = {"$ref": "#/channels/socket"}
+def _operations() -> dict[str, Any]:
+    channel, answers = {"$ref": "#/channels/socket"}, registry.request_answers()
     made: dict[str, Any] = {}
-    for name in requests:
+    for name in answers:
         operation: dict[str, Any] = {
             "action": "receive",
             "channel": channel,
             "title": name,
             "messages": [{"$ref": f"#/channels/socket/messages/{_key('request', name)}"}],
         }
-        if ANSWERS[name]:
-            told = [{"$ref": f"#/channels/socket/messages/{_key('frame', answer)}"} for answer in ANSWERS[name]]
+        if answers[name]:
+            told = [{"$ref": f"#/channels/socket/messages/{_key('frame', answer)}"} for answer in answers[name]]
             operation["reply"] = {"channel": channel, "messages": told}
         made[f"receive.{name}"] = operation
-    answers = {answer for told in ANSWERS.values() for answer in told}
-    for frame in sent:
-        name = frames.type_of(frame)
-        if name not in answers:
+    asked_for = {answer for told in answers.values() for answer in told}
+    for name in registry.frame_shapes():
+        if name not in asked_for:
             made[f"send.{name}"] = {
                 "action": "send",
                 "channel": channel,

@@ -13,7 +13,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from app.adapters.pages.asyncapi import ANSWERS, asyncapi
+from app.adapters.pages.asyncapi import asyncapi
+from app.adapters.wire.registry import request_answers
 
 router = APIRouter(include_in_schema=False)
 _OWN = Path(__file__).parent / "static"
@@ -88,7 +89,7 @@ def _content(name: str) -> bytes:
 def _socket_page() -> str:
     document = asyncapi()
     messages, schemas = document["components"]["messages"], document["components"]["schemas"]
-    answered = {name for told in ANSWERS.values() for name in told}
+    answered = {name for told in request_answers().values() for name in told}
     groups: tuple[tuple[str, list[str]], ...] = (
         ("What a client sends", [key for key in messages if key.startswith("request.")]),
         ("What answers it", [f"frame.{name}" for name in sorted(answered)]),
@@ -130,7 +131,7 @@ def _article(key: str, message: dict[str, Any], schemas: dict[str, Any]) -> str:
         f"<td>{escape(field.get('description', ''))}</td></tr>"
         for name, field in schema["properties"].items()
     )
-    told = ANSWERS.get(_name(key), ()) if key.startswith("request.") else ()
+    told = request_answers().get(_name(key), ()) if key.startswith("request.") else ()
     answers = ", ".join(f'<a href="#frame.{name}"><code>{name}</code></a>' for name in told)
     direction = "to the service" if key.startswith("request.") else "to the client"
     example = escape(json.dumps(message["examples"][0]["payload"], ensure_ascii=False, indent=2))

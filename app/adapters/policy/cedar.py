@@ -10,11 +10,14 @@ from pathlib import Path
 import cedarpy
 
 from app.domain.errors import Code
-from app.domain.rules import Answer, Question
+from app.domain.policy import Answer, Question
 
 # Where several refusals hold, the one told is the most basic: what cannot be seen, then what cannot be changed
 # by waiting, then the state of the chat, then one's own.
 _PRECEDENCE = (Code.NOT_FOUND, Code.BANNED, Code.NOT_ALLOWED, Code.ARCHIVED, Code.MUTED)
+
+_ERROR = ("policy-error",)
+"""The decision of a question that the schema doesn't know, or that a policy failed at."""
 
 
 class PolicyError(Exception):
@@ -41,7 +44,7 @@ class CedarPolicies:
             raise PolicyError(f"policies in {folder}: {error}") from error
         if not valid:
             raise PolicyError(f"policies in {folder}: {'; '.join(map(str, valid.errors))}")
-        self._entities = cedarpy.Entities.from_json_str("[]")
+        self._entities = cedarpy.Entities.from_json_str("[]", self._schema)  # the groups of actions are its
 
     def decide(self, question: Question) -> Answer:
         facts = asdict(question)
@@ -53,7 +56,7 @@ class CedarPolicies:
         }
         result = cedarpy.is_authorized(request, self._policies, self._entities, self._schema)
         if result.diagnostics.errors:
-            return Answer(False, ("policy-error",), Code.NOT_ALLOWED, "the policies could not be asked")
+            return Answer(False, _ERROR, Code.NOT_ALLOWED, "the policies could not be asked")
         ids = result.diagnostics.id_annotations_by_reason
         policies = tuple(sorted(ids.get(reason, reason) for reason in result.diagnostics.reasons))
         if result.allowed:
@@ -64,6 +67,9 @@ class CedarPolicies:
             if deciding:
                 return Answer(False, deciding, code, self._annotations[deciding[0]].get("reason", ""))
         return Answer(False, ("denied-by-default",), Code.NOT_ALLOWED, "no policy allows this")
+
+    def knows(self, action: str) -> bool:
+        return self.decide(Question(action)).policies != _ERROR
 
 
 def _annotations(text: str) -> dict[str, dict[str, str]]:

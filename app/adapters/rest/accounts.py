@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.adapters import wire
-from app.adapters.rest.door import BearerArg, PathId, Route, ServicesArg, answer, nothing
-from app.adapters.rest.lists import Items, Listed
+from app.adapters.rest.door import BearerArg, PathId, Route, UseCasesArg, answer, nothing
 from app.adapters.rest.problems import responses
-from app.application.accounts import TICKET_TTL_S, SignedIn, SignInRefused
-from app.application.ports import Account
-from app.domain.errors import Code, ParleyError, not_found
-from app.domain.message import check_text
+from app.adapters.wire import people as wire
+from app.adapters.wire.values import Items, Listed
+from app.application.identity import TICKET_TTL_S, SignInRefused
+from app.domain.errors import Code, ParleyError
+from app.domain.text import check_text
 
 router = APIRouter(route_class=Route, prefix="/v1", tags=["identity"])
-
-
-def user_json(account: Account) -> dict[str, Any]:
-    return {**wire.person_json(account.person), "role": account.role, "preferences": account.preferences}
-
-
-def signed_in_json(signed_in: SignedIn) -> dict[str, Any]:
-    return {
-        "user": user_json(signed_in.account),
-        "access_token": signed_in.access_token,
-        "token_type": "bearer",
-        "expires_in": signed_in.expires_in,
-        "refresh_token": signed_in.refresh_token,
-    }
 
 
 def address_of(request: Request) -> str:
@@ -48,27 +33,28 @@ def client_of(request: Request) -> str:
     response_model=wire.TokensJson,
     responses=responses(Code.CONFLICT),
 )
-async def register(request: Request, body: wire.Registration, services: ServicesArg) -> Response:
-    signed_in = await services.identity.register(body.username, body.password, body.display_name, client_of(request))
-    return answer(signed_in_json(signed_in), 201)
+async def register(request: Request, body: wire.Registration, use_cases: UseCasesArg) -> Response:
+    signed_in = await use_cases.identity.register(body.username, body.password, body.display_name, client_of(request))
+    return answer(wire.tokens_json(signed_in), 201)
 
 
 @router.post("/auth/token", summary="Sign in, or refresh (OAuth 2)", response_model=wire.TokensJson)
 async def token(
     request: Request,
-    services: ServicesArg,
+    use_cases: UseCasesArg,
     grant_type: Annotated[str, Form()] = "",
     username: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
     refresh_token: Annotated[str, Form()] = "",
 ) -> Response:
+    identity = use_cases.identity
     try:
         if grant_type == "password" and username and password:
             check_text(username + password)
-            signed_in = await services.identity.sign_in(username, password, address_of(request), client_of(request))
+            signed_in = await identity.sign_in(username, password, address_of(request), client_of(request))
         elif grant_type == "refresh_token" and refresh_token:
             check_text(refresh_token)
-            signed_in = await services.identity.refresh(refresh_token)
+            signed_in = await identity.refresh(refresh_token)
         elif grant_type in ("password", "refresh_token", ""):
             raise SignInRefused("invalid_request", "a field is missing")
         else:
@@ -77,7 +63,7 @@ async def token(
         return _refused(refused)
     except ParleyError as error:
         return _refused(SignInRefused("invalid_request", error.reason))
-    fresh = answer(signed_in_json(signed_in))
+    fresh = answer(wire.tokens_json(signed_in))
     fresh.headers["Cache-Control"] = "no-store"
     return fresh
 
@@ -92,8 +78,8 @@ def _refused(refused: SignInRefused) -> Response:
 
 
 @router.post("/auth/logout", status_code=204, summary="End this session", responses=responses())
-async def logout(who: BearerArg, services: ServicesArg) -> Response:
-    await services.identity.logout(who)
+async def logout(who: BearerArg, use_cases: UseCasesArg) -> Response:
+    await use_cases.identity.logout(who)
     return nothing()
 
 
@@ -104,41 +90,21 @@ async def logout(who: BearerArg, services: ServicesArg) -> Response:
     response_model=wire.TicketJson,
     responses=responses(),
 )
-async def ticket(who: BearerArg, services: ServicesArg) -> Response:
-    return answer({"ticket": await services.identity.ticket(who), "expires_in": TICKET_TTL_S}, 201)
+async def ticket(who: BearerArg, use_cases: UseCasesArg) -> Response:
+    return answer({"ticket": await use_cases.identity.ticket(who), "expires_in": TICKET_TTL_S}, 201)
 
 
 @router.get("/me", summary="Oneself", response_model=wire.UserJson, responses=responses())
-async def me(who: BearerArg, services: ServicesArg) -> Response:
-    return answer(user_json(await _account(services, who.user_id)))
+async def me(who: BearerArg, use_cases: UseCasesArg) -> Response:
+    return answer(wire.user_json(await use_cases.profiles.account(who.user_id)))
 
 
 @router.patch("/me", summary="Change oneself", response_model=wire.UserJson, responses=responses())
-async def change_me(body: wire.ProfileChanges, who: BearerArg, services: ServicesArg) -> Response:
+async def change_me(body: wire.ProfileChanges, who: BearerArg, use_cases: UseCasesArg) -> Response:
     for name in body.model_fields_set:
         if getattr(body, name) is None:
             raise ParleyError(Code.INVALID, f"{name}: not null")
-    if body.preferences is not None and len(wire.encode_bytes(body.preferences)) > 16_384:
-        raise ParleyError(Code.TOO_LARGE, "preferences take at most 16 KiB of JSON")
-    if body.preferences is not None and (wire.has_infinity(body.preferences) or _has_nul(body.preferences)):
-        raise ParleyError(Code.INVALID, "preferences hold a NUL character, or a number that is too large")
-    await services.accounts.update(who.user_id, body.display_name, body.preferences)
-    return answer(user_json(await _account(services, who.user_id)))
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_nul(k) or _has_nul(v) for k, v in value.items())
-    if isinstance(value, list):
-        return any(map(_has_nul, value))
-    return isinstance(value, str) and "\x00" in value
-
-
-async def _account(services: ServicesArg, user_id: str) -> Account:
-    account = await services.accounts.by_id(user_id)
-    if account is None:
-        raise not_found()
-    return account
+    return answer(wire.user_json(await use_cases.profiles.change(who.user_id, body.display_name, body.preferences)))
 
 
 @router.post(
@@ -149,46 +115,37 @@ async def _account(services: ServicesArg, user_id: str) -> Account:
     responses=responses(Code.NOT_ALLOWED),
 )
 async def change_password(
-    request: Request, body: wire.PasswordChange, who: BearerArg, services: ServicesArg
+    request: Request, body: wire.PasswordChange, who: BearerArg, use_cases: UseCasesArg
 ) -> Response:
-    await services.identity.change_password(who, body.current_password, body.new_password, address_of(request))
+    await use_cases.identity.change_password(who, body.current_password, body.new_password, address_of(request))
     return nothing()
 
 
 @router.get("/me/sessions", summary="Where I am signed in", response_model=Listed[wire.SessionJson],
             responses=responses())  # fmt: skip
-async def sessions(who: BearerArg, services: ServicesArg) -> Response:
-    items = [
-        {
-            "id": session.id,
-            "created_at": wire.rfc3339(session.created_at),
-            "last_used_at": wire.rfc3339_or_none(session.last_used_at),
-            "client": session.client,
-            "current": session.id == who.session_id,
-        }
-        for session in await services.accounts.sessions(who.user_id)
-    ]
-    return answer({"items": items, "next_cursor": None})
+async def sessions(who: BearerArg, use_cases: UseCasesArg) -> Response:
+    found = await use_cases.identity.sessions(who)
+    return answer({"items": [wire.session_json(session, who.session_id) for session in found], "next_cursor": None})
 
 
 @router.delete("/me/sessions/{session_id}", status_code=204, summary="End a session of mine",
                responses=responses(Code.NOT_FOUND))  # fmt: skip
-async def end_session(session_id: PathId, who: BearerArg, services: ServicesArg) -> Response:
-    await services.identity.end_session(who, session_id)
+async def end_session(session_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Response:
+    await use_cases.identity.end_session(who, session_id)
     return nothing()
 
 
 @router.get("/users/{user_id}", summary="A person", response_model=wire.PersonJson, responses=responses(Code.NOT_FOUND))
-async def user(user_id: PathId, who: BearerArg, services: ServicesArg) -> Response:
-    return answer(wire.person_json((await _account(services, user_id)).person))
+async def user(user_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Response:
+    return answer(wire.person_json((await use_cases.profiles.account(user_id)).person))
 
 
 @router.get("/users", summary="Find people", response_model=Items[wire.PersonJson], responses=responses())
 async def users(
     who: BearerArg,
-    services: ServicesArg,
+    use_cases: UseCasesArg,
     query: Annotated[str, Query(min_length=2, max_length=100, description="prefix of username or display name")],
     limit: Annotated[int, Query(ge=1, le=50)] = 20,
 ) -> Response:
-    found = await services.accounts.search(check_text(query, "query"), limit)
-    return answer({"items": [wire.person_json(account.person) for account in found]})
+    found = await use_cases.profiles.find(check_text(query, "query"), limit)
+    return answer({"items": [wire.person_json(person) for person in found]})

@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from app.adapters import examples
 from app.adapters.rest.problems import responses
-from app.adapters.wire import AcceptedJson, ProblemJson
+from app.adapters.wire import registry
+from app.adapters.wire.problems import PROBLEM_TYPE, ProblemJson
+from app.adapters.wire.service import AcceptedJson
 from app.domain.errors import Code
 
 _TAGS = (
@@ -51,9 +52,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     schemas: dict[str, Any] = made["components"]["schemas"]
     schemas[AcceptedJson.__name__] = TypeAdapter(AcceptedJson).json_schema()
-    for name, example in examples.REST.items():
+    for name, body in registry.BODIES.items():
         if name in schemas:
-            schemas[name]["examples"] = [example]
+            schemas[name]["examples"] = [body.example]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for path, operations in made["paths"].items():
@@ -69,7 +70,7 @@ def _problem(*codes: Code) -> dict[str, Any]:
         schema = {"$ref": f"#/components/schemas/{ProblemJson.__name__}"}
         found[str(status)] = {
             "description": response["description"],
-            "content": {"application/problem+json": {"schema": schema}},
+            "content": {PROBLEM_TYPE: {"schema": schema}},
         }
     return found
 
@@ -89,7 +90,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         return
     for status, answer in answers.items():
         if status[0] in "45" and "application/json" in answer.get("content", {}):
-            answer["content"]["application/problem+json"] = answer["content"].pop("application/json")
+            answer["content"][PROBLEM_TYPE] = answer["content"].pop("application/json")
     if "requestBody" in operation:
         wanted = _problem(Code.UNSUPPORTED_MEDIA_TYPE, Code.TOO_LARGE)
         answers.setdefault("415", wanted["415"])

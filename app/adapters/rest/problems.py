@@ -9,30 +9,27 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.adapters.wire import ProblemJson
-from app.application.ports import Transient
+from app.adapters.wire.problems import (
+    PROBLEM_TYPE,
+    ProblemJson,
+    invalid_reason,
+    problem_json,
+    status_of,
+)
+from app.application.ports.errors import Transient
+from app.application.submit import StillOpen
 from app.domain.errors import CODES, Code, ParleyError
 
-MEDIA_TYPE = "application/problem+json"
 
-
-def problem(error: ParleyError) -> JSONResponse:
-    body: dict[str, Any] = {
-        "type": f"urn:parley:problem:{error.code}",
-        "title": error.code.replace("_", " "),
-        "status": error.status,
-        "detail": error.reason,
-        "code": error.code,
-    }
-    if error.code in (Code.NOT_ALLOWED, Code.MUTED, Code.BANNED, Code.ARCHIVED, Code.NOT_FOUND) and error.policies:
-        body["policies"] = list(error.policies)
+def problem(error: ParleyError, status: int | None = None) -> JSONResponse:
+    """status: where it is another than the code's."""
     headers = {}
     if error.retry_after_ms is not None:
-        body["retry_after_ms"] = error.retry_after_ms
         headers["Retry-After"] = str(max(1, -(-error.retry_after_ms // 1000)))
-    if error.code is Code.UNAUTHENTICATED:
+    if error.code == Code.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
+    body = problem_json(error, status)
+    return JSONResponse(body, status_code=body["status"], media_type=PROBLEM_TYPE, headers=headers)
 
 
 def _is_token_form(request: Request) -> bool:
@@ -52,6 +49,10 @@ def install(app: FastAPI) -> None:
     async def _refused(request: Request, error: ParleyError) -> JSONResponse:
         return problem(error)
 
+    @app.exception_handler(StillOpen)
+    async def _still_open(request: Request, error: StillOpen) -> JSONResponse:
+        return JSONResponse({"command_id": error.command_id}, status_code=202)
+
     @app.exception_handler(Transient)
     async def _unavailable(request: Request, error: Transient) -> JSONResponse:
         return problem(ParleyError(Code.UNAVAILABLE, "the store can't be reached", retry_after_ms=1_000))
@@ -61,8 +62,7 @@ def install(app: FastAPI) -> None:
         if _is_token_form(request):
             return _invalid_form()
         found = error.errors()[0]
-        where = ".".join(str(part) for part in found["loc"])
-        return problem(ParleyError(Code.INVALID, f"{where[:100]}: {found['msg']}"))
+        return problem(ParleyError(Code.INVALID, invalid_reason(found["loc"], found["msg"])))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
@@ -71,7 +71,7 @@ def install(app: FastAPI) -> None:
         if isinstance(error.__cause__, ParleyError):  # raised while FastAPI read the body
             return problem(error.__cause__)
         code = _BY_STATUS.get(error.status_code, Code.INVALID)
-        answer = problem(ParleyError(code, str(error.detail), status=error.status_code))
+        answer = problem(ParleyError(code, str(error.detail)), error.status_code)
         answer.headers.update(error.headers or {})
         return answer
 
@@ -80,10 +80,10 @@ def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
     """The refusals of a call, for OpenAPI: those named, and those that every call may answer."""
     made: dict[int | str, dict[str, Any]] = {}
     for code in (Code.BAD_JSON, Code.INVALID, Code.UNAUTHENTICATED, Code.RATE_LIMITED, Code.UNAVAILABLE, *codes):
-        info = CODES[code]
-        before = made.get(info.http, {}).get("description")
-        words = f"`{code}`: {info.meaning}"
-        made[info.http] = {
+        status = status_of(code)
+        before = made.get(status, {}).get("description")
+        words = f"`{code}`: {CODES[code].meaning}"
+        made[status] = {
             "description": f"{before}; {words}" if before else words,
             "model": ProblemJson,
         }

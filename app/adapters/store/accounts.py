@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json
 from app.application.clock import utc_now
-from app.application.ports import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
+from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
 
 
 class SqlAccounts:

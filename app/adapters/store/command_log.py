@@ -15,18 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import rows
 from app.adapters.store import tables as t
-from app.adapters.store.database import (
-    Database,
-    driver_connection,
-    positional,
-)
+from app.adapters.store.database import Database, to_time
 from app.adapters.store.facts import Facts
-from app.application.clock import utc_now
-from app.application.ports import LogTransaction, Transient
-from app.domain.commands import Command
-from app.domain.events import Event, whose_chats_change
-from app.domain.message import Message
-from app.domain.state import Decided, Pair, State
+from app.application.ports.errors import Transient
+from app.application.ports.store import LogTransaction
+from app.domain.command import Command
+from app.domain.decide import needs_of, whose_chats_change
+from app.domain.events import Event
+from app.domain.state import Decided, State
+from app.domain.values import Message
 
 _KEEP_S = 24 * 3600
 _KEEP_BATCHES_S = 600
@@ -59,9 +56,23 @@ class SqlCommandLog:
                     " values (:chat_id, :actor_id, :id, 1, :at)"
                     " on conflict (chat_id, actor_id, id) do update set tries = suspects.tries + 1 returning tries"
                 ).bindparams(sa.bindparam("at", type_=t.Time())),
-                key | {"at": utc_now()},
+                key | {"at": await self._database.now(connection)},
             )
         return int(tries or 1) - 1
+
+    async def unknown_for_s(self, command: Command) -> float:
+        key = {"chat_id": command.chat_id, "actor_id": command.actor_id, "id": command.id}
+        async with self._database.write() as connection:
+            now = await self._database.now(connection)
+            first = await connection.scalar(
+                sa.text(
+                    "insert into suspects (chat_id, actor_id, id, tries, at)"
+                    " values (:chat_id, :actor_id, :id, 0, :at)"
+                    " on conflict (chat_id, actor_id, id) do update set tries = suspects.tries returning at"
+                ).bindparams(sa.bindparam("at", type_=t.Time())),
+                key | {"at": now},
+            )
+        return (now - to_time(first)).total_seconds()
 
     async def answers(self) -> bool:
         try:
@@ -72,11 +83,11 @@ class SqlCommandLog:
         return True
 
     async def prune(self) -> None:
-        old = utc_now() - timedelta(seconds=_KEEP_S)
         if self._database.postgresql:
             async with self._database.write() as connection:
                 await self._prune_batches(connection)
         async with self._database.write() as connection:
+            old = await self._database.now(connection) - timedelta(seconds=_KEEP_S)
             await connection.execute(
                 sa.delete(t.outcomes).where(
                     t.outcomes.c.at < old, sa.or_(t.outcomes.c.code.is_not(None), t.outcomes.c.seq.is_(None))
@@ -103,40 +114,35 @@ class _Transaction:
         self._connection = connection
 
     async def read(self, commands: Sequence[Command]) -> State:
-        return await Facts(self._db, self._connection).read(commands)
+        return await Facts(self._db, self._connection).read(needs_of(commands), [command.key for command in commands])
 
     # Writing what was decided
 
     async def write(self, decided: Decided) -> None:
         state, changes = decided.state, decided.state.changes
-        command_ids = {(e.chat_id, e.seq): e.command_id for e in decided.events if e.type == "message.created"}
+        command_ids = {(e.chat_id, e.seq): e.command_id for e in decided.events if _is_new_message(e)}
         await self._insert_messages([state.messages[key] for key in changes.new_messages], command_ids)
         new = set(changes.new_messages)
         await self._update_messages([state.messages[key] for key in sorted(changes.messages - new)])
         await self._write_chats(decided)
-        await self._insert_changes([e for e in decided.events if e.type != "message.created"])
+        await self._insert_changes([e for e in decided.events if not _is_new_message(e)])
         if changes.members:
             await self._write_members(state)
         if changes.bans:
             await self._write_bans(state)
         if changes.reactions:
             await self._write_reactions(state)
+        if changes.pins:
+            await self._write_pins(state)
         if changes.new_replies or changes.replies:
             await self._write_replies(state)
-        await self._move_read_marks(changes.sent)
+        await rows.move_read_marks(self._db, self._connection, changes.sent)
         await self._insert_outcomes(decided)
         if self._db.postgresql:
             await self._note_batch(decided)
 
     async def _run(self, sql: str, params: dict[str, Any], expected: int | None = None) -> None:
-        if self._db.postgresql:
-            driver = await driver_connection(self._connection)
-            status = await driver.execute(*positional(sql, params))
-            count = int(status.rpartition(" ")[2])
-        else:
-            count = (await self._connection.execute(sa.text(sql), params)).rowcount
-        if expected is not None and count != expected:
-            raise RuntimeError(f"{count} rows instead of {expected}")
+        await self._db.run(self._connection, sql, params, expected)
 
     async def _insert_messages(self, messages: list[Message], command_ids: dict[tuple[str, int], str | None]) -> None:
         if not messages:
@@ -188,7 +194,7 @@ class _Transaction:
                 sa.insert(t.chats), [rows.chat_values(state.chats[chat_id]) for chat_id in sorted(changes.new_chats)]
             )
         moved = changes.chats - changes.new_chats
-        whole = {e.chat_id for e in decided.events if e.type.startswith(("chat.", "member."))} & moved
+        whole = changes.whole_chats & moved
         for chat_id in sorted(whole):
             values = rows.chat_values(state.chats[chat_id])
             await self._connection.execute(sa.update(t.chats).where(t.chats.c.id == chat_id).values(values))
@@ -277,6 +283,19 @@ class _Transaction:
             names = "chat_id, message_id, emoji, user_id, seq"
             await self._run(f"insert into reactions ({names}) select {names} from {source}", params, len(kept))
 
+    async def _write_pins(self, state: State) -> None:
+        keys = sorted(state.changes.pins)
+        columns = {"chat_id": "uuid", "message_id": "uuid"}
+        source, params = self._db.values("v", columns, keys)
+        await self._run(
+            f"delete from pins where (chat_id, message_id) in (select v.chat_id, v.message_id from {source})", params
+        )
+        kept = [(*key, seq) for key in keys if (seq := state.pins.get(key[0], {}).get(key[1])) is not None]
+        if kept:
+            source, params = self._db.values("v", columns | {"seq": "int8"}, kept)
+            names = "chat_id, message_id, seq"
+            await self._run(f"insert into pins ({names}) select {names} from {source}", params, len(kept))
+
     async def _write_replies(self, state: State) -> None:
         new = set(state.changes.new_replies)
         if new:
@@ -305,21 +324,6 @@ class _Transaction:
                 .where(t.replies.c.chat_id == r.chat_id, t.replies.c.message_id == r.message_id)
                 .values(finished=r.finished, attempt=r.attempt, stop_requested=r.stop_requested)
             )
-
-    async def _move_read_marks(self, sent: dict[Pair, int]) -> None:
-        """What one wrote, one has read."""
-        if not sent:
-            return
-        source, params = self._db.values(
-            "v",
-            {"user_id": "uuid", "chat_id": "uuid", "seq": "int8"},
-            sorted((user_id, chat_id, seq) for (chat_id, user_id), seq in sent.items()),
-        )
-        await self._run(
-            f"insert into reads (user_id, chat_id, seq) select v.user_id, v.chat_id, v.seq from {source} where true"
-            " on conflict (user_id, chat_id) do update set seq = excluded.seq where reads.seq < excluded.seq",
-            params,
-        )
 
     async def _insert_outcomes(self, decided: Decided) -> None:
         traces = decided.state.changes.traces
@@ -359,3 +363,8 @@ class _Transaction:
             " (cast(:heads as jsonb), cast(:users as jsonb), cast(:refused as jsonb), '[]')",
             {"heads": self._db.json(heads), "users": self._db.json(users), "refused": self._db.json(refused)},
         )
+
+
+def _is_new_message(event: Event) -> bool:
+    """Its row is the message's own."""
+    return isinstance(event.payload, Message) and event.seq == event.payload.seq

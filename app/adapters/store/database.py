@@ -15,7 +15,8 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.application.ports import DeadlineMissed, Transient
+from app.application.clock import utc_now
+from app.application.ports.errors import DeadlineMissed, Transient
 
 _STATEMENT_TIMEOUT = "57014"
 _TRANSIENT_CLASSES = ("08", "25P0", "40", "53", "55", "57", "58")
@@ -119,6 +120,13 @@ class Database:
                 raise Transient(f"{type(error).__name__}") from error
             raise
 
+    async def now(self, connection: AsyncConnection) -> datetime:
+        """What processes compare is the database's time, cut to milliseconds: what is shown is what is compared."""
+        if not self.postgresql:
+            return utc_now()
+        at: datetime = await connection.scalar(sa.text("select now()"))
+        return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
     def pool(self) -> dict[str, int]:
         """Connections in use and idle."""
         pools = [engine.pool for engine in {self._writer, self._reader}]
@@ -157,6 +165,19 @@ class Database:
         if isinstance(value, datetime) and not self.postgresql:
             return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         return value
+
+    async def run(
+        self, connection: AsyncConnection, sql: str, params: dict[str, Any], expected: int | None = None
+    ) -> None:
+        """A textual statement that writes. expected: the rows that it must touch, else RuntimeError."""
+        if self.postgresql:
+            driver = await driver_connection(connection)
+            status = await driver.execute(*positional(sql, params))
+            count = int(status.rpartition(" ")[2])
+        else:
+            count = (await connection.execute(sa.text(sql), params)).rowcount
+        if expected is not None and count != expected:
+            raise RuntimeError(f"{count} rows instead of {expected}")
 
     def json(self, value: Any) -> str:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

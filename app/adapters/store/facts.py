@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,14 +19,12 @@ from app.adapters.store.database import (
     to_time_or_none,
 )
 from app.application.clock import utc_now
-from app.domain import commands as c
-from app.domain.chat import Person
-from app.domain.commands import Command
-from app.domain.errors import Code
-from app.domain.ids import ASSISTANT_ID
-from app.domain.message import Reply
-from app.domain.state import Outcome, Pair, State
+from app.domain.messages import SendMessage
+from app.domain.state import Needs, Outcome, Pair, State
+from app.domain.values import Person, Reply
 
+Key = tuple[str, str, str]
+"""Of a command: chat, actor, id."""
 _MEMBERS = "m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq"
 
 
@@ -34,22 +33,25 @@ class Facts:
         self._db = database
         self._connection = connection
 
-    async def read(self, commands: Sequence[Command]) -> State:
-        needs = _Needs(commands)
+    async def read(self, needs: Needs, keys: Sequence[Key]) -> State:
+        """keys: of the commands whose outcome may be known."""
         state = State(now=await self._now())
         await self._read_chats(state, needs.chats)
-        await self._read_known(state, commands)
+        await self._read_known(state, list(dict.fromkeys(keys)))
+        messages = dict(needs.messages)
         if needs.replies:
-            await self._read_replies(state, needs)
-        if needs.messages:
-            await self._read_messages(state, needs.messages)
-        await self._read_members(state, needs.pairs)
+            messages |= await self._read_replies(state, needs.replies)
+        if messages:
+            await self._read_messages(state, messages)
+        await self._read_members(state, needs.members)
         if needs.people:
             await self._read_people(state, needs.people)
-        if needs.banned:
-            await self._read_bans(state, needs.banned)
+        if needs.bans:
+            await self._read_bans(state, needs.bans)
         if needs.owners:
             await self._read_owners(state, needs.owners)
+        if needs.pins:
+            await self._read_pins(state, needs.pins)
         return state
 
     async def _rows(self, sql: str, params: dict[str, Any]) -> Sequence[Any]:
@@ -59,7 +61,7 @@ class Facts:
             return found
         return (await self._connection.execute(sa.text(sql), params)).all()
 
-    async def _now(self) -> Any:
+    async def _now(self) -> datetime:
         if not self._db.postgresql:
             return utc_now()
         return rows.as_utc_ms((await self._rows("select now() as now", {}))[0].now)
@@ -70,11 +72,10 @@ class Facts:
             chat = rows.chat_of(row)
             state.chats[chat.id] = chat
 
-    async def _read_known(self, state: State, commands: Sequence[Command]) -> None:
-        keys = list(dict.fromkeys(command.key for command in commands))
+    async def _read_known(self, state: State, keys: Sequence[Key]) -> None:
         source, params = self._db.values("v", {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}, keys)
         found = await self._rows(
-            "select v.o as o, 'message.send' as type, m.seq as seq, null as code, '' as reason, null as policies"
+            f"select v.o as o, '{SendMessage.type}' as type, m.seq as seq, null as code, '' as reason, null as policies"
             f" from {source} join messages m"
             " on m.chat_id = v.chat_id and m.sender_id = v.actor_id and m.client_message_id = v.id"
             " union all"
@@ -86,9 +87,8 @@ class Facts:
         )
         first = 1 if self._db.postgresql else 0
         for row in found:
-            code = Code(row.code) if row.code else None
             state.known[keys[row.o - first]] = Outcome(
-                row.type, row.seq, code, row.reason, tuple(from_json(row.policies) or ())
+                row.type, row.seq, row.code, row.reason, tuple(from_json(row.policies) or ())
             )
 
     async def _read_members(self, state: State, pairs: Iterable[Pair]) -> None:
@@ -129,9 +129,18 @@ class Facts:
         )
         state.owners.update({str(row.chat_id): row.owners for row in found})
 
-    async def _read_replies(self, state: State, needs: _Needs) -> None:
-        """Locked, since workers claim and renew them outside the shard's lock."""
-        source, params = self._db.values("v", {"chat_id": "uuid", "id": "uuid"}, list(needs.replies))
+    async def _read_pins(self, state: State, chat_ids: Iterable[str]) -> None:
+        source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+        for row in await self._rows(
+            f"select p.chat_id, p.message_id, p.seq from {source} join pins p on p.chat_id = v.id order by p.seq",
+            params,
+        ):
+            state.pins.setdefault(str(row.chat_id), {})[str(row.message_id)] = row.seq
+
+    async def _read_replies(self, state: State, keys: Iterable[Pair]) -> dict[Pair, None]:
+        """Locked, since workers claim and renew them outside the shard's lock. The messages that they are about."""
+        about: dict[Pair, None] = {}
+        source, params = self._db.values("v", {"chat_id": "uuid", "id": "uuid"}, list(keys))
         lock = " for update of r" if self._db.postgresql else ""
         found = await self._rows(
             f"select r.* from {source} join replies r on r.chat_id = v.chat_id"
@@ -150,7 +159,8 @@ class Facts:
                 stop_requested=bool(row.stop_requested),
             )
             state.replies[(reply.chat_id, reply.message_id)] = reply
-            needs.messages.update(((reply.chat_id, reply.message_id), (reply.chat_id, reply.question_id)))
+            about |= {(reply.chat_id, reply.message_id): None, (reply.chat_id, reply.question_id): None}
+        return about
 
     async def _read_messages(self, state: State, keys: Iterable[Pair]) -> None:
         columns = {"chat_id": "uuid", "id": "uuid"}
@@ -167,45 +177,3 @@ class Facts:
         ):
             key = (str(row.chat_id), str(row.message_id))
             state.reactions.setdefault(key, {}).setdefault(row.emoji, {})[str(row.user_id)] = row.seq
-
-
-class _Needs:
-    """Which facts these commands can ask for."""
-
-    def __init__(self, commands: Sequence[Command]) -> None:
-        self.chats = list(dict.fromkeys(command.chat_id for command in commands))
-        self.pairs: dict[Pair, None] = {}
-        self.people: dict[str, None] = {}
-        self.banned: dict[Pair, None] = {}
-        self.owners: dict[str, None] = {}
-        self.messages: set[Pair] = set()
-        self.replies: set[Pair] = set()
-        for command in commands:
-            self._add(command)
-
-    def _add(self, command: Command) -> None:
-        chat_id = command.chat_id
-        self.pairs[(chat_id, command.actor_id)] = None
-        match command.action:
-            case c.SendMessage(_, reply_to):
-                if reply_to is not None:
-                    self.messages.add((chat_id, reply_to))
-            case c.CreateChat() as create:
-                self.people.update(dict.fromkeys((command.actor_id, ASSISTANT_ID, *create.member_ids)))
-            case c.AddMember(user_id, _) | c.BanMember(user_id) | c.UnbanMember(user_id) | c.RemoveMember(user_id):
-                self._add_person(chat_id, user_id)
-            case c.UpdateMember() as update:
-                self._add_person(chat_id, update.user_id)
-            case c.EditMessage() | c.AddReaction() | c.RemoveReaction() as on_message:
-                self.messages.add((chat_id, on_message.message_id))
-            case c.UpdateChat():
-                pass
-            case on_reply:
-                self.messages.add((chat_id, on_reply.message_id))
-                self.replies.add((chat_id, on_reply.message_id))
-
-    def _add_person(self, chat_id: str, user_id: str) -> None:
-        self.pairs[(chat_id, user_id)] = None
-        self.people[user_id] = None
-        self.banned[(chat_id, user_id)] = None
-        self.owners[chat_id] = None

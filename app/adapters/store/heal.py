@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time
-from app.application.ports import Healing, Refusal
-from app.domain.errors import Code
+from app.application.ports.store import Healing, Refusal
 from app.domain.state import Outcome
 
 _TOO_LATE = timedelta(minutes=5)
@@ -69,7 +68,7 @@ def _add(healing: Healing, row: Any) -> None:
     healing.users.update(from_json(row.users))
     healing.revoked.update(from_json(row.revoked))
     for chat_id, actor_id, id_, type_, code, reason, policies in from_json(row.refused):
-        outcome = Outcome(type_, None, Code(code), reason, tuple(policies))
+        outcome = Outcome(type_, None, code, reason, tuple(policies))
         healing.refused.append(Refusal(chat_id, actor_id, id_, outcome))
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
-from app.application.clock import utc_now
-from app.application.ports import Job, Prompt, Turn
+from app.application.ports.jobs import Job
+from app.application.ports.model import Prompt, Turn
 
 _r = t.replies
 
@@ -22,14 +20,9 @@ class SqlJobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def _now(self, connection: AsyncConnection) -> datetime:
-        if not self._database.postgresql:
-            return utc_now()
-        return rows.as_utc_ms(await connection.scalar(sa.text("select now()")))
-
     async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
         async with self._database.write() as connection:
-            now = await self._now(connection)
+            now = await self._database.now(connection)
             free = (
                 sa.select(_r)
                 .where(~_r.c.finished, sa.or_(_r.c.lease_until.is_(None), _r.c.lease_until <= now))
@@ -54,7 +47,7 @@ class SqlJobs:
 
     async def renew(self, holder: str, job: Job, lease_s: float, progressed: bool) -> str:
         async with self._database.write() as connection:
-            now = await self._now(connection)
+            now = await self._database.now(connection)
             query = sa.select(_r).where(*_this(job))
             if self._database.postgresql:
                 query = query.with_for_update(skip_locked=True)
@@ -108,7 +101,7 @@ class SqlJobs:
 
     async def stuck(self, no_progress_s: float) -> list[Job]:
         async with self._database.read() as connection:
-            old = await self._now(connection) - timedelta(seconds=no_progress_s)
+            old = await self._database.now(connection) - timedelta(seconds=no_progress_s)
             found = await connection.execute(sa.select(_r).where(~_r.c.finished, _r.c.progress_at < old).limit(100))
             return [_job(row, row.attempt) for row in found]
 

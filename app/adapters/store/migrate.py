@@ -16,9 +16,9 @@ from alembic.script import ScriptDirectory
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
 from app.application.clock import utc_now
-from app.application.ports import Transient
-from app.domain.chat import UserKind
+from app.application.ports.errors import Transient
 from app.domain.ids import ASSISTANT_ID
+from app.domain.values import UserKind
 
 _LOCK = 0x5061726C6579
 _TRIES = 30

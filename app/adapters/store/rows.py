@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,24 +12,21 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import tables as t
-from app.adapters.store.database import from_json, to_time, to_time_or_none
-from app.domain.chat import AssistantSettings, Chat, Member, Person
-from app.domain.events import ChatCreated, Event, MemberRemoved, MemberUnbanned, Payload, ReactionChange
-from app.domain.message import REACTION_USERS_SHOWN, Failure, Message, Reaction, Usage
+from app.adapters.store.database import Database, from_json, to_time, to_time_or_none
+from app.domain.decide import EVENTS
+from app.domain.events import Event, Opaque
 from app.domain.state import Pair
-
-_PAYLOADS: dict[str, Any] = {
-    "chat.created": ChatCreated,
-    "chat.updated": Chat,
-    "member.added": Member,
-    "member.updated": Member,
-    "member.removed": MemberRemoved,
-    "member.unbanned": MemberUnbanned,
-    "reaction.added": ReactionChange,
-    "reaction.removed": ReactionChange,
-}
-
-MESSAGE_COLUMNS = [column for column in t.messages.c if column.name != "command_id"]
+from app.domain.values import (
+    REACTION_USERS_SHOWN,
+    AssistantSettings,
+    Chat,
+    Failure,
+    Member,
+    Message,
+    Person,
+    Reaction,
+    Usage,
+)
 
 
 def chat_of(row: Any) -> Chat:
@@ -114,16 +112,23 @@ def message_of(row: Any) -> Message:
     )
 
 
-def payload_data(payload: Payload) -> Any:
-    """The part of an event that its row keeps; of messages nothing: they are read as they are now."""
+def is_of_message(event_type: str) -> bool:
+    """Whether such an event's payload is a message: then it is read as it is now, and not from the event's row."""
+    kind = EVENTS.get(event_type)
+    return kind is not None and kind.payload is Message
+
+
+def payload_data(payload: Any) -> Any:
+    """The part of an event that its row keeps; of messages nothing, so that an erased body is nowhere."""
     return None if isinstance(payload, Message) else msgspec.to_builtins(payload)
 
 
 def event_of_change(row: Any, message: Message | None) -> Event:
-    if message is not None:
-        payload: Payload = message
-    else:
-        payload = msgspec.convert(from_json(row.data), _PAYLOADS[row.type])
+    """message: the one that the event is about, where it was looked up. Of a type that we don't know: its place alone."""
+    kind = EVENTS.get(row.type)
+    payload: Any = Opaque()
+    if kind is not None:
+        payload = message if kind.payload is Message else msgspec.convert(from_json(row.data), kind.payload)
     return Event(
         row.type,
         str(row.chat_id),
@@ -139,6 +144,21 @@ def event_of_message(message: Message, command_id: str | None) -> Event:
     return Event(
         "message.created", message.chat_id, message.seq, message.created_at, message.sender_id, message, command_id
     )
+
+
+async def whole_messages(connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:
+    """Messages of these rows with the reactions on them."""
+    messages = [message_of(row) for row in found]
+    by_chat: dict[str, list[str]] = {}
+    for message in messages:
+        by_chat.setdefault(message.chat_id, []).append(message.id)
+    reactions: dict[Pair, Any] = {}
+    for chat_id, ids in by_chat.items():
+        reactions |= await shown_reactions(connection, chat_id, ids)
+    return [
+        replace(message, reactions=shown) if (shown := reactions.get((message.chat_id, message.id))) else message
+        for message in messages
+    ]
 
 
 async def shown_reactions(
@@ -176,3 +196,20 @@ def as_utc_ms(value: Any) -> datetime:
     """The database's clock, cut to milliseconds: what is shown is what is compared."""
     at = to_time(value)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+async def move_read_marks(database: Database, connection: AsyncConnection, read: dict[Pair, int]) -> None:
+    """(chat, user) → how far this person has read; never back."""
+    if not read:
+        return
+    source, params = database.values(
+        "v",
+        {"user_id": "uuid", "chat_id": "uuid", "seq": "int8"},
+        sorted((user_id, chat_id, seq) for (chat_id, user_id), seq in read.items()),
+    )
+    await database.run(
+        connection,
+        f"insert into reads (user_id, chat_id, seq) select v.user_id, v.chat_id, v.seq from {source} where true"
+        " on conflict (user_id, chat_id) do update set seq = excluded.seq where reads.seq < excluded.seq",
+        params,
+    )

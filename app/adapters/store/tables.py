@@ -205,6 +205,16 @@ reactions = sa.Table(
     sa.Column("seq", BigInt, nullable=False),
 )
 
+pins = sa.Table(
+    "pins",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("message_id", Id, primary_key=True),
+    sa.Column("seq", BigInt, nullable=False),
+    sa.CheckConstraint("seq >= 1", name="seq"),
+)
+"""seq: of the event that pinned it."""
+
 outcomes = sa.Table(
     "outcomes",
     metadata,

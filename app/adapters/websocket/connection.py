@@ -5,40 +5,43 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
-from app.adapters import wire
 from app.adapters.websocket.outbox import Outbox
-from app.adapters.websocket.protocol import (
+from app.adapters.websocket.state_machine import (
     Authenticate,
     Disconnect,
     Do,
     Output,
     SocketProtocol,
     State,
+    Submit,
     Tell,
-    error_frame,
 )
-from app.adapters.websocket.server import EXTENSION, ParleyWebSocketProtocol
-from app.application.accounts import Bearer
-from app.application.ports import Transient
-from app.application.reads import mark_read, tell_typing
-from app.application.services import Services
-from app.application.sessions import Session
-from app.application.signals import Note, pack_note, user_channel
-from app.domain import commands as c
-from app.domain.commands import Command
-from app.domain.errors import Close, Code, ParleyError
+from app.adapters.websocket.transport import EXTENSION, ParleyWebSocketProtocol
+from app.adapters.wire.codec import JsonCodec
+from app.adapters.wire.messages import ReadMark
+from app.adapters.wire.problems import PROBLEM_TYPE, problem_json
+from app.adapters.wire.socket import AuthRefresh, Hello, Ping, Sync, Typing
+from app.application.bounded import Bounded
+from app.application.hub.sessions import Session
+from app.application.ports.errors import Transient
+from app.application.ports.people import Bearer
+from app.application.ports.socket import Close
+from app.application.use_cases import UseCases
+from app.domain.errors import Code, ParleyError
 
 SUBPROTOCOL = "parley.v1"
 IN_FLIGHT_MAX = 100
 IN_FLIGHT_BYTES_MAX = 256 * 1024
 EXPIRING_S = 60.0
 TYPING_EVERY_S = 3.0
+TYPED_MAX = 1_000
 
 
 def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
@@ -46,40 +49,55 @@ def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> b
     return origin is None or origin in (f"http://{host}", f"https://{host}") or (origin in allowed and origin != "null")
 
 
-async def serve_socket(websocket: WebSocket, services: Services) -> None:
-    query = parse_qs(websocket.url.query, keep_blank_values=True)
-    if "token" in query or "access_token" in query:
-        return await _deny(websocket, Code.INVALID, 400, "nothing secret in a URL: say it in the hello")
-    origin = websocket.headers.get("origin")
-    if not origin_is_good(origin, websocket.headers.get("host", ""), services.settings.allowed_origins):
-        return await _deny(websocket, Code.NOT_ALLOWED, 403, "this origin may not connect")
-    if services.draining:
-        return await _deny(websocket, Code.UNAVAILABLE, 503, "this process is going down")
-    offered = websocket.scope.get("subprotocols", [])
-    await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    await _Connection(websocket, services).run()
+@dataclass(frozen=True, slots=True)
+class SocketDoor:
+    """What a socket is served with. allowed_origins: beside the same host. hello_s: how long it may say nothing.
+    on_close: told each code that we close with."""
+
+    use_cases: UseCases
+    codec: JsonCodec
+    allowed_origins: tuple[str, ...]
+    on_close: Callable[[int], None]
+    hello_s: float = 5.0
+
+    async def serve(self, websocket: WebSocket) -> None:
+        query = parse_qs(websocket.url.query, keep_blank_values=True)
+        if "token" in query or "access_token" in query:
+            return await _deny(
+                websocket, ParleyError(Code.INVALID, "nothing secret in a URL: say it in the hello"), 400
+            )
+        origin = websocket.headers.get("origin")
+        if not origin_is_good(origin, websocket.headers.get("host", ""), self.allowed_origins):
+            return await _deny(websocket, ParleyError(Code.NOT_ALLOWED, "this origin may not connect"))
+        if self.use_cases.draining:
+            return await _deny(websocket, ParleyError(Code.UNAVAILABLE, "this process is going down"))
+        offered = websocket.scope.get("subprotocols", [])
+        await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        await _Connection(websocket, self).run()
 
 
-async def _deny(websocket: WebSocket, code: Code, status: int, reason: str) -> None:
-    body = {"type": "about:blank", "title": reason, "status": status, "detail": reason, "code": code}
-    await websocket.send_denial_response(JSONResponse(body, status_code=status, media_type="application/problem+json"))
+async def _deny(websocket: WebSocket, error: ParleyError, status: int | None = None) -> None:
+    body = problem_json(error, status)
+    await websocket.send_denial_response(JSONResponse(body, status_code=body["status"], media_type=PROBLEM_TYPE))
 
 
 class _Connection:
-    def __init__(self, websocket: WebSocket, services: Services) -> None:
+    def __init__(self, websocket: WebSocket, door: SocketDoor) -> None:
         self._websocket = websocket
-        self._services = services
-        self._protocol = SocketProtocol(services.settings.body_max)
+        self._door = door
+        self._use_cases = door.use_cases
+        self._codec = door.codec
+        self._protocol = SocketProtocol(door.use_cases.messages.check_body)
         self._socket: ParleyWebSocketProtocol = websocket.scope["extensions"][EXTENSION]
-        self._outbox = Outbox(self._socket, services.on_close)
+        self._outbox = Outbox(self._socket, door.on_close)
         self._session: Session | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._in_flight = self._in_flight_bytes = 0
-        self._typed: dict[str, float] = {}
+        self._typed: Bounded[str, float] = Bounded(TYPED_MAX)
 
     async def run(self) -> None:
-        hello = self._loop.call_later(self._services.settings.hello_s, self._hello_timeout)
+        hello = self._loop.call_later(self._door.hello_s, self._hello_timeout)
         try:
             while self._protocol.state is not State.CLOSED and not self._outbox.closed:
                 message = await self._websocket.receive()
@@ -99,8 +117,7 @@ class _Connection:
                 timer.cancel()
             self._outbox.gone()
             if self._session is not None:
-                self._services.hub.drop(self._session)
-                self._services.open_sockets.closed(self._session.user_id, self._session.id)
+                self._use_cases.sockets.gone(self._session)
 
     def _on_text(self, text: str) -> None:
         """A frame of a signed-in client: nothing is awaited between reading it and queueing its commands."""
@@ -128,59 +145,37 @@ class _Connection:
 
     def _do_now(self, output: Output) -> None:
         match output:
-            case Tell(frame):
-                if self._session is None or self._is_within_limit(self._session, frame.get("ref")):
-                    self._outbox.send(wire.encode(frame))
-            case Disconnect(code, reason):
-                self._close(code, reason)
+            case Submit():
+                self._submit(output)
             case Do(request, counted):
                 self._request(request, counted)
+            case Tell(ref, error):
+                if self._session is None or self._is_within_limit(self._session, ref):
+                    self._outbox.send(self._codec.error(ref, error))
+            case Disconnect(code, reason):
+                self._close(code, reason)
 
     # Who it is
 
-    async def _authenticate(self, hello: wire.Hello) -> None:
+    async def _authenticate(self, hello: Hello) -> None:
+        sockets, resume = self._use_cases.sockets, hello.resume
         try:
             bearer = await self._bearer(hello)
-            account = await self._services.accounts.by_id(bearer.user_id)
-            if account is None:
-                raise ParleyError(Code.UNAUTHENTICATED)
-        except ParleyError as error:
-            return self._close(Close.UNAUTHENTICATED, error.reason)
-        except Transient:
-            return self._close(Close.INTERNAL, "try again")
-        session = Session(self._services.new_id(), bearer.user_id, bearer.session_id, self._outbox)
-        self._session = session
-        self._protocol.authenticated()
-        welcome = {
-            "type": "welcome",
-            "session_id": session.id,
-            "user": {**wire.person_json(account.person), "role": account.role, "preferences": account.preferences},
-            "heartbeat_s": self._services.settings.heartbeat_s,
-            "limits": self._limits(),
-        }
-        resume = hello.resume
-        try:
-            await self._services.hub.open(
-                session, welcome, resume.chats if resume else {}, resume.epoch if resume else ""
-            )
-            if not await self._services.accounts.session_alive(bearer.session_id):
-                return self._close(Close.UNAUTHENTICATED, "the session has ended")
-            await self._make_room(session)
+            session, account = await sockets.signed_in(bearer, self._outbox)
+            self._session = session
+            self._protocol.authenticated()
+            if not await sockets.welcome(
+                session, account, resume.chats if resume else {}, resume.epoch if resume else ""
+            ):
+                return self._protocol.closed()
             self._expire_at(bearer)
+        except ParleyError as error:
+            self._close(Close.UNAUTHENTICATED, error.reason)
         except Transient:
             self._close(Close.INTERNAL, "try again")
 
-    async def _make_room(self, session: Session) -> None:
-        """One socket too many closes the oldest, on whatever gateway it is."""
-        services = self._services
-        most = services.settings.sockets_per_user
-        oldest = await services.open_sockets.opened(session.user_id, session.id, most)
-        if oldest:
-            services.hub.evict(session.user_id, oldest)
-            await services.fan_out.publish([(user_channel(session.user_id), pack_note(Note("evicted", oldest)))])
-
-    async def _bearer(self, hello: wire.Hello) -> Bearer:
-        identity = self._services.identity
+    async def _bearer(self, hello: Hello) -> Bearer:
+        identity = self._use_cases.identity
         if hello.ticket is not None:
             return await identity.by_ticket(hello.ticket)
         if hello.token is not None:
@@ -189,15 +184,6 @@ class _Connection:
         if scheme.lower() != "bearer" or not token:
             raise ParleyError(Code.UNAUTHENTICATED, "no credentials")
         return await identity.bearer(token.strip())
-
-    def _limits(self) -> dict[str, int]:
-        settings = self._services.settings
-        return {
-            "body_max": settings.body_max,
-            "frame_max": settings.frame_in_max,
-            "group_members_max": settings.group_members_max,
-            "sockets_per_user": settings.sockets_per_user,
-        }
 
     def _expire_at(self, bearer: Bearer) -> None:
         for timer in self._timers:
@@ -209,49 +195,52 @@ class _Connection:
         ]
 
     def _expiring(self, bearer: Bearer) -> None:
-        left = max(0, int(bearer.expires_at - time.time()))
-        self._outbox.send(wire.encode({"type": "auth.expiring", "expires_in": left}))
+        self._outbox.send(self._codec.auth_expiring(_seconds_left(bearer)))
 
     # Requests
+
+    def _submit(self, command: Submit) -> None:
+        session = self._session
+        assert session is not None
+        if not self._is_within_limit(session, command.ref):
+            return
+        size = len(getattr(command.action, "body", "")) * 2 + 200
+        self._in_flight += 1
+        self._in_flight_bytes += size
+        self._use_cases.submitter.send(
+            session, command.ref, command.chat_id, command.id, command.action, lambda: self._settled(size)
+        )
 
     def _request(self, request: Any, counted: bool) -> None:
         session = self._session
         assert session is not None
-        ref: str | None = getattr(request, "ref", None)
-        if counted and not self._is_within_limit(session, ref):
+        if counted and not self._is_within_limit(session, request.ref):
             return
         match request:
-            case wire.Ping():
-                self._outbox.send(wire.encode({"type": "pong", "ref": ref}))
-            case wire.Sync():
-                self._services.hub.sync(session, request.ref, dict(request.chats))
-            case wire.Typing():
+            case Ping():
+                self._outbox.send(self._codec.pong(request.ref))
+            case Sync():
+                self._use_cases.hub.sync(session, request.ref, dict(request.chats))
+            case Typing():
                 self._typing(session, request.chat_id)
-            case wire.ReadMark():
+            case ReadMark():
                 self._spawn(request.ref, self._mark_read(session, request))
-            case wire.AuthRefresh():
+            case AuthRefresh():
                 self._spawn(request.ref, self._refresh(session, request))
             case _:
-                self._command(session, request)
+                raise AssertionError(f"nothing is done for {type(request).__name__}")
 
     def _is_within_limit(self, session: Session, ref: str | None) -> bool:
         """Count a request; one too many is told to wait, and who goes on like this is cut off."""
-        retry_after_ms = self._services.limiter.request(session.user_id)
+        retry_after_ms = self._use_cases.limiter.request(session.user_id)
         if retry_after_ms is None:
             return True
         error = ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)
-        self._outbox.send(wire.encode(error_frame(ref, error)))
+        self._outbox.send(self._codec.error(ref, error))
         over = self._protocol.over_limit(self._loop.time())
         if over is not None:
             self._outbox.close(over.code, over.reason)
         return False
-
-    def _command(self, session: Session, request: wire.SocketCommand) -> None:
-        size = len(getattr(request, "body", "")) * 2 + 200
-        command = _command(request, session.user_id, self._services)
-        self._in_flight += 1
-        self._in_flight_bytes += size
-        self._services.submitter.send(session, command, request.ref, lambda: self._settled(size))
 
     def _settled(self, size: int) -> None:
         self._in_flight -= 1
@@ -265,59 +254,35 @@ class _Connection:
 
     def _spawn(self, ref: str, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
         self._in_flight += 1
-        self._services.group.create_task(self._answer(ref, work, lambda: self._settled(0)))
+        self._use_cases.background.create_task(self._answer(ref, work))
 
-    async def _answer(self, ref: str, work: Coroutine[Any, Any, dict[str, Any]], settled: Callable[[], None]) -> None:
+    async def _answer(self, ref: str, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
         try:
-            frame = {"type": "ok", "ref": ref, **await work}
+            line = self._codec.ok(ref, await work)
         except ParleyError as error:
-            frame = error_frame(ref, error)
+            line = self._codec.error(ref, error)
         except Transient:
-            frame = error_frame(ref, ParleyError(Code.UNAVAILABLE, retry_after_ms=1_000))
+            line = self._codec.error(ref, ParleyError(Code.UNAVAILABLE, retry_after_ms=1_000))
         finally:
-            settled()
-        self._outbox.send(wire.encode(frame))
+            self._settled(0)
+        self._outbox.send(line)
 
-    async def _mark_read(self, session: Session, request: wire.ReadMark) -> dict[str, Any]:
-        read_seq, unread = await mark_read(self._services, session.user_id, request.chat_id, request.seq)
+    async def _mark_read(self, session: Session, request: ReadMark) -> dict[str, Any]:
+        read_seq, unread = await self._use_cases.read_marks.mark(session.user_id, request.chat_id, request.seq)
         return {"chat_id": request.chat_id, "read_seq": read_seq, "unread": unread}
 
-    async def _refresh(self, session: Session, request: wire.AuthRefresh) -> dict[str, Any]:
-        bearer = await self._services.identity.bearer(request.token)
-        if bearer.user_id != session.user_id:
-            raise ParleyError(Code.UNAUTHENTICATED, "this token is another user's")
-        session.auth_session_id = bearer.session_id
-        if not await self._services.accounts.session_alive(bearer.session_id):  # from here on its end is told to us
-            self._close(Close.UNAUTHENTICATED, "the session has ended")
-            raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
+    async def _refresh(self, session: Session, request: AuthRefresh) -> dict[str, Any]:
+        bearer = await self._use_cases.sockets.refresh(session, request.token)
         self._expire_at(bearer)
-        return {"expires_in": max(0, int(bearer.expires_at - time.time()))}
+        return {"expires_in": _seconds_left(bearer)}
 
     def _typing(self, session: Session, chat_id: str) -> None:
         now = self._loop.time()
         if chat_id not in session.cursors or now - self._typed.get(chat_id, -TYPING_EVERY_S) < TYPING_EVERY_S:
             return
         self._typed[chat_id] = now
-        self._services.group.create_task(tell_typing(self._services, session.user_id, chat_id))
+        self._use_cases.background.create_task(self._use_cases.typing.tell(session.user_id, chat_id))
 
 
-def _command(request: wire.SocketCommand, user_id: str, services: Services) -> Command:
-    origin = services.hub.process_id
-    if isinstance(request, wire.MessageSend):
-        send = c.SendMessage(request.body, request.reply_to)
-        return Command(request.chat_id, user_id, request.client_message_id, send, origin)
-    action: c.Action
-    match request:
-        case wire.MessageEdit():
-            action = c.EditMessage(request.message_id, request.body)
-        case wire.MessageDelete():
-            action = c.DeleteMessage(request.message_id)
-        case wire.ReactionAdd():
-            action = c.AddReaction(request.message_id, request.emoji)
-        case wire.ReactionRemove():
-            action = c.RemoveReaction(request.message_id, request.emoji)
-        case wire.ReplyStop():
-            action = c.StopReply(request.message_id)
-        case wire.ReplyRegenerate():
-            action = c.RegenerateReply(request.message_id)
-    return Command(request.chat_id, user_id, request.command_id or services.new_id(), action, origin, wait=True)
+def _seconds_left(bearer: Bearer) -> int:
+    return max(0, int(bearer.expires_at - time.time()))

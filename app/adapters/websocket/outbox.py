@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from app.adapters.websocket.server import ParleyWebSocketProtocol
-from app.domain.errors import Close
+from app.adapters.websocket.transport import ParleyWebSocketProtocol
+from app.application.ports.socket import Close
 
 FRAMES_MAX = 256
 BYTES_MAX = 1024 * 1024
@@ -31,7 +31,6 @@ class Outbox:
         self._room = asyncio.Event()
         self._room.set()
         self.closed = False
-        self.dropped = False
         socket.on_writable = self._writable
 
     def send(self, text: str) -> None:
@@ -84,7 +83,6 @@ class Outbox:
 
     def _too_slow(self) -> None:
         """The buffer is full of what the peer doesn't read: a close frame would stand behind it."""
-        self.dropped = True
         self._on_close(Close.TOO_SLOW)
         self.gone()
         self._socket.abort()

@@ -1,0 +1,73 @@
+"""How all that talk to RabbitMQ connect: with deadlines, and with the queues as both sides declare them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import AMQPError
+
+CLOSE_DEADLINE_S = 2.0
+CONNECT_DEADLINE_S = 10.0
+RECONNECT_S = 0.5
+HEARTBEAT_S = 10
+LOST = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
+
+QUEUE_ARGUMENTS: dict[str, Any] = {
+    "x-queue-type": "quorum",
+    "x-single-active-consumer": True,
+    "x-delivery-limit": 1_000_000,
+}
+
+
+def queue_name(shard: int) -> str:
+    return f"commands.{shard}"
+
+
+async def connect(url: str, name: str) -> AbstractConnection:
+    return await aio_pika.connect(url, timeout=5, heartbeat=HEARTBEAT_S, client_properties={"connection_name": name})
+
+
+class _Cut(ConnectionError):
+    """The library gave up a call by cancelling it: nobody cancelled us."""
+
+
+@asynccontextmanager
+async def calls(deadline_s: float) -> AsyncIterator[None]:
+    """Calls to the broker, with a deadline. Where the connection dies, the library cancels what waits on it
+    (aiormq's reader does so after missed heartbeats); that must not be taken for our own cancellation."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise _Cut("the connection was lost") from None
+
+
+async def close(thing: AbstractChannel | AbstractConnection | None) -> bool:
+    """Closing hangs when the broker does; it is dropped then. Whether it is known to be closed."""
+    if thing is not None:
+        try:
+            async with calls(CLOSE_DEADLINE_S):
+                await thing.close()
+        except LOST:
+            return False
+    return True
+
+
+async def declare(channel: AbstractChannel, shards: Iterable[int]) -> None:
+    for shard in shards:
+        await channel.declare_queue(queue_name(shard), durable=True, arguments=QUEUE_ARGUMENTS)
+
+
+def closed_event(connection: AbstractConnection) -> asyncio.Event:
+    """Set when the connection is lost. To be asked for at once: the callbacks are run only once."""
+    closed = asyncio.Event()
+    connection.close_callbacks.add(lambda *_: closed.set())
+    return closed

@@ -1,0 +1,141 @@
+"""The command bus on RabbitMQ, from a door's side: envelopes published one after the other for each shard, confirmed.
+
+What was unconfirmed on a connection that is lost ends as outcome_unknown and is never retried here, for it may have landed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from app.adapters.broker.collector import Budget, Collector, Waiting
+from app.adapters.broker.envelope import EnvelopeCodec
+from app.adapters.broker.rabbitmq.connection import (
+    CONNECT_DEADLINE_S,
+    LOST,
+    RECONNECT_S,
+    calls,
+    close,
+    closed_event,
+    connect,
+    declare,
+    queue_name,
+)
+from app.application.background import Background
+from app.application.ports.errors import OutcomeUnknown, Unavailable
+from app.domain.command import Command
+from app.domain.ids import shard_of
+
+CONFIRM_DEADLINE_S = 2.0
+
+
+class RabbitPublisher:
+    """Implements CommandBus. One unconfirmed envelope for each shard, on a channel of its own."""
+
+    def __init__(
+        self,
+        url: str,
+        shards: int,
+        codec: EnvelopeCodec,
+        background: Background,
+        *,
+        on_envelope: Callable[[int], None] = lambda n: None,
+    ) -> None:
+        """on_envelope: told how many commands each envelope holds."""
+        self._url = url
+        self._shards = shards
+        self._codec = codec
+        self._on_envelope = on_envelope
+        budget = Budget()
+        self._collectors = [Collector(budget) for _ in range(shards)]
+        self._connection: AbstractConnection | None = None
+        self._channels: dict[int, AbstractChannel] = {}
+        self._background = background
+
+    def ready(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed
+
+    def submit(self, command: Command) -> asyncio.Future[None]:
+        shard = shard_of(command.chat_id, self._shards)
+        if not self.ready():
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.set_exception(Unavailable("the broker can't be reached"))
+            return refused
+        return self._collectors[shard].add(command, self._codec.pack_command(command))
+
+    async def publish(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_connected(), name="broker publisher connection")
+            for shard in range(self._shards):
+                group.create_task(self._publish_shard(shard), name=f"publish {queue_name(shard)}")
+
+    async def _keep_connected(self) -> None:
+        while True:
+            connection = None
+            try:
+                async with calls(CONNECT_DEADLINE_S):
+                    connection = await connect(self._url, "parley publisher")
+                    closed = closed_event(connection)
+                    channel = await connection.channel()
+                    await declare(channel, range(self._shards))
+                await close(channel)
+            except LOST:
+                await close(connection)
+                await asyncio.sleep(RECONNECT_S)
+                continue
+            self._channels.clear()
+            self._connection = connection
+            try:
+                await closed.wait()
+            finally:
+                self._connection = None
+                await close(connection)
+            for collector in self._collectors:
+                collector.refuse_all(Unavailable("the broker can't be reached"))
+
+    async def _publish_shard(self, shard: int) -> None:
+        collector = self._collectors[shard]
+        while True:
+            taken = await collector.next()
+            collector.settle(taken, await self._publish(shard, taken))
+
+    async def _publish(self, shard: int, taken: list[Waiting]) -> Exception | None:
+        """None when the broker has it; else what to tell those in the envelope."""
+        self._on_envelope(len(taken))
+        try:
+            async with calls(CONFIRM_DEADLINE_S):
+                channel = await self._channel(shard)
+        except LOST:
+            return Unavailable("the broker can't be reached")
+        try:
+            message = aio_pika.Message(
+                self._codec.seal(shard, [waiting.packed for waiting in taken]),
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            )
+            async with calls(CONFIRM_DEADLINE_S):
+                await channel.default_exchange.publish(message, queue_name(shard), mandatory=True)
+        except PublishError:
+            return Unavailable("the shard has no queue")
+        except (DeliveryError, *LOST):
+            self._drop(shard)
+            return OutcomeUnknown("the broker did not confirm")
+        return None
+
+    async def _channel(self, shard: int) -> AbstractChannel:
+        channel = self._channels.get(shard)
+        if channel is not None and not channel.is_closed:
+            return channel
+        if self._connection is None:
+            raise ConnectionError("not connected")
+        channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        self._channels[shard] = channel
+        return channel
+
+    def _drop(self, shard: int) -> None:
+        """What is unconfirmed on this channel may land later; the next envelope goes out on a new one."""
+        channel = self._channels.pop(shard, None)
+        self._background.create_task(close(channel))

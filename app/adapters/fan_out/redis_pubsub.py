@@ -1,0 +1,204 @@
+"""Fan-out and live texts on Redis: pub/sub, at most once, silently lossy; nobody trusts it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from redis.asyncio.client import PubSub
+
+from app.adapters.redis_connection import LOST, connect
+from app.application.ports.errors import Transient
+from app.application.ports.fan_out import LiveText
+from app.application.signals import DeltaSignal, chat_channel, pack_delta
+from app.domain.state import Pair
+
+PUBLISH_DEADLINE_S = 0.5
+PAUSE_S = 1.0
+SUBSCRIBE_DEADLINE_S = 1.0
+SILENCE_S = 12.0
+
+
+class RedisFanOut:
+    def __init__(self, url: str, *, on_drop: Callable[[], None] = lambda: None) -> None:
+        self._url = url
+        self._publisher = connect(url)
+        self._on_drop = on_drop
+        self._paused_until = 0.0
+        self._handler: Callable[[str, bytes], None] = lambda channel, payload: None
+        self._reset: Callable[[], None] = lambda: None
+        self._channels: set[str] = set()
+        self._pubsub: PubSub | None = None
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+
+    def listen(self, handler: Callable[[str, bytes], None], reset: Callable[[], None]) -> None:
+        self._handler, self._reset = handler, reset
+
+    async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        if monotonic() < self._paused_until:
+            return
+        try:
+            async with asyncio.timeout(PUBLISH_DEADLINE_S):
+                pipe = self._publisher.pipeline(transaction=False)
+                for channel, payload in messages:
+                    pipe.publish(channel, payload)
+                await pipe.execute()
+        except LOST:
+            self._paused_until = monotonic() + PAUSE_S
+            self._on_drop()
+
+    async def subscribe(self, channels: Sequence[str]) -> None:
+        new = [channel for channel in channels if channel not in self._channels]
+        self._channels.update(new)
+        if not new or self._pubsub is None:
+            return
+        loop = asyncio.get_running_loop()
+        confirmed = [loop.create_future() for _ in new]
+        for channel, future in zip(new, confirmed, strict=True):
+            self._waiting.setdefault(channel, []).append(future)
+        with suppress(*LOST):
+            async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                await self._pubsub.subscribe(*new)
+                await asyncio.gather(*confirmed)
+
+    async def unsubscribe(self, channels: Sequence[str]) -> None:
+        known = [channel for channel in channels if channel in self._channels]
+        self._channels.difference_update(known)
+        if known and self._pubsub is not None:
+            with suppress(*LOST):
+                async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                    await self._pubsub.unsubscribe(*known)
+
+    async def run(self) -> None:
+        """Listen for ever; after a loss connect anew, take all channels up again and say so."""
+        first = True
+        while True:
+            client = connect(self._url)
+            pubsub = client.pubsub()
+            try:
+                async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                    wanted = sorted(self._channels) or ["nothing"]
+                    await pubsub.subscribe(*wanted)
+                    self._pubsub = pubsub
+                    missing = self._channels.difference(wanted)
+                    if missing:
+                        await pubsub.subscribe(*missing)
+                if not first:
+                    self._reset()
+                first = False
+                await self._listen(pubsub)
+            except LOST:
+                await asyncio.sleep(0.2)
+            finally:
+                self._pubsub = None
+                self._fail_waiting()
+                with suppress(*LOST):
+                    async with asyncio.timeout(1):
+                        await client.aclose()
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        heard = monotonic()
+        while True:
+            async with asyncio.timeout(SILENCE_S):  # the library may try to connect anew, without a bound
+                message: Any = await pubsub.get_message(timeout=5)
+            if message is None:
+                if monotonic() - heard > SILENCE_S:
+                    raise TimeoutError("Redis fell silent")
+                async with asyncio.timeout(2):
+                    await pubsub.ping()
+                continue
+            heard = monotonic()
+            if message["type"] == "message":
+                self._handler(message["channel"].decode(), message["data"])
+            elif message["type"] == "subscribe":
+                for future in self._waiting.pop(message["channel"].decode(), ()):
+                    if not future.done():
+                        future.set_result(None)
+
+    def _fail_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for futures in waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_result(None)
+
+    async def close(self) -> None:
+        with suppress(*LOST):
+            async with asyncio.timeout(1):
+                await self._publisher.aclose()
+
+
+# KEYS: the reply's hash. ARGV: attempt, index, delta, whole text, ttl s, channel, signal.
+# 1 when taken, 0 when the attempt is superseded or the reply has ended, -1 when the text is lost and must be given whole.
+_APPEND = """
+local at = tonumber(redis.call('HGET', KEYS[1], 'attempt'))
+local attempt, index = tonumber(ARGV[1]), tonumber(ARGV[2])
+if at and (at < 0 or at > attempt) then return 0 end
+local nxt = tonumber(redis.call('HGET', KEYS[1], 'next'))
+if at == attempt and nxt and nxt > index then return 1 end -- taken before; an attempt has one holder
+if at == attempt and nxt == index then
+  redis.call('HSET', KEYS[1], 'next', index + 1, 'text', redis.call('HGET', KEYS[1], 'text') .. ARGV[3])
+elseif index == 0 or ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[1], 'attempt', attempt, 'next', index + 1, 'text', index == 0 and ARGV[3] or ARGV[4])
+else
+  return -1
+end
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return 1
+"""
+
+
+class RedisLiveTexts:
+    def __init__(self, url: str, ttl_s: int = 600) -> None:
+        self._redis = connect(url)
+        self._append = self._redis.register_script(_APPEND)
+        self._ttl_s = ttl_s
+
+    async def append(self, key: Pair, attempt: int, index: int, delta: str, whole: str) -> bool:
+        signal = pack_delta(DeltaSignal(key[1], attempt, index, delta))
+        channel = chat_channel(key[0])
+        try:
+            async with asyncio.timeout(PUBLISH_DEADLINE_S):
+                taken = -1
+                for text in ("", whole):
+                    arguments: list[Any] = [attempt, index, delta, text, self._ttl_s, channel, signal]
+                    taken = await self._append(keys=[_key(key)], args=arguments)
+                    if taken != -1:
+                        break
+        except LOST as error:
+            raise Transient(type(error).__name__) from error
+        return taken == 1
+
+    async def get(self, key: Pair) -> LiveText | None:
+        try:
+            async with asyncio.timeout(PUBLISH_DEADLINE_S):
+                found: list[Any] = await self._redis.hmget(_key(key), ["attempt", "next", "text"])
+        except LOST as error:
+            raise Transient(type(error).__name__) from error
+        if found[0] is None or int(found[0]) < 0:
+            return None
+        return LiveText(int(found[0]), int(found[1]), found[2].decode())
+
+    async def end(self, key: Pair) -> None:
+        try:
+            async with asyncio.timeout(PUBLISH_DEADLINE_S):
+                pipe = self._redis.pipeline(transaction=True)
+                pipe.delete(_key(key))
+                pipe.hset(_key(key), mapping={"attempt": -1})
+                pipe.expire(_key(key), self._ttl_s)
+                await pipe.execute()
+        except LOST as error:
+            raise Transient(type(error).__name__) from error
+
+    async def close(self) -> None:
+        with suppress(*LOST):
+            async with asyncio.timeout(1):
+                await self._redis.aclose()
+
+
+def _key(key: Pair) -> str:
+    return f"reply:{key[0]}:{key[1]}"

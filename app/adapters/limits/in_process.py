@@ -1,0 +1,143 @@
+"""Limits of what one user may do. Counted in the process, so that nothing is awaited for them; where several gateways
+serve, `shared_limits` settles the counts between them each second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import limits
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from app.application.bounded import Bounded
+
+BURST_S = 10
+_KEYS_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Requests may come in bursts of ten seconds' worth. Failures: sign-ins, in 15 minutes."""
+
+    requests_per_s: int
+    rejections_per_min: int
+    chats_per_h: int
+    members_per_h: int
+    failures_per_name: int = 10
+    failures_per_address: int = 100
+
+
+class TokenBuckets:
+    """A bucket for each key: `rate` a second flow in, up to `burst`. Time is the process's own.
+
+    Not of the library: it has windows only, and this is asked for every frame (0.3 µs instead of 10).
+    """
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate, self.burst = rate, burst
+        self.taken: dict[str, int] = {}
+        """What was taken since the last settling."""
+        self._buckets: Bounded[str, tuple[float, float]] = Bounded(_KEYS_MAX)
+
+    def left(self, key: str) -> float:
+        left, at = self._buckets.get(key, (self.burst, 0.0))
+        return min(self.burst, left + (time.monotonic() - at) * self.rate)
+
+    def take(self, key: str) -> int | None:
+        """None, or how many milliseconds until there is a token."""
+        left = self.left(key)
+        if left < 1:
+            return max(20, int((1 - left) / self.rate * 1000))
+        self._buckets[key] = (left - 1, time.monotonic())
+        if len(self.taken) < _KEYS_MAX:
+            self.taken[key] = self.taken.get(key, 0) + 1
+        return None
+
+    def adopt(self, key: str, left: float) -> None:
+        """What is left by the count of all gateways, before what was taken here since."""
+        self._buckets[key] = (left - self.taken.get(key, 0), time.monotonic())
+
+
+class Windows:
+    """Counts in sliding windows, by the library. hits: what was counted since the last settling."""
+
+    def __init__(self) -> None:
+        self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self.hits: dict[tuple[limits.RateLimitItem, str], int] = {}
+
+    def hit(self, item: limits.RateLimitItem, key: str, cost: int = 1) -> int | None:
+        """None, or how many milliseconds to wait."""
+        if not self._window.hit(item, key, cost=cost):
+            return self._wait_ms(item, key)
+        if len(self.hits) < _KEYS_MAX:
+            self.hits[item, key] = self.hits.get((item, key), 0) + cost
+        return None
+
+    def test(self, item: limits.RateLimitItem, key: str) -> int | None:
+        return None if self._window.test(item, key) else self._wait_ms(item, key)
+
+    def add(self, item: limits.RateLimitItem, key: str, cost: int) -> None:
+        """What other gateways counted."""
+        room = self._window.get_window_stats(item, key).remaining
+        if cost > 0 and room > 0:
+            self._window.hit(item, key, cost=min(cost, room))
+
+    def _wait_ms(self, item: limits.RateLimitItem, key: str) -> int:
+        reset = self._window.get_window_stats(item, key).reset_time
+        return max(100, int((reset - time.time()) * 1000))
+
+
+class UserLimits:
+    """Implements Limiter and SignInLimiter, where one process serves all."""
+
+    def __init__(self, settings: LimitSettings) -> None:
+        self.windows = Windows()
+        self.requests = TokenBuckets(settings.requests_per_s, settings.requests_per_s * BURST_S)
+        self._were_rejected: Bounded[str, None] = Bounded(_KEYS_MAX)
+        self._rejections = limits.RateLimitItemPerMinute(settings.rejections_per_min, 1, "rejections")
+        self._chats = limits.RateLimitItemPerHour(settings.chats_per_h, 1, "chats")
+        self._members = limits.RateLimitItemPerHour(settings.members_per_h, 1, "members")
+        self._names = limits.RateLimitItemPerMinute(settings.failures_per_name, 15, "names")
+        self._addresses = limits.RateLimitItemPerMinute(settings.failures_per_address, 15, "addresses")
+
+    def request(self, user_id: str) -> int | None:
+        return self.requests.take(user_id)
+
+    def remaining(self, user_id: str) -> tuple[int, int, int]:
+        """(burst, requests left of it, seconds until it is whole again)."""
+        bucket = self.requests
+        left = max(0.0, bucket.left(user_id))
+        return int(bucket.burst), int(left), int((bucket.burst - left) / bucket.rate) + 1
+
+    def rejected(self, user_id: str) -> None:
+        self._were_rejected[user_id] = None
+        self.windows.hit(self._rejections, user_id)
+
+    def command(self, user_id: str, new_chats: int, new_members: int) -> int | None:
+        wait_ms = self.windows.test(self._rejections, user_id) if user_id in self._were_rejected else None
+        if wait_ms is None and new_chats:
+            wait_ms = self.windows.hit(self._chats, user_id, new_chats)
+        if wait_ms is None and new_members:
+            wait_ms = self.windows.hit(self._members, user_id, new_members)
+        return wait_ms
+
+    def blocked(self, username: str, address: str) -> int | None:
+        for item, key in ((self._names, username), (self._addresses, address)):
+            wait_ms = self.windows.test(item, key)
+            if wait_ms is not None:
+                return max(1, wait_ms // 1000)
+        return None
+
+    def failed(self, username: str, address: str) -> None:
+        self.windows.hit(self._names, username)
+        self.windows.hit(self._addresses, address)
+
+    async def run(self) -> None:
+        """There are no others to settle with."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Nothing is held open."""

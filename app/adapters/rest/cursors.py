@@ -1,0 +1,67 @@
+"""Lists that go on: opaque cursors, signed, and bound to who asks and what for."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from app.domain.errors import Code, ParleyError
+
+T = TypeVar("T")
+
+
+class Cursors:
+    """keys: the first signs, all verify."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = keys
+
+    def of(self, user_id: str, query: str, place: list[Any]) -> str:
+        text = msgspec.json.encode(place)
+        return base64.urlsafe_b64encode(_mac(self._keys[0], user_id, query, text) + text).decode().rstrip("=")
+
+    def place(self, user_id: str, query: str, cursor: str, types: tuple[type, ...]) -> list[Any]:
+        """Raises ParleyError `invalid`."""
+        try:
+            raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+            mac, text = raw[:16], raw[16:]
+            if not any(hmac.compare_digest(mac, _mac(key, user_id, query, text)) for key in self._keys):
+                raise ValueError
+            return list(msgspec.json.decode(text, type=tuple[types]))  # type: ignore[valid-type]
+        except (ValueError, msgspec.MsgspecError):
+            raise ParleyError(Code.INVALID, "this cursor is not one of this list") from None
+
+
+class Paging(Generic[T]):
+    """One list of one person: its cursor in, its page and next cursor out.
+
+    query: names the list and what it was narrowed to. types: of the place that a cursor holds.
+    """
+
+    def __init__(
+        self, cursors: Cursors, user_id: str, query: str, cursor: str | None, limit: int, *types: type
+    ) -> None:
+        self._cursors, self._user_id, self._query = cursors, user_id, query
+        self._limit = limit
+        self.place = cursors.place(user_id, query, cursor, types) if cursor is not None else None
+        """Of the last one seen; None at the beginning."""
+
+    @property
+    def limit(self) -> int:
+        """What to ask the store for: one more tells whether the list goes on."""
+        return self._limit + 1
+
+    def page(self, found: Sequence[T], shown: Callable[[T], Any], place: Callable[[T], list[Any]]) -> dict[str, Any]:
+        """The public list. place: where the next page begins after this item."""
+        page, next_cursor = found[: self._limit], None
+        if len(found) > self._limit:
+            next_cursor = self._cursors.of(self._user_id, self._query, place(page[-1]))
+        return {"items": [shown(item) for item in page], "next_cursor": next_cursor}
+
+
+def _mac(key: bytes, user_id: str, query: str, text: bytes) -> bytes:
+    return hmac.digest(key, f"{user_id}\x00{query}\x00".encode() + text, "sha256")[:16]

@@ -1,0 +1,29 @@
+"""Assistants' replies over REST."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from app.adapters.rest.door import RULES, BearerArg, IdempotencyKey, PathId, Route, UseCasesArg, made
+from app.adapters.rest.problems import responses
+from app.adapters.wire.messages import MessageJson, message_json
+from app.domain.replies import StopReply
+
+router = APIRouter(route_class=Route, prefix="/v1", tags=["assistant"])
+
+
+@router.post("/chats/{chat_id}/messages/{message_id}/stop", summary="Stop a reply",
+             response_model=MessageJson, responses=responses(*RULES))  # fmt: skip
+async def stop(
+    chat_id: PathId, message_id: PathId, who: BearerArg, use_cases: UseCasesArg, key: IdempotencyKey = None
+) -> Response:
+    action = StopReply(message_id)
+    return made(await use_cases.messages.act(who.user_id, chat_id, message_id, action, key), message_json)
+
+
+@router.post("/chats/{chat_id}/messages/{message_id}/regenerate", status_code=201, summary="Answer anew",
+             response_model=MessageJson, responses=responses(*RULES))  # fmt: skip
+async def regenerate(
+    chat_id: PathId, message_id: PathId, who: BearerArg, use_cases: UseCasesArg, key: IdempotencyKey = None
+) -> Response:
+    return made(await use_cases.messages.regenerate(who.user_id, chat_id, message_id, key), message_json, 201)

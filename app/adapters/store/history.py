@@ -1,0 +1,260 @@
+"""What people read: chats, members, messages, search; and their read marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.adapters.store import rows
+from app.adapters.store import tables as t
+from app.adapters.store.database import Database
+from app.application.ports.history import Membership, Page, Search
+from app.domain.messages import SendMessage
+from app.domain.state import Outcome
+from app.domain.values import Chat, Member, Message, Person
+
+_WORDS_POSTGRESQL = (
+    "to_tsvector('simple', regexp_replace(messages.body, '[^[:alnum:]]+', ' ', 'g'))"
+    " @@ plainto_tsquery('simple', regexp_replace(:words, '[^[:alnum:]]+', ' ', 'g'))"
+)
+_WORDS_SQLITE = "messages.rowid in (select rowid from search where search match :words)"
+
+
+class SqlHistory:
+    """reader: where history, lists and search are read; the primary where it names none."""
+
+    def __init__(self, database: Database, reader: Database | None = None) -> None:
+        self._primary = database
+        self._reader = reader or database
+
+    async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
+        async with self._primary.read() as connection:
+            chat = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == chat_id))).one_or_none()
+            member = await _member(connection, chat_id, user_id)
+        return (rows.chat_of(chat) if chat else None), member
+
+    async def member(self, chat_id: str, user_id: str) -> Member | None:
+        async with self._primary.read() as connection:
+            return await _member(connection, chat_id, user_id)
+
+    async def memberships(
+        self,
+        user_id: str,
+        *,
+        archived: bool | None,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        unread_max: int,
+        chat_ids: Sequence[str] | None = None,
+    ) -> list[Membership]:
+        ch, me, rd = t.chats, t.members, t.reads
+        query = (
+            sa.select(ch, me.c.role, me.c.muted_until, me.c.joined_at, me.c.joined_seq, rd.c.seq.label("read_seq"))
+            .select_from(
+                me.join(ch, ch.c.id == me.c.chat_id).outerjoin(
+                    rd, sa.and_(rd.c.user_id == user_id, rd.c.chat_id == ch.c.id)
+                )
+            )
+            .where(me.c.user_id == user_id)
+            .order_by(ch.c.last_at.desc(), ch.c.id.desc())
+            .limit(limit)
+        )
+        if archived is not None:
+            query = query.where(ch.c.archived == archived)
+        if chat_ids is not None:
+            query = query.where(ch.c.id.in_(list(chat_ids)))
+        if before is not None:
+            query = query.where(sa.tuple_(ch.c.last_at, ch.c.id) < sa.tuple_(*_literals(before)))
+        async with self._primary.read() as connection:
+            found = (await connection.execute(query)).all()
+            person = await _person(connection, user_id)
+            marks = {str(row.id): row.read_seq or 0 for row in found}
+            unread = await _unread(self._primary, connection, user_id, marks, unread_max)
+            last = await _last_messages(self._primary, connection, list(marks))
+        return [
+            Membership(
+                chat=rows.chat_of(row),
+                member=Member(
+                    str(row.id), person, row.role, row.muted_until, row.joined_at, row.joined_seq
+                ),
+                read_seq=marks[str(row.id)],
+                unread=unread.get(str(row.id), 0),
+                last_message=last.get(str(row.id)),
+            )
+            for row in found
+        ]  # fmt: skip
+
+    async def members(self, chat_id: str, after: str | None, limit: int) -> list[Member]:
+        query = (
+            sa.select(*rows.MEMBER_COLUMNS)
+            .select_from(rows.MEMBERS_WITH_USERS)
+            .where(t.members.c.chat_id == chat_id)
+            .order_by(t.members.c.user_id)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(t.members.c.user_id > after)
+        async with self._reader.read() as connection:
+            return [rows.member_of(row) for row in await connection.execute(query)]
+
+    async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
+        b, u = t.bans, t.users
+        query = (
+            sa.select(u.c.id, u.c.username, u.c.display_name, u.c.kind)
+            .select_from(b.join(u, u.c.id == b.c.user_id))
+            .where(b.c.chat_id == chat_id)
+            .order_by(b.c.user_id)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(b.c.user_id > after)
+        async with self._reader.read() as connection:
+            return [Person(*row) for row in await connection.execute(query)]
+
+    async def messages(self, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
+        m = t.messages
+        query = sa.select(m).where(m.c.chat_id == chat_id).limit(limit + 1)
+        if after is not None:
+            query = query.where(m.c.seq > after).order_by(m.c.seq)
+        else:
+            query = query.order_by(m.c.seq.desc())
+            if before is not None:
+                query = query.where(m.c.seq < before)
+        async with self._reader.read() as connection:
+            found = (await connection.execute(query)).all()
+            return Page(await rows.whole_messages(connection, found[:limit]), len(found) > limit)
+
+    async def message(self, chat_id: str, message_id: str) -> Message | None:
+        return await self._one_message(t.messages.c.id == message_id, chat_id)
+
+    async def message_at(self, chat_id: str, seq: int) -> Message | None:
+        return await self._one_message(t.messages.c.seq == seq, chat_id)
+
+    async def _one_message(self, where: sa.ColumnElement[bool], chat_id: str) -> Message | None:
+        async with self._primary.read() as connection:
+            found = await connection.execute(sa.select(t.messages).where(t.messages.c.chat_id == chat_id, where))
+            messages = await rows.whole_messages(connection, found.all())
+        return messages[0] if messages else None
+
+    async def pins(self, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
+        p, m = t.pins, t.messages
+        query = (
+            sa.select(m, p.c.seq.label("pin_seq"))
+            .select_from(p.join(m, sa.and_(m.c.chat_id == p.c.chat_id, m.c.id == p.c.message_id)))
+            .where(p.c.chat_id == chat_id)
+            .order_by(p.c.seq.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(p.c.seq < before)
+        async with self._reader.read() as connection:
+            found = (await connection.execute(query)).all()
+            messages = await rows.whole_messages(connection, found)
+        return [(row.pin_seq, message) for row, message in zip(found, messages, strict=True)]
+
+    async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
+        database, m = self._reader, t.messages.c
+        words = " ".join(f'"{word}"' for word in search.words) if not database.postgresql else " ".join(search.words)
+        holds = _WORDS_POSTGRESQL if database.postgresql else _WORDS_SQLITE
+        mine = sa.select(t.members.c.chat_id).where(t.members.c.user_id == user_id)
+        query = (
+            sa.select(t.messages)
+            .where(sa.text(holds).bindparams(words=words), m.chat_id.in_(mine), m.deleted_at.is_(None))
+            .order_by(m.created_at.desc(), m.id.desc())
+            .limit(limit)
+        )
+        if search.chat_id is not None:
+            query = query.where(m.chat_id == search.chat_id)
+        if search.sender_id is not None:
+            query = query.where(m.sender_id == search.sender_id)
+        if search.since is not None:
+            query = query.where(m.created_at >= search.since)
+        if search.until is not None:
+            query = query.where(m.created_at < search.until)
+        if search.before is not None:
+            query = query.where(sa.tuple_(m.created_at, m.id) < sa.tuple_(*_literals(search.before)))
+        async with database.read() as connection:
+            return await rows.whole_messages(connection, (await connection.execute(query)).all())
+
+    async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
+        m, x = t.messages, t.outcomes
+        async with self._primary.read() as connection:
+            seq = await connection.scalar(
+                sa.select(m.c.seq).where(m.c.chat_id == chat_id, m.c.sender_id == actor_id, m.c.client_message_id == id)
+            )
+            if seq is not None:
+                return Outcome(SendMessage.type, seq)
+            row = (
+                await connection.execute(
+                    sa.select(x).where(x.c.chat_id == chat_id, x.c.actor_id == actor_id, x.c.id == id)
+                )
+            ).one_or_none()
+        if row is None:
+            return None
+        return Outcome(row.type, row.seq, row.code, row.reason, tuple(row.policies))
+
+    async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int) -> tuple[int, int]:
+        async with self._primary.write() as connection:
+            await rows.move_read_marks(self._primary, connection, {(chat_id, user_id): min(seq, head)})
+            mark = await connection.scalar(
+                sa.select(t.reads.c.seq).where(t.reads.c.user_id == user_id, t.reads.c.chat_id == chat_id)
+            )
+            unread = await _unread(self._primary, connection, user_id, {chat_id: int(mark or 0)}, 1_000)
+        return int(mark or 0), unread.get(chat_id, 0)
+
+
+def _literals(before: tuple[datetime, str]) -> tuple[Any, Any]:
+    at, id_ = before
+    return sa.literal(at, t.Time()), sa.literal(id_, t.Id)
+
+
+async def _person(connection: AsyncConnection, user_id: str) -> Person:
+    u = t.users
+    row = (await connection.execute(sa.select(u).where(u.c.id == user_id))).one()
+    return Person(row.id, row.username, row.display_name, row.kind)
+
+
+async def _member(connection: AsyncConnection, chat_id: str, user_id: str) -> Member | None:
+    found = await connection.execute(
+        sa.select(*rows.MEMBER_COLUMNS)
+        .select_from(rows.MEMBERS_WITH_USERS)
+        .where(t.members.c.chat_id == chat_id, t.members.c.user_id == user_id)
+    )
+    row = found.one_or_none()
+    return rows.member_of(row) if row else None
+
+
+async def _unread(
+    database: Database, connection: AsyncConnection, user_id: str, marks: dict[str, int], most: int
+) -> dict[str, int]:
+    """Others' messages beyond the mark that are not deleted, counted up to `most`."""
+    if not marks:
+        return {}
+    source, params = database.values("v", {"chat_id": "uuid", "seq": "int8"}, list(marks.items()))
+    found = await connection.execute(
+        sa.text(
+            f"select v.chat_id, (select count(*) from (select 1 from messages m where m.chat_id = v.chat_id"
+            " and m.seq > v.seq and m.sender_id <> :user_id and m.deleted_at is null and m.kind <> 'system'"
+            f" limit :most) as found) as unread from {source}"
+        ),
+        params | {"user_id": user_id, "most": most},
+    )
+    return {str(row.chat_id): row.unread for row in found}
+
+
+async def _last_messages(database: Database, connection: AsyncConnection, chat_ids: list[str]) -> dict[str, Message]:
+    if not chat_ids:
+        return {}
+    source, params = database.values("v", {"chat_id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+    found = await connection.execute(
+        sa.text(
+            f"select m.* from {source} join messages m on m.chat_id = v.chat_id"
+            " and m.seq = (select max(x.seq) from messages x where x.chat_id = v.chat_id)"
+        ),
+        params,
+    )
+    return {message.chat_id: message for message in await rows.whole_messages(connection, found.all())}

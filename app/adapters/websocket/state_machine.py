@@ -1,0 +1,170 @@
+"""The socket's protocol as a state machine: text in, things to do out. No I/O, no clock, no tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.adapters.wire import problems, registry, socket
+from app.adapters.wire.socket import Hello
+from app.adapters.wire.text import parse
+from app.application.ports.socket import Close
+from app.domain.command import Action
+from app.domain.errors import Code, ParleyError
+
+_OVER_LIMITS_S = 10.0
+_CALM_S = 2.0
+
+
+class State(Enum):
+    HELLO = "hello"
+    AUTHENTICATING = "authenticating"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Find out who says hello, then call `authenticated`; what follows in the same frame waits in order."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A command of good form, to be queued. id: None for one that is drawn. Always counted."""
+
+    ref: str
+    chat_id: str
+    id: str | None
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Another request of good form. counted: against the user's limit of requests."""
+
+    request: Any
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """An error to send back. Counted."""
+
+    ref: str | None
+    error: ParleyError
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    code: int
+    reason: str
+
+
+Output = Authenticate | Submit | Do | Tell | Disconnect
+
+
+class SocketProtocol:
+    def __init__(self, check_body: Callable[[str], str]) -> None:
+        """check_body: raises ParleyError for what is no good text of a message."""
+        self.state = State.HELLO
+        self._check_body = check_body
+        self._over_since: float | None = None
+        self._refused_at = 0.0
+
+    def receive_text(self, text: str) -> list[Output]:
+        """A frame: one or more JSON objects separated by newlines. A bad line fails itself alone."""
+        lines = [line for line in text.split("\n") if line.strip()]
+        outputs: list[Output] = []
+        for line in lines or [""]:
+            if self.state is State.CLOSED:
+                break
+            outputs.append(self._line(line))
+        return outputs
+
+    def receive_bytes(self) -> list[Output]:
+        return [self._close(Close.UNSUPPORTED_DATA, "text frames only")]
+
+    def authenticated(self) -> None:
+        self.state = State.OPEN
+
+    def hello_timeout(self) -> list[Output]:
+        if self.state is not State.HELLO:
+            return []
+        return [self._close(Close.HELLO_TIMEOUT, "no hello in time")]
+
+    def over_limit(self, now_s: float) -> Disconnect | None:
+        """A request was refused by the user's limit. Going on like this for 10 s ends the socket."""
+        if self._over_since is None or now_s - self._refused_at > _CALM_S:
+            self._over_since = now_s
+        self._refused_at = now_s
+        if now_s - self._over_since >= _OVER_LIMITS_S:
+            return self._close(Close.OVER_LIMITS, "over the limits: wait 30 s")
+        return None
+
+    def closed(self) -> None:
+        self.state = State.CLOSED
+
+    def _close(self, code: int, reason: str) -> Disconnect:
+        self.state = State.CLOSED
+        return Disconnect(code, reason)
+
+    def _line(self, line: str) -> Output:
+        try:
+            if self.state is State.HELLO:
+                return self._hello(line)
+            return self._request(line)
+        except ParleyError as error:
+            return Tell(None, error)
+
+    def _hello(self, line: str) -> Output:
+        try:
+            value = parse(line)
+            if not isinstance(value, dict) or value.get("type") != "hello":
+                return self._close(Close.BAD_HELLO, "the first request is hello")
+            hello = Hello.model_validate(value)
+        except (ValidationError, ParleyError):
+            return self._close(Close.BAD_HELLO, "this hello has no good form")
+        if hello.ticket is not None and hello.token is not None:
+            return self._close(Close.BAD_HELLO, "a ticket or a token, not both")
+        self.state = State.AUTHENTICATING
+        return Authenticate(hello)
+
+    def _request(self, line: str) -> Output:
+        value = parse(line)
+        if not isinstance(value, dict):
+            raise ParleyError(Code.INVALID, "a request is a JSON object")
+        ref = value.get("ref")
+        good_ref = ref if isinstance(ref, str) and 1 <= len(ref) <= 64 and "\x00" not in ref else None
+        try:
+            return self._validated(value)
+        except ParleyError as error:
+            return Tell(good_ref, error)
+        except ValidationError as error:
+            return Tell(good_ref, problems.invalid(error))
+
+    def _validated(self, value: dict[str, Any]) -> Output:
+        type_ = value.get("type")
+        if not isinstance(type_, str):
+            raise ParleyError(Code.INVALID, "no such request")
+        command = registry.COMMANDS.get(type_)
+        if command is not None:
+            request: Any = command.model.model_validate(value)
+            body = getattr(request, "body", None)
+            if body is not None:
+                self._check_body(body)
+            return Submit(request.ref, request.chat_id, getattr(request, command.id), command.action(request))
+        if type_ == socket.HELLO.type:
+            raise ParleyError(Code.INVALID, "hello was said")
+        shape = _REQUESTS.get(type_)
+        if shape is None:
+            raise ParleyError(Code.UNKNOWN_TYPE, "no such request")
+        return Do(shape.model.model_validate(value), shape.counted)
+
+
+_REQUESTS = {request.type: request for request in socket.REQUESTS}

@@ -1,0 +1,192 @@
+"""People, their accounts and sessions, and what operators see of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+
+from app.adapters.wire.examples import ANNA, AT, BEN, COMMAND, SESSION
+from app.adapters.wire.text import rfc3339, rfc3339_or_none
+from app.adapters.wire.values import Request, Shown
+from app.application.identity import SignedIn
+from app.application.ports.people import Account, AuditEntry, LiveSession
+from app.domain.text import check_text
+from app.domain.values import Person
+
+
+class PersonJson(TypedDict):
+    id: str
+    username: str
+    display_name: str
+    kind: Literal["human", "assistant"]
+
+
+def person_json(person: Person) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "username": person.username,
+        "display_name": person.display_name,
+        "kind": person.kind,
+    }
+
+
+class UserJson(PersonJson):
+    """Oneself."""
+
+    role: Literal["user", "operator"]
+    preferences: dict[str, Any]
+
+
+def user_json(account: Account) -> dict[str, Any]:
+    return {**person_json(account.person), "role": account.role, "preferences": account.preferences}
+
+
+class AccountJson(UserJson):
+    """A person as operators see them."""
+
+    disabled: bool
+    created_at: str
+
+
+def account_json(account: Account) -> dict[str, Any]:
+    made = rfc3339_or_none(account.created_at)
+    return {**user_json(account), "disabled": account.disabled, "created_at": made}
+
+
+class SessionJson(TypedDict):
+    """current: the one that asks. last_used_at: of its last refresh. client: what the program called itself."""
+
+    id: str
+    created_at: str
+    last_used_at: str | None
+    client: str
+    current: bool
+
+
+def session_json(session: LiveSession, current_id: str) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "created_at": rfc3339(session.created_at),
+        "last_used_at": rfc3339_or_none(session.last_used_at),
+        "client": session.client,
+        "current": session.id == current_id,
+    }
+
+
+class AuditJson(TypedDict):
+    """What an operator did. actor_id: null at the command line."""
+
+    id: str
+    at: str
+    actor_id: str | None
+    act: str
+    target_id: str | None
+    details: dict[str, Any]
+
+
+def audit_json(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "at": rfc3339(entry.at),
+        "actor_id": entry.actor_id,
+        "act": entry.act,
+        "target_id": entry.target_id,
+        "details": entry.details,
+    }
+
+
+class TokensJson(TypedDict):
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+    refresh_token: str
+    user: UserJson
+
+
+def tokens_json(signed_in: SignedIn) -> dict[str, Any]:
+    return {
+        "user": user_json(signed_in.account),
+        "access_token": signed_in.access_token,
+        "token_type": "bearer",
+        "expires_in": signed_in.expires_in,
+        "refresh_token": signed_in.refresh_token,
+    }
+
+
+class TicketJson(TypedDict):
+    ticket: str
+    expires_in: int
+
+
+Username = Annotated[
+    str,
+    Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{2,31}$", description="capitals are lowered"),
+]
+Password = Annotated[str, Field(strict=True, min_length=10, max_length=256), AfterValidator(check_text)]
+DisplayName = Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(check_text)]
+
+
+class Registration(Request):
+    username: Username
+    password: Password
+    display_name: DisplayName | None = None
+
+
+class ProfileChanges(Request):
+    display_name: DisplayName | None = None
+    preferences: dict[str, Any] | None = None
+
+
+class PasswordChange(Request):
+    current_password: Annotated[str, Field(strict=True, max_length=256), AfterValidator(check_text)]
+    new_password: Password
+
+
+class AccountChanges(Request):
+    disabled: Annotated[bool, Field(strict=True)] | None = None
+    role: Literal["user", "operator"] | None = None
+
+
+PERSON = {"id": BEN, "username": "ben", "display_name": "Ben", "kind": "human"}
+USER = {
+    "id": ANNA, "username": "anna", "display_name": "Anna", "kind": "human", "role": "user",
+    "preferences": {"theme": "dark"},
+}  # fmt: skip
+
+COMMANDS = ()
+EVENTS = ()
+SIGNALS = ()
+BODIES = (
+    Shown(
+        Registration, {"username": "anna", "password": "correct horse battery", "display_name": "Anna"},
+    ),
+    Shown(ProfileChanges, {"display_name": "Anna B.", "preferences": {"theme": "dark"}}),
+    Shown(
+        PasswordChange, {"current_password": "correct horse battery", "new_password": "another horse battery"},
+    ),
+    Shown(AccountChanges, {"disabled": True}),
+    Shown(UserJson, USER),
+    Shown(PersonJson, PERSON),
+    Shown(AccountJson, USER | {"disabled": False, "created_at": AT}),
+    Shown(
+        SessionJson,
+        {"id": SESSION, "created_at": AT, "last_used_at": None, "client": "Firefox", "current": True},
+    ),
+    Shown(
+        AuditJson,
+        {
+            "id": COMMAND, "at": AT, "actor_id": ANNA, "act": "user.changed", "target_id": BEN,
+            "details": {"disabled": True},
+        },
+    ),
+    Shown(
+        TokensJson,
+        {
+            "access_token": "eyJhbGciOi…", "token_type": "bearer", "expires_in": 900, "refresh_token": "k3Jx…",
+            "user": USER,
+        },
+    ),
+    Shown(TicketJson, {"ticket": "q8Zt…", "expires_in": 30}),
+)  # fmt: skip

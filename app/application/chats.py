@@ -1,0 +1,97 @@
+"""Chats, for callers that wait: start one, change it, see one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.application.authorize import Reader
+from app.application.ports.history import History, Membership
+from app.application.submit import Done, Submitter
+from app.domain.chats import CreateChat, UpdateChat
+from app.domain.errors import Code, ParleyError, not_found
+from app.domain.ids import created_chat_id, direct_chat_id
+from app.domain.values import ChatKind
+
+UNREAD_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAssistant:
+    """What a caller says of a chat's own assistant. given: names of the fields that were named."""
+
+    given: tuple[str, ...] = ()
+    model: str | None = None
+    instructions: str | None = None
+
+
+class Chats:
+    def __init__(self, submitter: Submitter, reader: Reader, history: History, new_id: Callable[[], str]) -> None:
+        self._submitter = submitter
+        self._reader = reader
+        self._history = history
+        self._new_id = new_id
+
+    async def create(
+        self,
+        user_id: str,
+        kind: str,
+        title: str | None,
+        member_ids: Sequence[str],
+        assistant: ChatAssistant | None,
+        id_: str | None,
+    ) -> Done[Membership]:
+        """A direct chat is get-or-create; the same id again finds what it made. Raises ParleyError, StillOpen."""
+        others = [other for other in dict.fromkeys(member_ids) if other != user_id]
+        command_id = id_ or self._new_id()
+        if kind == ChatKind.DIRECT:
+            if len(others) != 1:
+                raise ParleyError(Code.INVALID, "a direct chat takes exactly one other person in member_ids")
+            chat_id = direct_chat_id(user_id, others[0])
+        else:
+            chat_id = created_chat_id(user_id, command_id)
+        if assistant is not None and kind != ChatKind.ASSISTANT:
+            raise ParleyError(Code.INVALID, "assistant: only a chat of kind assistant has one of its own")
+        settings = assistant or ChatAssistant()
+        action = CreateChat(kind, title, tuple(others), settings.model, settings.instructions)
+        done = await self._submitter.run(user_id, chat_id, action, command_id)
+        found = await self._membership(user_id, chat_id)
+        return Done(found, done.seq, done.made and done.seq is not None)
+
+    async def update(
+        self,
+        user_id: str,
+        chat_id: str,
+        given: Sequence[str],
+        title: str | None,
+        archived: bool,
+        assistant: ChatAssistant | None,
+        id_: str | None,
+    ) -> Done[Membership]:
+        """given: names of the fields that were named, the others stay. Raises ParleyError, StillOpen."""
+        settings = assistant or ChatAssistant()
+        action = UpdateChat((*given, *settings.given), title, archived, settings.model, settings.instructions)
+        done = await self._submitter.run(user_id, chat_id, action, id_)
+        return Done(await self._membership(user_id, chat_id), done.seq, done.made)
+
+    async def one(self, user_id: str, chat_id: str) -> Membership:
+        """Raises ParleyError."""
+        await self._reader.permit(user_id, chat_id)
+        return await self._membership(user_id, chat_id)
+
+    async def mine(
+        self, user_id: str, archived: bool, before: tuple[datetime, str] | None, limit: int
+    ) -> list[Membership]:
+        """Latest activity first."""
+        return await self._history.memberships(
+            user_id, archived=archived, before=before, limit=limit, unread_max=UNREAD_MAX
+        )
+
+    async def _membership(self, user_id: str, chat_id: str) -> Membership:
+        found = await self._history.memberships(
+            user_id, archived=None, before=None, limit=1, unread_max=UNREAD_MAX, chat_ids=[chat_id]
+        )
+        if not found:
+            raise not_found()
+        return found[0]

@@ -1,0 +1,106 @@
+"""How a session begins: subscribe, then read heads, then welcome, then catch up what it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from app.application.hub.catching_up import CatchingUp
+from app.application.hub.delivering import Delivering
+from app.application.hub.feeds import Feeds
+from app.application.hub.membership import WELCOME_UNREAD_MAX, Memberships
+from app.application.hub.sessions import CatchUp, Session, Sessions
+from app.application.hub.streams import Streams
+from app.application.ports.fan_out import FanOut
+from app.application.ports.history import History, Membership
+from app.application.ports.people import Account
+from app.application.ports.socket import Codec
+from app.application.ports.store import Timeline
+from app.application.signals import user_channel
+
+WELCOME_CHATS = 200
+
+
+class Opening:
+    def __init__(
+        self,
+        sessions: Sessions,
+        feeds: Feeds,
+        delivering: Delivering,
+        catching_up: CatchingUp,
+        memberships: Memberships,
+        streams: Streams,
+        fan_out: FanOut,
+        timeline: Timeline,
+        history: History,
+        codec: Codec,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._sessions = sessions
+        self._feeds = feeds
+        self._delivering = delivering
+        self._catching_up = catching_up
+        self._memberships = memberships
+        self._streams = streams
+        self._fan_out = fan_out
+        self._timeline = timeline
+        self._history = history
+        self._codec = codec
+        self._spawn = spawn
+
+    async def open(
+        self, session: Session, account: Account, epoch: str, resume: dict[str, int], resume_epoch: str
+    ) -> None:
+        """epoch: ours, now. resume: chat id → last seq applied, in the client's epoch. Raises Transient."""
+        self._sessions.add(session)
+        await self._fan_out.subscribe([user_channel(session.user_id)])
+        mine = await self._timeline.joined(session.user_id, None)
+        await self._feeds.hear(mine)
+        registered = False
+        try:
+            listed = await self._listed(session.user_id, [chat_id for chat_id in resume if chat_id in mine])
+            heads = {
+                chat_id: head for chat_id, (_, head) in (await self._timeline.joined(session.user_id, None)).items()
+            }
+            heads |= {membership.chat.id: membership.chat.head for membership in listed}
+            if session.closed:
+                return
+            more = len(heads) > len(listed)
+            session.sink.send(self._codec.welcome(session.id, account, epoch, listed, more))
+            self._begin(session, mine, heads)
+            registered = True
+        finally:
+            if not registered:
+                for chat_id in mine:
+                    self._feeds.unhear(chat_id)
+        for chat_id, after in resume.items():
+            self._catching_up.ask(session, CatchUp(chat_id, after, (None,), resume_epoch != epoch))
+        session.opened = True
+        if session.recheck:
+            self._memberships.hint(session.user_id, list(session.recheck))
+        if heads:
+            self._spawn(self._streams.show_open(session, list(heads)))
+
+    async def _listed(self, user_id: str, named: list[str]) -> list[Membership]:
+        """The latest chats, and all that are named."""
+        listed = await self._history.memberships(
+            user_id, archived=None, before=None, limit=WELCOME_CHATS, unread_max=WELCOME_UNREAD_MAX
+        )
+        shown = {membership.chat.id for membership in listed}
+        missing = [chat_id for chat_id in named if chat_id not in shown]
+        if missing:
+            listed += await self._history.memberships(
+                user_id, archived=None, before=None, limit=len(missing), unread_max=WELCOME_UNREAD_MAX, chat_ids=missing
+            )
+        return listed
+
+    def _begin(self, session: Session, mine: dict[str, tuple[int, int]], heads: dict[str, int]) -> None:
+        """Each chat is live from its head on. mine: the chats whose channels are heard for this session."""
+        for chat_id, head in heads.items():
+            feed = self._feeds.get(chat_id)
+            if chat_id not in mine or feed is None:
+                session.recheck.add(chat_id)
+                continue
+            self._delivering.register(session, feed, head)
+        for chat_id in mine.keys() - heads.keys():
+            self._feeds.unhear(chat_id)

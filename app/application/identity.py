@@ -1,0 +1,186 @@
+"""Accounts and sessions: who somebody is, for how long, and until when."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from time import monotonic
+
+from app.application.bounded import Bounded
+from app.application.ports.fan_out import FanOut
+from app.application.ports.limits import SignInLimiter
+from app.application.ports.people import Account, Accounts, Bearer, LiveSession, Passwords, Tokens
+from app.application.signals import Note, pack_note, user_channel
+from app.domain.errors import Code, ParleyError
+from app.domain.values import UserKind
+
+USERNAME = re.compile(r"[a-z0-9][a-z0-9_.-]{2,31}\Z")
+REFRESH_GRACE_S = 30.0
+REFRESH_TTL_S = 30 * 86_400.0
+TICKET_TTL_S = 30
+SESSION_CACHE_S = 2.0
+_SESSIONS_REMEMBERED_MAX = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    account: Account
+    access_token: str
+    expires_in: int
+    refresh_token: str
+
+
+class SignInRefused(Exception):
+    """RFC 6749 §5.2: error is one of its words, or rate_limited."""
+
+    def __init__(self, error: str, description: str, retry_after_s: int | None = None) -> None:
+        super().__init__(error, description)
+        self.error, self.description, self.retry_after_s = error, description, retry_after_s
+
+
+class Identity:
+    def __init__(
+        self,
+        accounts: Accounts,
+        passwords: Passwords,
+        tokens: Tokens,
+        limiter: SignInLimiter,
+        fan_out: FanOut,
+        new_id: Callable[[], str],
+        refresh_ttl_s: float = REFRESH_TTL_S,
+    ) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+        self._tokens = tokens
+        self._limiter = limiter
+        self._fan_out = fan_out
+        self._new_id = new_id
+        self._refresh_ttl_s = refresh_ttl_s
+        self._alive: Bounded[str, float] = Bounded(_SESSIONS_REMEMBERED_MAX)
+
+    async def register(self, username: str, password: str, display_name: str | None, client: str = "") -> SignedIn:
+        name = username.lower()
+        if not USERNAME.match(name):
+            raise ParleyError(
+                Code.INVALID, "username: 3 to 32 of a-z, 0-9, underscore, dot and hyphen, first a letter or digit"
+            )
+        hashed = await self._passwords.hash(password)
+        account = Account(self._new_id(), name, display_name or name, UserKind.HUMAN, "user", {}, hashed)
+        if not await self._accounts.create(account):
+            raise ParleyError(Code.CONFLICT, "this username is taken")
+        return await self._start(account, client)
+
+    async def _start(self, account: Account, client: str) -> SignedIn:
+        refresh = secrets.token_urlsafe(32)
+        session_id = await self._accounts.start_session(account, _hash(refresh), self._refresh_ttl_s, client)
+        if session_id is None:
+            raise SignInRefused("invalid_grant", "the account was changed just now")
+        return self._signed_in(account, session_id, refresh)
+
+    def _signed_in(self, account: Account, session_id: str, refresh: str) -> SignedIn:
+        access = self._tokens.issue(account.id, session_id)
+        return SignedIn(account, access, self._tokens.ttl_s, refresh)
+
+    async def sign_in(self, username: str, password: str, address: str, client: str = "") -> SignedIn:
+        name = username.lower()
+        account = await self._checked(name, password, address)
+        if account is None:
+            raise SignInRefused("invalid_grant", "wrong username or password")
+        return await self._start(account, client)
+
+    async def _checked(self, name: str, password: str, address: str) -> Account | None:
+        """The account whose password this is; a wrong one counts. Raises SignInRefused after too many."""
+        self._hold_back(name, address)
+        account = await self._accounts.by_name(name) if USERNAME.match(name) else None
+        good = await self._passwords.verify(password, account.password_hash if account else None)
+        self._hold_back(name, address)  # others may have failed meanwhile
+        if good and account is not None and not account.disabled:
+            return account
+        self._limiter.failed(name, address)
+        return None
+
+    def _hold_back(self, name: str, address: str) -> None:
+        wait_s = self._limiter.blocked(name, address)
+        if wait_s is not None:
+            raise SignInRefused("rate_limited", "too many failed tries: wait", wait_s)
+
+    async def change_password(self, bearer: Bearer, current: str, new: str, address: str) -> None:
+        """Ends the user's other sessions. Raises ParleyError."""
+        account = await self._accounts.by_id(bearer.user_id)
+        try:
+            checked = await self._checked(account.username if account else "", current, address)
+        except SignInRefused as refused:
+            wait_ms = (refused.retry_after_s or 1) * 1_000
+            raise ParleyError(Code.RATE_LIMITED, refused.description, retry_after_ms=wait_ms) from refused
+        if checked is None:
+            raise ParleyError(Code.NOT_ALLOWED, "the current password is another")
+        hashed = await self._passwords.hash(new)
+        await self.tell_ended(
+            bearer.user_id, await self._accounts.change_password(bearer.user_id, hashed, bearer.session_id)
+        )
+
+    async def sessions(self, bearer: Bearer) -> list[LiveSession]:
+        return await self._accounts.sessions(bearer.user_id)
+
+    async def session_alive(self, session_id: str) -> bool:
+        """Asked of the store, not remembered."""
+        return await self._accounts.session_alive(session_id)
+
+    async def end_session(self, bearer: Bearer, session_id: str) -> None:
+        """One's own, this one or another."""
+        if not await self._accounts.owns_session(bearer.user_id, session_id):
+            raise ParleyError(Code.NOT_FOUND, "no such session of yours")
+        await self._accounts.end_session(session_id)
+        await self.tell_ended(bearer.user_id, [session_id])
+
+    async def refresh(self, token: str) -> SignedIn:
+        new = secrets.token_urlsafe(32)
+        tried = await self._accounts.use_refresh(_hash(token), _hash(new), REFRESH_GRACE_S, self._refresh_ttl_s)
+        if tried is not None and tried.replayed:
+            await self.tell_ended(tried.user_id, [tried.session_id])
+        account = await self._accounts.by_id(tried.user_id) if tried and not tried.replayed else None
+        if tried is None or account is None:
+            raise SignInRefused("invalid_grant", "this refresh token is not good any more")
+        return self._signed_in(account, tried.session_id, new)
+
+    async def logout(self, bearer: Bearer) -> None:
+        await self._accounts.end_session(bearer.session_id)
+        await self.tell_ended(bearer.user_id, [bearer.session_id])
+
+    async def tell_ended(self, user_id: str, session_ids: Sequence[str]) -> None:
+        """Their sockets close, on whatever gateway; what is lost on the way, the poll finds."""
+        for session_id in session_ids:
+            self._alive.pop(session_id, None)
+        notes = [(user_channel(user_id), pack_note(Note("revoked", session_id))) for session_id in session_ids]
+        if notes:
+            await self._fan_out.publish(notes)
+
+    async def ticket(self, bearer: Bearer) -> str:
+        ticket = secrets.token_urlsafe(32)
+        await self._accounts.add_ticket(_hash(ticket), bearer.session_id, TICKET_TTL_S)
+        return ticket
+
+    async def by_ticket(self, ticket: str) -> Bearer:
+        """A ticket's socket lives as long as a token that is issued now."""
+        found = await self._accounts.use_ticket(_hash(ticket))
+        if found is None:
+            raise ParleyError(Code.UNAUTHENTICATED, "this ticket is not good any more")
+        session_id, user_id = found
+        return self._tokens.verify(self._tokens.issue(user_id, session_id))
+
+    async def bearer(self, token: str) -> Bearer:
+        """Whom the token names, if the session lives; looked up at most every 2 s for a session."""
+        bearer = self._tokens.verify(token)
+        now = monotonic()
+        if self._alive.get(bearer.session_id, 0.0) < now:
+            if not await self._accounts.session_alive(bearer.session_id):
+                raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
+            self._alive[bearer.session_id] = now + SESSION_CACHE_S
+        return bearer
+
+
+def _hash(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()

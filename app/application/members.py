@@ -1,0 +1,69 @@
+"""Members and bans, for callers that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from app.application.authorize import Reader
+from app.application.ports.history import History
+from app.application.submit import Done, Submitter
+from app.domain.errors import Code, ParleyError, not_found
+from app.domain.members import AddMember, BanMember, RemoveMember, UnbanMember, UpdateMember
+from app.domain.values import Member, Person
+
+
+class Members:
+    """Each command raises ParleyError, StillOpen; each read ParleyError."""
+
+    def __init__(self, submitter: Submitter, reader: Reader, history: History) -> None:
+        self._submitter = submitter
+        self._reader = reader
+        self._history = history
+
+    async def add(self, actor_id: str, chat_id: str, user_id: str, role: str, id_: str | None) -> Done[Member]:
+        done = await self._submitter.run(actor_id, chat_id, AddMember(user_id, role), id_)
+        member = await self._after(actor_id, chat_id, user_id, done)
+        return Done(member, done.seq, done.made and done.seq is not None)
+
+    async def update(
+        self,
+        actor_id: str,
+        chat_id: str,
+        user_id: str,
+        given: Sequence[str],
+        role: str | None,
+        muted_until: datetime | None,
+        id_: str | None,
+    ) -> Done[Member]:
+        """given: names of the fields that were named, the others stay."""
+        if "role" in given and role is None:
+            raise ParleyError(Code.INVALID, "role: owner, admin, member or reader")
+        action = UpdateMember(user_id, tuple(given), role, muted_until)
+        done = await self._submitter.run(actor_id, chat_id, action, id_)
+        return Done(await self._after(actor_id, chat_id, user_id, done), done.seq, done.made)
+
+    async def remove(self, actor_id: str, chat_id: str, user_id: str, id_: str | None) -> Done[None]:
+        """Oneself: leaving."""
+        return await self._submitter.run(actor_id, chat_id, RemoveMember(user_id), id_)
+
+    async def ban(self, actor_id: str, chat_id: str, user_id: str, id_: str | None) -> Done[None]:
+        return await self._submitter.run(actor_id, chat_id, BanMember(user_id), id_)
+
+    async def unban(self, actor_id: str, chat_id: str, user_id: str, id_: str | None) -> Done[None]:
+        return await self._submitter.run(actor_id, chat_id, UnbanMember(user_id), id_)
+
+    async def _after(self, actor_id: str, chat_id: str, user_id: str, done: Done[None]) -> Member:
+        await self._reader.still_reads(actor_id, chat_id, repeat=not done.made)
+        member = await self._history.member(chat_id, user_id)
+        if member is None:
+            raise not_found()
+        return member
+
+    async def of(self, user_id: str, chat_id: str, after: str | None, limit: int) -> list[Member]:
+        await self._reader.permit(user_id, chat_id)
+        return await self._history.members(chat_id, after, limit)
+
+    async def banned(self, user_id: str, chat_id: str, after: str | None, limit: int) -> list[Person]:
+        await self._reader.permit(user_id, chat_id, "bans.read")
+        return await self._history.bans(chat_id, after, limit)

@@ -1,0 +1,97 @@
+"""Messages, for callers that wait: write, act on what was written, read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.application.authorize import Reader
+from app.application.ports.history import History, Page
+from app.application.ports.store import Timeline
+from app.application.submit import Done, Submitter
+from app.domain.command import Action
+from app.domain.errors import Code, ParleyError, not_found
+from app.domain.events import Event
+from app.domain.messages import SendMessage
+from app.domain.replies import RegenerateReply
+from app.domain.text import check_body
+from app.domain.values import Message
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePart:
+    events: list[Event]
+    has_more: bool
+    head: int
+
+
+class Messages:
+    """Each command raises ParleyError, StillOpen; each read ParleyError. body_max: in code points."""
+
+    def __init__(
+        self, submitter: Submitter, reader: Reader, history: History, timeline: Timeline, body_max: int
+    ) -> None:
+        self._submitter = submitter
+        self._reader = reader
+        self._history = history
+        self._timeline = timeline
+        self._body_max = body_max
+
+    def check_body(self, body: str) -> str:
+        """Raises ParleyError."""
+        return check_body(body, self._body_max)
+
+    async def send(self, user_id: str, chat_id: str, id_: str, body: str, reply_to: str | None) -> Done[Message]:
+        """The same id again is the first message again."""
+        done = await self._submitter.run(user_id, chat_id, SendMessage(self.check_body(body), reply_to), id_)
+        return Done(await self._at(chat_id, done.seq), done.seq, done.made)
+
+    async def regenerate(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Message]:
+        """The new reply."""
+        done = await self._submitter.run(user_id, chat_id, RegenerateReply(message_id), id_)
+        await self._reader.still_reads(user_id, chat_id, repeat=not done.made)
+        return Done(await self._at(chat_id, done.seq), done.seq, done.made)
+
+    async def act(self, user_id: str, chat_id: str, message_id: str, action: Action, id_: str | None) -> Done[Message]:
+        """Any other action on a message; with the message as it is after it."""
+        done = await self._submitter.run(user_id, chat_id, action, id_)
+        await self._reader.still_reads(user_id, chat_id, repeat=not done.made)
+        return Done(await self._found(chat_id, message_id), done.seq, done.made)
+
+    async def act_only(self, user_id: str, chat_id: str, action: Action, id_: str | None) -> Done[None]:
+        """The same, for who doesn't want to see the message."""
+        return await self._submitter.run(user_id, chat_id, action, id_)
+
+    async def one(self, user_id: str, chat_id: str, message_id: str) -> Message:
+        await self._reader.permit(user_id, chat_id)
+        return await self._found(chat_id, message_id)
+
+    async def page(self, user_id: str, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
+        """after: oldest first; before, or neither: newest first."""
+        if before is not None and after is not None:
+            raise ParleyError(Code.INVALID, "before or after, not both")
+        await self._reader.permit(user_id, chat_id)
+        return await self._history.messages(chat_id, before, after, limit)
+
+    async def pins(self, user_id: str, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
+        """(seq of the event that pinned it, the message), newest pin first."""
+        await self._reader.permit(user_id, chat_id)
+        return await self._history.pins(chat_id, before, limit)
+
+    async def timeline(self, user_id: str, chat_id: str, after: int, limit: int) -> TimelinePart:
+        """Durable events, as the socket would have told them."""
+        chat, _ = await self._reader.permit(user_id, chat_id)
+        events = await self._timeline.events(chat_id, after, limit)
+        head = max(chat.head, events[-1].seq if events else 0)
+        return TimelinePart(events, bool(events) and events[-1].seq < head, head)
+
+    async def _found(self, chat_id: str, message_id: str) -> Message:
+        message = await self._history.message(chat_id, message_id)
+        if message is None:
+            raise not_found()
+        return message
+
+    async def _at(self, chat_id: str, seq: int | None) -> Message:
+        message = await self._history.message_at(chat_id, seq) if seq is not None else None
+        if message is None:
+            raise ParleyError(Code.CONFLICT, "this id was another command's")
+        return message

@@ -1,0 +1,68 @@
+"""The command bus: how a command gets from a door to the worker that decides it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.domain.command import Command
+
+
+class CommandBus(Protocol):
+    def submit(self, command: Command) -> asyncio.Future[None]:
+        """Queue a command for its shard. Synchronous, so that nothing overtakes between reading and queueing.
+
+        The future ends with None once the command is safe (accepted), with Unavailable where it surely isn't, with
+        OutcomeUnknown where that can't be told. Commands of one chat are decided in the order of submit, but for
+        those that ended with an error. Bounded: past the bound the future ends with Unavailable at once.
+        """
+        ...
+
+    def ready(self) -> bool:
+        """Whether a command submitted now has a chance; never waits."""
+        ...
+
+    async def publish(self) -> None:
+        """Keep what submitting needs, for ever: connect, publish, connect anew. Ended by cancelling."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """Commands that came together, at most 500 of one shard. seen: how often they had been delivered before."""
+
+    shard: int
+    commands: list[Command]
+    seen: int = 0
+
+
+Process = Callable[[Sequence[Delivery]], Awaitable[Sequence[Delivery]]]
+"""Decides a batch, in order. Returns when all of it is committed and announced, but for the deliveries that it returns:
+those are of a newer version, and left for who knows it. Raises only when cancelled."""
+
+
+class CommandSource(Protocol):
+    """The other end of the bus: what was submitted, by shards, each of which one worker at a time decides."""
+
+    async def consume(self, process: Process) -> None:
+        """Give `process` one batch after the other, in order within a shard; what it returned from is acked. For ever,
+        until `drain`. A delivery that `process` leaves goes back with its shard, which we stay off for 5 s."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether deliveries can come."""
+        ...
+
+    def assign(self, mine: set[int]) -> None:
+        """The shards that this worker should hold, of all that live."""
+        ...
+
+    def active(self) -> set[int]:
+        """The shards of which this worker decides, as far as it knows."""
+        ...
+
+    async def drain(self) -> None:
+        """Finish the batch under way, then give all shards back."""
+        ...

@@ -1,0 +1,100 @@
+"""What people read: chats, members, messages, search; and their read marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from app.domain.state import Outcome
+from app.domain.values import Chat, Member, Message, Person
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    chat: Chat
+    member: Member
+    read_seq: int
+    unread: int
+    last_message: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    messages: list[Message]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """words: at least one. since, until: of creation, inclusive and exclusive. before: (created_at,
+    id) of the last one seen."""
+
+    words: tuple[str, ...]
+    chat_id: str | None = None
+    sender_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    before: tuple[datetime, str] | None = None
+
+
+class History(Protocol):
+    """Reads for people, as rows are: who may read is the caller's affair. May be served by a replica, but for `chat_for`,
+    `member`, `memberships`, `message`, `message_at`, `outcome` and `mark_read`. Lists hold at most `limit` items; seqs and
+    ids to go on from are exclusive. Each raises Transient."""
+
+    async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
+        """The chat and this user's membership in it, on the primary: what the door's question is asked with."""
+        ...
+
+    async def memberships(
+        self,
+        user_id: str,
+        *,
+        archived: bool | None,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        unread_max: int,
+        chat_ids: Sequence[str] | None = None,
+    ) -> list[Membership]:
+        """The user's chats, latest activity first, of these ids where they are given. archived: None for both. before:
+        (last_at, chat id) of the last one seen. unread_max: unread messages are counted up to it."""
+        ...
+
+    async def members(self, chat_id: str, after: str | None, limit: int) -> list[Member]:
+        """By user id."""
+        ...
+
+    async def member(self, chat_id: str, user_id: str) -> Member | None: ...
+
+    async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
+        """By user id."""
+        ...
+
+    async def messages(self, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
+        """after: oldest first; before, or neither: newest first. Not both. Deleted ones are there as tombstones."""
+        ...
+
+    async def message(self, chat_id: str, message_id: str) -> Message | None: ...
+
+    async def message_at(self, chat_id: str, seq: int) -> Message | None:
+        """The message whose place it is; None where another event stands there."""
+        ...
+
+    async def pins(self, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
+        """(seq of the event that pinned it, the message), newest pin first."""
+        ...
+
+    async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
+        """Messages of this user's chats that hold all the words, newest first, by (created_at,
+        id); deleted ones never."""
+        ...
+
+    async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
+        """How a command ended; None while it has not."""
+        ...
+
+    async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int) -> tuple[int, int]:
+        """(read_seq, unread) after moving the mark forward, never beyond head."""
+        ...

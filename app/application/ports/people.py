@@ -1,0 +1,152 @@
+"""Accounts, their sessions, and what proves who somebody is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from app.domain.values import Person
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    id: str
+    username: str
+    display_name: str
+    kind: str
+    role: str
+    preferences: dict[str, object]
+    password_hash: str | None = None
+    disabled: bool = False
+    created_at: datetime | None = None
+
+    @property
+    def person(self) -> Person:
+        return Person(self.id, self.username, self.display_name, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTry:
+    """What became of a refresh token that was shown. replayed: used before, and not within the grace."""
+
+    session_id: str
+    user_id: str
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """last_used_at: of its last refresh. client: what the program called itself when it signed in."""
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime | None
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What an operator did. actor_id: None at the command line."""
+
+    id: str
+    at: datetime
+    actor_id: str | None
+    act: str
+    target_id: str | None
+    details: dict[str, object]
+
+
+class LastOperator(Exception):
+    """Without this account nobody could administer any more."""
+
+
+class Accounts(Protocol):
+    """Of every secret only a hash is given, and kept. Each raises Transient."""
+
+    async def create(self, account: Account) -> bool:
+        """False where the name is taken."""
+        ...
+
+    async def by_name(self, username: str) -> Account | None: ...
+
+    async def by_id(self, user_id: str) -> Account | None: ...
+
+    async def search(self, prefix: str, limit: int) -> list[Account]: ...
+
+    async def update(self, user_id: str, display_name: str | None, preferences: dict[str, object] | None) -> None: ...
+
+    async def page(self, prefix: str, after_name: str, limit: int) -> list[Account]:
+        """By username, disabled ones too; an empty prefix finds all."""
+        ...
+
+    async def change_password(self, user_id: str, password_hash: str, keep_session: str) -> list[str]:
+        """Ends all other sessions in the same transaction; their ids."""
+        ...
+
+    async def administer(
+        self, actor_id: str | None, user_id: str, disabled: bool | None, role: str | None
+    ) -> list[str]:
+        """Disable (which ends all sessions) or change the role, and write it down, in one transaction. Ids of the
+        ended sessions. Raises LastOperator."""
+        ...
+
+    async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:
+        """Newest first."""
+        ...
+
+    async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
+        """None where the account was disabled, or got another password, since it was read."""
+        ...
+
+    async def sessions(self, user_id: str) -> list[LiveSession]:
+        """Those that can still be refreshed, newest first."""
+        ...
+
+    async def owns_session(self, user_id: str, session_id: str) -> bool: ...
+
+    async def use_refresh(self, refresh_hash: str, new_hash: str, grace_s: float, ttl_s: float) -> RefreshTry | None:
+        """Rotate: mark the token used and keep the new one. None for a token that is unknown, expired, or of an
+        ended session. Replayed: the session is ended in the same transaction."""
+        ...
+
+    async def session_alive(self, session_id: str) -> bool: ...
+
+    async def end_session(self, session_id: str) -> None: ...
+
+    async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None: ...
+
+    async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:
+        """(session id, user id) the first time, within its life; None ever after."""
+        ...
+
+
+class Passwords(Protocol):
+    """Slow on purpose, so off the event loop, and few at once."""
+
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """With None as hash it takes as long, and is False."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Whom a valid access token names. expires_at: seconds since 1970."""
+
+    user_id: str
+    session_id: str
+    expires_at: float
+
+
+class Tokens(Protocol):
+    """ttl_s: life of an access token, seconds."""
+
+    ttl_s: int
+
+    def issue(self, user_id: str, session_id: str) -> str: ...
+
+    def verify(self, token: str) -> Bearer:
+        """Whoever signed it, whether or not the session lives. Raises ParleyError `unauthenticated`."""
+        ...

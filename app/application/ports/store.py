@@ -1,0 +1,105 @@
+"""The store of the one writer path, and the reads that delivering depends on: always the primary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from app.domain.command import Command
+from app.domain.events import Event
+from app.domain.state import Decided, Outcome, Pair, State
+
+
+class LogTransaction(Protocol):
+    async def read(self, commands: Sequence[Command]) -> State:
+        """The facts that these commands' rules look at (`decide.needs_of`), read after the shards' locks were taken, as
+        the last commit of each shard left them."""
+        ...
+
+    async def write(self, decided: Decided) -> None:
+        """Rows of events, heads, traces, and what the poll finds. All or nothing with the transaction, at most once in
+        it. An id that is known already, or a seq that is taken, raises and leaves nothing."""
+        ...
+
+
+class CommandLog(Protocol):
+    def transaction(self, shards: Sequence[int]) -> AbstractAsyncContextManager[LogTransaction]:
+        """One transaction holding these shards' locks, taken in order of id, committed on leaving without an error.
+        Raises Transient, DeadlineMissed; where it raised on leaving, it may have been committed."""
+        ...
+
+    async def note_try(self, command: Command) -> int:
+        """How often this command had been tried before, counting this try for the next time. Own transaction.
+        Raises Transient."""
+        ...
+
+    async def unknown_for_s(self, command: Command) -> float:
+        """Seconds since any worker first met this command without knowing its action, by the store's clock; 0 for the
+        first to meet it. Own transaction. Raises Transient."""
+        ...
+
+    async def answers(self) -> bool:
+        """Whether the store does small things in time. Never raises."""
+        ...
+
+    async def prune(self) -> None:
+        """Forget refusals and no-ops after 24 h, and what the poll no longer needs. Raises Transient."""
+        ...
+
+
+class Timeline(Protocol):
+    """Reads of the log that delivering depends on: always the primary, never behind a commit that was announced.
+    Each raises Transient."""
+
+    async def events(self, chat_id: str, after: int, limit: int) -> list[Event]:
+        """At most `limit` events with seq > after, oldest first, contiguous, messages as they are now. An event of a type
+        that this version doesn't know has an Opaque payload."""
+        ...
+
+    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
+        """chat id → (joined_seq, head) of the chats that the user is in; all of them for None."""
+        ...
+
+    async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
+        """Whether this user was removed from the chat by an event with seq > after."""
+        ...
+
+    async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
+        """(chat id, message id) of the replies that are claimed and not finished."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    chat_id: str
+    actor_id: str
+    id: str
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class Healing:
+    """What the poll found since the last one, each thing once."""
+
+    epoch: str
+    now: datetime
+    too_late: bool
+    heads: dict[str, int] = field(default_factory=dict)
+    users: set[str] = field(default_factory=set)
+    refused: list[Refusal] = field(default_factory=list)
+    revoked: set[str] = field(default_factory=set)
+
+
+class Heal(Protocol):
+    """Each raises Transient."""
+
+    async def epoch(self) -> str:
+        """Names the database's life: another value after a restore or a promotion."""
+        ...
+
+    async def poll(self) -> Healing | None:
+        """What was committed since the last call, each row exactly once; None where nothing can be missed."""
+        ...

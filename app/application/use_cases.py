@@ -1,0 +1,43 @@
+"""What a door is given: the verbs of one process. A door translates, and decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.application.background import Background
+from app.application.chats import Chats
+from app.application.explain import Explain
+from app.application.hub.hub import Hub
+from app.application.identity import Identity
+from app.application.members import Members
+from app.application.messages import Messages
+from app.application.operators import Operators
+from app.application.ports.limits import Limiter
+from app.application.profiles import Profiles
+from app.application.read_marks import ReadMarks
+from app.application.search import MessageSearch
+from app.application.sockets import Sockets
+from app.application.submit import Submitter
+from app.application.typing_signal import TypingSignal
+
+
+@dataclass(slots=True)
+class UseCases:
+    """draining: nothing new is begun. background: for what a socket starts and doesn't wait for."""
+
+    identity: Identity
+    profiles: Profiles
+    operators: Operators
+    submitter: Submitter
+    chats: Chats
+    members: Members
+    messages: Messages
+    search: MessageSearch
+    read_marks: ReadMarks
+    typing: TypingSignal
+    explain: Explain
+    sockets: Sockets
+    hub: Hub
+    limiter: Limiter
+    background: Background
+    draining: bool = False

@@ -1,0 +1,119 @@
+"""Chats: how they begin, and what is the same for all in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from app.domain import members
+from app.domain.command import Command
+from app.domain.errors import Code
+from app.domain.events import EventKind
+from app.domain.fold import Fold, Refused, Rule
+from app.domain.ids import ASSISTANT_ID
+from app.domain.policy import Question
+from app.domain.state import Needs
+from app.domain.values import AssistantSettings, Chat, ChatKind, Member, Role, UserKind
+
+
+@dataclass(frozen=True, slots=True)
+class CreateChat:
+    type: ClassVar[str] = "chat.create"
+    kind: str
+    title: str | None = None
+    member_ids: tuple[str, ...] = ()
+    model: str | None = None
+    instructions: str | None = None
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        facts.people.update(dict.fromkeys((actor_id, ASSISTANT_ID, *self.member_ids)))
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateChat:
+    """given: names of the fields that the caller named; the others stay."""
+
+    type: ClassVar[str] = "chat.update"
+    given: tuple[str, ...]
+    title: str | None = None
+    archived: bool = False
+    model: str | None = None
+    instructions: str | None = None
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCreated:
+    chat: Chat
+    members: tuple[Member, ...]
+
+
+def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
+    fold.ask(Question(CreateChat.type))
+    if command.chat_id in fold.state.chats:
+        return None
+    others = [user_id for user_id in dict.fromkeys(do.member_ids) if user_id != command.actor_id]
+    if do.kind == ChatKind.ASSISTANT and ASSISTANT_ID not in others:
+        others.append(ASSISTANT_ID)
+    _check_members(fold, do.kind, others)
+    now, own_role = fold.state.now, Role.MEMBER if do.kind == ChatKind.DIRECT else Role.OWNER
+    roles = {command.actor_id: own_role, **dict.fromkeys(others, Role.MEMBER)}
+    assistant = AssistantSettings(ASSISTANT_ID, do.model, do.instructions) if do.kind == ChatKind.ASSISTANT else None
+    chat = Chat(
+        id=command.chat_id,
+        kind=do.kind,
+        title=do.title,
+        archived=False,
+        created_at=now,
+        created_by=command.actor_id,
+        head=0,
+        members_count=len(roles),
+        last_at=now,
+        assistant=assistant,
+    )
+    fold.state.chats[chat.id] = chat
+    fold.state.changes.new_chats.add(chat.id)
+    first = tuple(Member(chat.id, fold.state.people[u], role, None, now, 1) for u, role in roles.items())
+    for member in first:
+        members.put(fold, member)
+    created = ChatCreated(replace(chat, head=1), first)
+    return fold.append(chat.id, "chat.created", command.actor_id, created, command.id)
+
+
+def _check_members(fold: Fold, kind: str, others: list[str]) -> None:
+    unknown = [user_id for user_id in others if user_id not in fold.state.people]
+    if unknown:
+        raise Refused(Code.INVALID, f"member_ids names nobody: {', '.join(unknown[:5])}")
+    if kind == ChatKind.DIRECT and (len(others) != 1 or fold.state.people[others[0]].kind != UserKind.HUMAN):
+        raise Refused(Code.INVALID, "a direct chat takes exactly one other person")
+    if len(others) + 1 > fold.limits.group_members_max:
+        raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
+
+
+def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
+    chat = fold.permit(command, "chat.update", unarchives="archived" in do.given and not do.archived)
+    changed = chat
+    if "title" in do.given:
+        changed = replace(changed, title=do.title)
+    if "archived" in do.given:
+        changed = replace(changed, archived=do.archived)
+    settings = {name: getattr(do, name) for name in ("model", "instructions") if name in do.given}
+    if settings or "assistant" in do.given:
+        if chat.assistant is None:
+            raise Refused(Code.INVALID, "this chat has no assistant of its own")
+        changed = replace(changed, assistant=replace(chat.assistant, **settings))
+    if changed == chat:
+        return None
+    fold.state.chats[chat.id] = changed
+    fold.state.changes.whole_chats.add(chat.id)
+    after = replace(changed, head=changed.head + 1)
+    return fold.append(chat.id, "chat.updated", command.actor_id, after, command.id)
+
+
+ACTIONS: dict[type, Rule] = {CreateChat: create, UpdateChat: update}
+EVENTS = (
+    EventKind("chat.created", ChatCreated, comes=lambda created: tuple(m.user.id for m in created.members)),
+    EventKind("chat.updated", Chat),
+)

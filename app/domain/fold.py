@@ -1,0 +1,117 @@
+"""What the rules of every subject share: ask whether one may, find what is meant, give the chat's next seq."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from app.domain.command import Command
+from app.domain.errors import NOT_FOUND_REASON, Code
+from app.domain.events import Event
+from app.domain.policy import Ask, Question, question
+from app.domain.state import State
+from app.domain.values import Chat, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    group_members_max: int
+
+
+class Refused(Exception):
+    def __init__(self, code: str, reason: str, policies: tuple[str, ...] = ()) -> None:
+        self.code, self.reason, self.policies = code, reason, policies
+
+
+class Fold:
+    """A batch while it is decided. state: as the commands so far left it. events: what they made.
+
+    new_id draws the ids of messages; everything else follows from the facts.
+    """
+
+    def __init__(self, state: State, ask: Ask, new_id: Callable[[], str], limits: Limits) -> None:
+        self.state = state
+        self._ask = ask
+        self.new_id = new_id
+        self.limits = limits
+        self.events: list[Event] = []
+
+    def ask(self, asked: Question) -> None:
+        answer = self._ask(asked)
+        if not answer.allowed:
+            raise Refused(answer.code, answer.reason, answer.policies)
+
+    def permit(self, command: Command, action: str, **facts: Any) -> Chat:
+        """Ask whether the actor may; the chat as it is now, or a refusal."""
+        chat = self.state.chats.get(command.chat_id)
+        me = self.state.members.get((command.chat_id, command.actor_id))
+        self.ask(question(action, chat, me, self.state.now, **facts))
+        if chat is None:
+            raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
+        return chat
+
+    def find(self, command: Command, message_id: str) -> Message:
+        """The message, for whoever may read the chat."""
+        message = self.state.messages.get((command.chat_id, message_id))
+        if message is None:
+            self.permit(command, "chat.read")
+            raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
+        return message
+
+    def find_standing(self, command: Command, message_id: str, action: str) -> Message:
+        """A message that is not deleted, for whoever may do `action` on it."""
+        message = self.find(command, message_id)
+        self.permit(command, action, own=message.sender_id == command.actor_id)
+        if message.deleted_at is not None:
+            raise Refused(Code.CONFLICT, "the message is deleted")
+        return message
+
+    def at(self, chat_id: str) -> datetime:
+        """When what happens now in this chat happens: its time never goes back."""
+        return max(self.state.now, self.state.chats[chat_id].last_at)
+
+    def next_place(self, chat_id: str) -> tuple[int, datetime]:
+        """Take the chat's next seq; with its time."""
+        chat, at = self.state.chats[chat_id], self.at(chat_id)
+        seq = chat.head + 1
+        self.state.chats[chat_id] = chat.moved(seq, at)
+        self.state.changes.chats.add(chat_id)
+        return seq, at
+
+    def append(self, chat_id: str, type_: str, actor_id: str, payload: Any, command_id: str | None = None) -> int:
+        """An event at the chat's next seq."""
+        seq, at = self.next_place(chat_id)
+        self.events.append(Event(type_, chat_id, seq, at, actor_id, payload, command_id))
+        return seq
+
+    def append_message(self, message: Message, command_id: str | None = None) -> None:
+        """A new message, which was made with its place (`next_place`)."""
+        key = (message.chat_id, message.id)
+        self.state.messages[key] = message
+        self.state.reactions[key] = {}
+        self.state.changes.new_messages.append(key)
+        self.events.append(
+            Event(
+                "message.created",
+                message.chat_id,
+                message.seq,
+                message.created_at,
+                message.sender_id,
+                message,
+                command_id,
+            )
+        )
+
+    def change_message(self, type_: str, actor_id: str, message: Message, command_id: str | None) -> int:
+        """The event of a message's new state."""
+        key = (message.chat_id, message.id)
+        whole = replace(message, reactions=self.state.shown_reactions(key))
+        self.state.messages[key] = whole
+        self.state.changes.messages.add(key)
+        return self.append(message.chat_id, type_, actor_id, whole, command_id)
+
+
+Rule = Callable[[Fold, Command, Any], int | None]
+"""What an action does: the seq of its event, None where there was nothing to change. Raises Refused."""

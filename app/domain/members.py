@@ -1,0 +1,204 @@
+"""Who is in a chat, with what role, and who is kept out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import ClassVar
+
+from app.domain.command import Command
+from app.domain.errors import NOT_FOUND_REASON, Code
+from app.domain.events import EventKind
+from app.domain.fold import Fold, Refused, Rule
+from app.domain.ids import ASSISTANT_ID
+from app.domain.state import Needs
+from app.domain.values import Chat, ChatKind, Member, Role
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    type: ClassVar[str] = "member.add"
+    user_id: str
+    role: str
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_person(facts, chat_id, self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMember:
+    """given: names of the fields that the caller named; the others stay."""
+
+    type: ClassVar[str] = "member.update"
+    user_id: str
+    given: tuple[str, ...]
+    role: str | None = None
+    muted_until: datetime | None = None
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_person(facts, chat_id, self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    """Of oneself: leaving."""
+
+    type: ClassVar[str] = "member.remove"
+    user_id: str
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_person(facts, chat_id, self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class BanMember:
+    type: ClassVar[str] = "member.ban"
+    user_id: str
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_person(facts, chat_id, self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class UnbanMember:
+    type: ClassVar[str] = "member.unban"
+    user_id: str
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_person(facts, chat_id, self.user_id)
+
+
+def _needs_person(facts: Needs, chat_id: str, user_id: str) -> None:
+    facts.members[(chat_id, user_id)] = None
+    facts.people[user_id] = None
+    facts.bans[(chat_id, user_id)] = None
+    facts.owners[chat_id] = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRemoved:
+    """reason: left, removed or banned."""
+
+    user_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberUnbanned:
+    user_id: str
+
+
+def add(fold: Fold, command: Command, do: AddMember) -> int | None:
+    key = (command.chat_id, do.user_id)
+    chat = fold.permit(command, "member.add", new_role=do.role, target_banned=key in fold.state.bans)
+    if key in fold.state.members:
+        return None
+    person = fold.state.people.get(do.user_id)
+    if person is None:
+        raise Refused(Code.INVALID, f"user_id names nobody: {do.user_id}")
+    if chat.members_count >= fold.limits.group_members_max:
+        raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
+    _count(fold, chat, +1)
+    member = Member(chat.id, person, do.role, None, fold.at(chat.id), chat.head + 1)
+    put(fold, member)
+    return fold.append(chat.id, "member.added", command.actor_id, member, command.id)
+
+
+def update(fold: Fold, command: Command, do: UpdateMember) -> int | None:
+    member = fold.state.members.get((command.chat_id, do.user_id))
+    fold.permit(
+        command,
+        "member.update",
+        own=do.user_id == command.actor_id,
+        target_role=member.role if member else "",
+        new_role=do.role or "" if "role" in do.given else "",
+    )
+    if member is None:
+        raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
+    changed = member
+    if "role" in do.given and do.role is not None:
+        changed = replace(changed, role=do.role)
+    if "muted_until" in do.given:
+        changed = replace(changed, muted_until=do.muted_until)
+    if changed == member:
+        return None
+    put(fold, changed)
+    return fold.append(command.chat_id, "member.updated", command.actor_id, changed, command.id)
+
+
+def remove(fold: Fold, command: Command, do: RemoveMember) -> int:
+    member = fold.state.members.get((command.chat_id, do.user_id))
+    if do.user_id == command.actor_id:
+        fold.permit(command, "member.leave", own=True)
+        if member is not None and member.role == Role.OWNER and fold.state.owners.get(command.chat_id, 0) <= 1:
+            raise Refused(Code.CONFLICT, "the last owner cannot leave: make another owner first")
+        return _drop(fold, command, do.user_id, "left")
+    fold.permit(command, "member.remove", target_role=member.role if member else "")
+    if member is None:
+        raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
+    return _drop(fold, command, do.user_id, "removed")
+
+
+def ban(fold: Fold, command: Command, do: BanMember) -> int | None:
+    key = (command.chat_id, do.user_id)
+    member = fold.state.members.get(key)
+    own = do.user_id == command.actor_id
+    fold.permit(command, "member.ban", own=own, target_role=member.role if member else "")
+    if do.user_id not in fold.state.people:
+        raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
+    seq = _drop(fold, command, do.user_id, "banned") if member is not None else None
+    if key not in fold.state.bans:
+        fold.state.bans.add(key)
+        fold.state.changes.bans[key] = command.actor_id
+    return seq
+
+
+def unban(fold: Fold, command: Command, do: UnbanMember) -> int | None:
+    key = (command.chat_id, do.user_id)
+    fold.permit(command, "member.ban", own=do.user_id == command.actor_id)
+    if key not in fold.state.bans:
+        return None
+    fold.state.bans.discard(key)
+    fold.state.changes.bans[key] = command.actor_id
+    return fold.append(command.chat_id, "member.unbanned", command.actor_id, MemberUnbanned(do.user_id), command.id)
+
+
+def put(fold: Fold, member: Member) -> None:
+    """One who comes, or changes; owners are counted along."""
+    key = (member.chat_id, member.user.id)
+    before = fold.state.members.get(key)
+    was, is_ = before is not None and before.role == Role.OWNER, member.role == Role.OWNER
+    fold.state.owners[member.chat_id] = fold.state.owners.get(member.chat_id, 0) + is_ - was
+    fold.state.members[key] = member
+    fold.state.changes.members.add(key)
+
+
+def _drop(fold: Fold, command: Command, user_id: str, reason: str) -> int:
+    chat = fold.state.chats[command.chat_id]
+    if chat.kind == ChatKind.ASSISTANT and user_id == ASSISTANT_ID:
+        raise Refused(Code.CONFLICT, "the assistant stays in its chat")
+    member = fold.state.members.pop((chat.id, user_id))
+    fold.state.changes.members.add((chat.id, user_id))
+    fold.state.owners[chat.id] = fold.state.owners.get(chat.id, 0) - (member.role == Role.OWNER)
+    _count(fold, chat, -1)
+    return fold.append(chat.id, "member.removed", command.actor_id, MemberRemoved(user_id, reason), command.id)
+
+
+def _count(fold: Fold, chat: Chat, more: int) -> None:
+    fold.state.chats[chat.id] = replace(chat, members_count=chat.members_count + more)
+    fold.state.changes.whole_chats.add(chat.id)
+
+
+ACTIONS: dict[type, Rule] = {
+    AddMember: add,
+    UpdateMember: update,
+    RemoveMember: remove,
+    BanMember: ban,
+    UnbanMember: unban,
+}
+EVENTS = (
+    EventKind("member.added", Member, comes=lambda member: (member.user.id,)),
+    EventKind("member.updated", Member),
+    EventKind("member.removed", MemberRemoved, goes=lambda removed: (removed.user_id,)),
+    EventKind("member.unbanned", MemberUnbanned),
+)

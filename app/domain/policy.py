@@ -1,0 +1,59 @@
+"""The question that policies answer, and the answer. Small, hashable facts: an answer can be remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.domain.errors import Code
+from app.domain.values import Chat, Member
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May this principal do this action here?
+
+    role: the principal's in the chat, "" for a stranger or where there is no such chat.
+    own: the message, question or person that the action is about is the principal's own.
+    target_role: present role of the person acted on, "" where there is none. new_role: the one asked for.
+    """
+
+    action: str
+    role: str = ""
+    chat_kind: str = ""
+    archived: bool = False
+    muted: bool = False
+    own: bool = False
+    target_role: str = ""
+    target_banned: bool = False
+    new_role: str = ""
+    unarchives: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """policies: ids of those that decided. code, reason: of a refusal."""
+
+    allowed: bool
+    policies: tuple[str, ...]
+    code: str = Code.NOT_ALLOWED
+    reason: str = ""
+
+
+Ask = Callable[[Question], Answer]
+
+
+def question(action: str, chat: Chat | None, me: Member | None, now: datetime, **facts: Any) -> Question:
+    """The facts that policies see, from what is known of the chat and the asker. Shared by every door."""
+    if chat is None:
+        return Question(action)
+    return Question(
+        action,
+        role=me.role if me else "",
+        chat_kind=chat.kind,
+        archived=chat.archived,
+        muted=me is not None and me.muted_until is not None and me.muted_until > now,
+        **facts,
+    )

@@ -1,0 +1,179 @@
+"""Assistants' replies: asked for together with their question, written by whoever holds the attempt, ended once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from app.domain.command import Command
+from app.domain.errors import Code
+from app.domain.events import EventKind
+from app.domain.fold import Fold, Refused, Rule
+from app.domain.ids import ASSISTANT_ID, derived_id
+from app.domain.state import Needs
+from app.domain.values import ChatKind, Failure, Message, MessageKind, Reply, Status, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class StopReply:
+    type: ClassVar[str] = "reply.stop"
+    message_id: str
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_reply(facts, chat_id, self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RegenerateReply:
+    type: ClassVar[str] = "reply.regenerate"
+    message_id: str
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_reply(facts, chat_id, self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteReply:
+    """The end of an attempt, told by the assistant worker that holds it. body: all its deltas."""
+
+    type: ClassVar[str] = "reply.complete"
+    message_id: str
+    attempt: int
+    status: str
+    body: str
+    failure: Failure | None = None
+    usage: Usage | None = None
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_reply(facts, chat_id, self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireReply:
+    """Ends a reply that made no progress while at `attempt`, whoever holds it."""
+
+    type: ClassVar[str] = "reply.expire"
+    message_id: str
+    attempt: int
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_reply(facts, chat_id, self.message_id)
+
+
+def _needs_reply(facts: Needs, chat_id: str, message_id: str) -> None:
+    facts.messages[(chat_id, message_id)] = None
+    facts.replies[(chat_id, message_id)] = None
+
+
+_CALLS_ASSISTANT = re.compile(r"(?<![\w@.-])@assistant(?![\w-]|\.\w)", re.IGNORECASE)
+
+
+def is_asked(chat_kind: str, body: str, sender_id: str) -> bool:
+    """Whether a message is a question: each of a person in an assistant's chat, in a group one that calls it."""
+    if sender_id == ASSISTANT_ID:
+        return False
+    if chat_kind == ChatKind.GROUP:
+        return "@" in body and _CALLS_ASSISTANT.search(body) is not None
+    return chat_kind == ChatKind.ASSISTANT
+
+
+def open_reply(
+    fold: Fold, command: Command, question_id: str, regenerates: str | None = None, command_id: str | None = None
+) -> int:
+    """The reply's message and its job, in the same transaction as the question."""
+    chat_id = command.chat_id
+    seq, at = fold.next_place(chat_id)
+    message = Message(
+        chat_id=chat_id,
+        seq=seq,
+        id=derived_id("reply", chat_id, question_id) if regenerates is None else fold.new_id(),
+        sender_id=ASSISTANT_ID,
+        kind=MessageKind.ASSISTANT,
+        client_message_id=None,
+        body="",
+        reply_to=question_id,
+        status=Status.PENDING,
+        created_at=at,
+        regenerates=regenerates,
+    )
+    fold.append_message(message, command_id)
+    key = (chat_id, message.id)
+    fold.state.replies[key] = Reply(chat_id, message.id, question_id, 0, held=False, trace=command.trace)
+    fold.state.changes.new_replies.append(key)
+    return seq
+
+
+def stop(fold: Fold, command: Command, do: StopReply) -> None:
+    fold.find(command, do.message_id)
+    fold.permit(command, "reply.stop")
+    reply = _reply_of(fold, command, do.message_id)
+    if reply.finished:
+        return
+    if reply.held:
+        key = (reply.chat_id, reply.message_id)
+        fold.state.replies[key] = replace(reply, stop_requested=True)
+        fold.state.changes.replies.add(key)
+    else:
+        _end_at_once(fold, reply, Status.STOPPED)
+
+
+def stop_concerned(fold: Fold, chat_id: str, message_id: str) -> None:
+    """The message is to be deleted: the replies that it is, or asked for, end first."""
+    for reply in list(fold.state.replies.values()):
+        concerned = reply.chat_id == chat_id and message_id in (reply.message_id, reply.question_id)
+        if concerned and not reply.finished:
+            _end_at_once(fold, reply, Status.STOPPED)
+
+
+def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
+    message = fold.find(command, do.message_id)
+    asked = fold.state.messages.get((command.chat_id, message.reply_to or ""))
+    own = message.kind == MessageKind.ASSISTANT and asked is not None and asked.sender_id == command.actor_id
+    fold.permit(command, "reply.regenerate", own=own)
+    reply = _reply_of(fold, command, do.message_id)
+    if not reply.finished:
+        raise Refused(Code.CONFLICT, "the reply is still being written: stop it first")
+    if message.deleted_at is not None or asked is None or asked.deleted_at is not None:
+        raise Refused(Code.CONFLICT, "the reply or its question is deleted")
+    return open_reply(fold, command, reply.question_id, message.id, command.id)
+
+
+def complete(fold: Fold, command: Command, do: CompleteReply) -> int | None:
+    """The attempt alone is the fence: no archive, mute or removal refuses an answer's end."""
+    reply = fold.state.replies.get((command.chat_id, do.message_id))
+    if reply is None or reply.finished or reply.attempt != do.attempt:
+        return None
+    return _end(fold, reply, do.attempt, do.status, do.body, failure=do.failure, usage=do.usage)
+
+
+def expire(fold: Fold, command: Command, do: ExpireReply) -> int | None:
+    reply = fold.state.replies.get((command.chat_id, do.message_id))
+    if reply is None or reply.finished or reply.attempt != do.attempt:
+        return None
+    failure = Failure("no_progress", "the assistant made no progress")
+    return _end_at_once(fold, reply, Status.FAILED, failure=failure)
+
+
+def _reply_of(fold: Fold, command: Command, message_id: str) -> Reply:
+    reply = fold.state.replies.get((command.chat_id, message_id))
+    if reply is None:
+        raise Refused(Code.CONFLICT, "this message is no assistant's reply")
+    return reply
+
+
+def _end(fold: Fold, reply: Reply, attempt: int, status: str, body: str, **more: Any) -> int:
+    key = (reply.chat_id, reply.message_id)
+    fold.state.replies[key] = replace(reply, attempt=attempt, finished=True, held=False)
+    fold.state.changes.replies.add(key)
+    ended = replace(fold.state.messages[key], status=status, body=body, attempt=attempt, **more)
+    return fold.change_message("message.completed", ended.sender_id, ended, None)
+
+
+def _end_at_once(fold: Fold, reply: Reply, status: str, **more: Any) -> int:
+    """As one attempt more, empty: whatever the present holder still says is of a superseded attempt."""
+    return _end(fold, reply, reply.attempt + 1, status, "", **more)
+
+
+ACTIONS: dict[type, Rule] = {StopReply: stop, RegenerateReply: regenerate, CompleteReply: complete, ExpireReply: expire}
+EVENTS = (EventKind("message.completed", Message, ends=lambda message: (message.id,)),)

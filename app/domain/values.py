@@ -1,0 +1,161 @@
+"""The nouns of a chat: frozen values, the same for every door, store and rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+REACTION_USERS_SHOWN = 20
+
+
+class ChatKind(StrEnum):
+    DIRECT = "direct"
+    GROUP = "group"
+    ASSISTANT = "assistant"
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    READER = "reader"
+
+
+class UserKind(StrEnum):
+    HUMAN = "human"
+    ASSISTANT = "assistant"
+
+
+class MessageKind(StrEnum):
+    USER = "user"
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The public part of a profile."""
+
+    id: str
+    username: str
+    display_name: str
+    kind: str = UserKind.HUMAN
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantSettings:
+    user_id: str
+    model: str | None = None
+    instructions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """What is the same for all members. head: seq of the newest durable event; 0 only before the first."""
+
+    id: str
+    kind: str
+    title: str | None
+    archived: bool
+    created_at: datetime
+    created_by: str
+    head: int
+    members_count: int
+    last_at: datetime
+    assistant: AssistantSettings | None = None
+
+    def moved(self, head: int, at: datetime) -> Chat:
+        """With one event more. As `replace`, at a third of its price: asked for every message."""
+        return Chat(
+            self.id,
+            self.kind,
+            self.title,
+            self.archived,
+            self.created_at,
+            self.created_by,
+            head,
+            self.members_count,
+            at,
+            self.assistant,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """joined_seq: seq of the event that brought this person in, for the last time."""
+
+    chat_id: str
+    user: Person
+    role: str
+    muted_until: datetime | None
+    joined_at: datetime
+    joined_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """count: how many people. user_ids: the first of them, oldest first."""
+
+    emoji: str
+    count: int
+    user_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the model's server counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    chat_id: str
+    seq: int
+    id: str
+    sender_id: str
+    kind: str
+    client_message_id: str | None
+    body: str | None
+    reply_to: str | None
+    status: str
+    created_at: datetime
+    edited_at: datetime | None = None
+    deleted_at: datetime | None = None
+    reactions: tuple[Reaction, ...] = ()
+    attempt: int | None = None
+    regenerates: str | None = None
+    failure: Failure | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The job behind an assistant's message; its row is the queue.
+
+    attempt: 0 until first claimed. held: a worker's lease on it has not run out. trace: of the command that asked.
+    """
+
+    chat_id: str
+    message_id: str
+    question_id: str
+    attempt: int
+    held: bool
+    finished: bool = False
+    stop_requested: bool = False
+    trace: str = ""

@@ -1,0 +1,106 @@
+"""The command line: one program, its roles, and an operator's few acts.
+
+What an act needs is imported by it: the terminal client needs none of the service, and starts at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    help="Parley: real-time chat for teams.",
+)
+
+
+def cli() -> None:
+    app()
+
+
+def _serve(role: str) -> None:
+    from app.infrastructure import command_line_acts as acts
+
+    acts.serve(role)
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        _serve("all")
+
+
+@app.command("all")
+def all_() -> None:
+    """Everything in one process (the default)."""
+    _serve("all")
+
+
+@app.command()
+def gateway() -> None:
+    """Sockets and REST."""
+    _serve("gateway")
+
+
+@app.command()
+def worker() -> None:
+    """Decides commands."""
+    _serve("worker")
+
+
+@app.command()
+def assistant() -> None:
+    """Writes assistants' replies."""
+    _serve("assistant")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date, and end."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.migrate_schema()
+
+
+@app.command()
+def shards(number: int) -> None:
+    """Change the number of shards. Stop gateways and assistant workers, let the queues run empty, stop the workers first."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.lay_out_shards(number)
+
+
+@app.command()
+def epoch() -> None:
+    """A step of restoring a copied database: all clients load their chats anew."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.begin_epoch()
+
+
+@app.command()
+def chat(url: str = typer.Argument("http://127.0.0.1:8000")) -> None:
+    """Talk in the terminal: with people and with the assistant."""
+    from parley_client import terminal
+
+    address = url.rstrip("/") if "://" in url else f"http://{url.rstrip('/')}"
+    raise SystemExit(asyncio.run(terminal.chat(address)))
+
+
+@app.command()
+def check() -> None:
+    """Connect to everything that the settings name, and say in words what is wrong."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.check_all()
+
+
+@app.command()
+def operator(name: str) -> None:
+    """Make an operator of the person with this username."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.make_operator(name)

@@ -1,0 +1,112 @@
+"""What the command line does, each with the settings read and the process's exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import uvloop
+
+from app.adapters.store.accounts import SqlAccounts
+from app.adapters.store.database import Database
+from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
+from app.application.ports.errors import Transient
+from app.domain.values import UserKind
+from app.infrastructure import check, telemetry, wiring
+from app.infrastructure.roles import process
+from app.infrastructure.settings import Settings, SettingsError, check_world, load_settings
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        uvloop.run(work)
+    except (SettingsError, ShardsDiffer) as error:
+        print(f"parley: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except Transient as error:
+        print(f"parley: the database can't be reached ({error}): `python -m app check` says more", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _settings() -> Settings:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        print(f"parley: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    telemetry.configure_logs(settings.log_level)
+    return settings
+
+
+def _database(settings: Settings) -> Database:
+    """For what must not be done beside a running process."""
+    if settings.embedded:
+        wiring.lock_data_dir(settings.data_dir)
+    return wiring.make_database(settings)
+
+
+def serve(role: str) -> None:
+    _run(process.serve(_settings(), role))
+
+
+def migrate_schema() -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        check_world(settings, "migrate")
+        database = _database(settings)
+        await migrate(database, settings.command_shards)
+        await database.close()
+
+    _run(work())
+
+
+def lay_out_shards(number: int) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        database = _database(settings)
+        await change_shards(database, number)
+        await database.close()
+        print(f"laid out for {number} shards: start everything with COMMAND_SHARDS={number}")
+
+    _run(work())
+
+
+def begin_epoch() -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        database = _database(settings)
+        await change_epoch(database)
+        await database.close()
+
+    _run(work())
+
+
+def check_all() -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        if not await check.check(settings, print):
+            raise SystemExit(1)
+
+    _run(work())
+
+
+def make_operator(name: str) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        database = wiring.make_database(settings)  # also while the service runs: it reads roles anew
+        accounts = SqlAccounts(database)
+        account = await accounts.by_name(name.lower())
+        if account is not None and account.kind == UserKind.HUMAN and account.role != "operator":
+            await accounts.administer(None, account.id, None, "operator")
+        await database.close()
+        if account is None or account.kind != UserKind.HUMAN:
+            raise SettingsError(f"no person is called {name}: register first")
+        print(f"{account.username} is an operator now")
+
+    _run(work())

@@ -1,0 +1,63 @@
+"""A gateway: sockets and REST."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from app.adapters.rest.cursors import Cursors
+from app.adapters.websocket.connection import SocketDoor
+from app.application.ports.socket import Close
+from app.infrastructure import telemetry, wiring
+from app.infrastructure.doors import Doors
+from app.infrastructure.settings import listed
+from app.infrastructure.wiring import World
+
+DRAIN_SLICES = 10
+DRAIN_SLICE_PAUSE_S = 0.1
+RECONNECT_AFTER_MS = 500
+
+
+class GatewayRole:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._use_cases = wiring.make_use_cases(world)
+        self._hub = self._use_cases.hub
+        socket = SocketDoor(
+            self._use_cases,
+            world.codec,
+            listed(world.settings.allowed_origins),
+            on_close=lambda code: telemetry.CLOSED.labels(code).inc(),
+        )
+        self.doors = Doors(self._use_cases, socket, Cursors(wiring.cursor_keys(world)))
+        self._healed = dict.fromkeys(self._hub.counts, 0)
+        for what in self._healed:
+            telemetry.HEALED.labels(what)
+
+    async def start(self) -> None:
+        await self._hub.start()
+
+    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return {
+            "hub": self._hub.run(),
+            "limits": self._world.limiter.run(),
+            "sockets": self._world.open_sockets.run(),
+        }
+
+    def handle(self, channel: str, payload: bytes) -> None:
+        self._hub.handle(channel, payload)
+
+    def reset(self) -> None:
+        self._hub.reset()
+
+    def why_not_ready(self) -> str | None:
+        return "draining" if self._use_cases.draining else None
+
+    def measure(self) -> None:
+        for what, count in self._hub.counts.items():
+            telemetry.HEALED.labels(what).inc(count - self._healed[what])
+            self._healed[what] = count
+
+    async def drain(self) -> None:
+        self._use_cases.draining = True
+        await self._hub.close_all(Close.RESTART, "restarting", DRAIN_SLICES, DRAIN_SLICE_PAUSE_S, RECONNECT_AFTER_MS)

@@ -1,0 +1,229 @@
+"""A process's life: start in order, named side tasks of which none may die alone, drain in order at SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+
+from app.adapters.store.migrate import migrate
+from app.application.ports.errors import Transient
+from app.infrastructure import telemetry, wiring
+from app.infrastructure.http import Server, make_app, make_server
+from app.infrastructure.settings import Settings, SettingsError, check_world
+from app.infrastructure.wiring import World
+
+
+class Role(Protocol):
+    """A part of a process's life. The process starts all, hands them what the fan-out says, and drains them in order."""
+
+    async def start(self) -> None:
+        """Ready what `tasks` need. Raises Transient: tried again until the servers are up."""
+        ...
+
+    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What lasts as long as the process: one that ends by itself ends it."""
+        ...
+
+    def handle(self, channel: str, payload: bytes) -> None:
+        """What the fan-out says, to whatever channel."""
+        ...
+
+    def reset(self) -> None:
+        """The fan-out may have lost something."""
+        ...
+
+    def why_not_ready(self) -> str | None: ...
+
+    def measure(self) -> None:
+        """Set the gauges; called once a second."""
+        ...
+
+    async def drain(self) -> None:
+        """Finish what is under way, take nothing new."""
+        ...
+
+
+async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = lambda world: None) -> None:
+    """Run the roles of this process until SIGTERM or SIGINT, then drain. adapt: may wrap the ports before any is used."""
+    check_world(settings, role)
+    _check_port(settings)
+    world = wiring.make_world(settings, role)
+    adapt(world)
+    tracing_ = None
+    if world.traced:
+        from app.infrastructure.exporting import start_tracing
+
+        tracing_ = start_tracing(settings, role, world.process_id)
+    await migrate(world.database, settings.command_shards)
+    await Process(world, role).run()
+    if tracing_ is not None:
+        await asyncio.to_thread(tracing_.shutdown)
+
+
+def _check_port(settings: Settings) -> None:
+    """The server would find out by itself, but without a word."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            why = f"{settings.host}:{settings.port} can't be had ({error.strerror})"
+            raise SettingsError(f"{why}: choose another with PORT=… or HOST=…") from None
+
+
+class Process:
+    def __init__(self, world: World, role: str) -> None:
+        self._world = world
+        self._name = role
+        self._roles, self._open_doors = _make_roles(world, role)
+        self._stopping = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """A task that lasts as long as the process: if it ends by itself, so does the process."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks[name] = task
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not self._stopping.is_set() and not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                telemetry.trouble(f"{task.get_name()} died", error)
+            self._stopping.set()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sig, self._signalled)
+        await self._start_all()
+        app = make_app(self._world.settings, self._why_not_ready, self._open_doors)
+        server = make_server(app, self._world.settings)
+        serving = asyncio.create_task(server.serve(), name="http")
+        serving.add_done_callback(lambda task: self._stopping.set())
+        await self._announce_address(server, serving)
+        # What lives as long as the process is never looked at again, and what lives for a message dies by its
+        # references: full collections would only stop everything for a while.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        await self._stopping.wait()
+        await self._drain(server, serving)
+
+    def _signalled(self) -> None:
+        if self._stopping.is_set():
+            os._exit(1)
+        self._stopping.set()
+
+    async def _announce_address(self, server: Server, serving: asyncio.Task[None]) -> None:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if server.started:
+            host, port = server.servers[0].sockets[0].getsockname()[:2]
+            telemetry.log.info("started", role=self._name, pid=os.getpid())
+            print(f"Parley ({self._name}) is at http://{host}:{port}", flush=True)
+
+    async def _why_not_ready(self) -> str | None:
+        if self._stopping.is_set():
+            return "draining"
+        try:
+            async with asyncio.timeout(2), self._world.database.read() as connection:
+                await connection.execute(sa.text("select 1"))
+        except (Transient, TimeoutError):
+            return "the database can't be reached"
+        return next((why for role in self._roles if (why := role.why_not_ready()) is not None), None)
+
+    async def _start_all(self) -> None:
+        world = self._world
+        world.fan_out.listen(self._handle, self._reset)
+        self._start("fan-out", world.fan_out.run())
+        self._start("publisher", world.bus.publish())
+        for role in self._roles:
+            await _until(role.start)
+        self._start("gauges", self._measure())
+        for role in self._roles:
+            for name, work in role.tasks().items():
+                self._start(name, work)
+        if self._name != "gateway":
+            self._start("expirer", wiring.make_expirer(world).run())
+
+    def _handle(self, channel: str, payload: bytes) -> None:
+        """One listener for all roles of the process."""
+        try:
+            for role in self._roles:
+                role.handle(channel, payload)
+        except Exception as error:  # one bad message must not end the listener that all depend on
+            telemetry.trouble("listener", error)
+            self._reset()
+
+    def _reset(self) -> None:
+        for role in self._roles:
+            role.reset()
+
+    async def _measure(self) -> None:
+        """What is read once a second, rather than counted where it happens."""
+        while True:
+            for state, connections in self._world.database.pool().items():
+                telemetry.POOL.labels(state).set(connections)
+            if not self._world.settings.embedded:
+                telemetry.BROKER.labels("publish").set(self._world.bus.ready())
+            for role in self._roles:
+                role.measure()
+            await asyncio.sleep(1)
+
+    async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
+        """Readiness off; sockets told and closed in slices; replies and batches finished; then everything ends."""
+        telemetry.log.info("draining", role=self._name)
+        for role in self._roles:
+            await role.drain()
+        server.should_exit = True
+        with suppress(Exception):
+            async with asyncio.timeout(10):
+                await serving
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.wait(self._tasks.values(), timeout=5)
+        await self._world.background.close()
+        await self._world.close()
+        telemetry.log.info("ended", role=self._name)
+
+
+def _make_roles(world: World, name: str) -> tuple[list[Role], Callable[[FastAPI], None] | None]:
+    """In the order in which they are drained; and a gateway's doors. Each imports what it needs, and no other does."""
+    roles: list[Role] = []
+    open_doors = None
+    if name in ("all", "gateway"):
+        from app.infrastructure.roles.gateway import GatewayRole
+
+        gateway = GatewayRole(world)
+        roles.append(gateway)
+        open_doors = gateway.doors.open
+    if name in ("all", "assistant"):
+        from app.infrastructure.roles.assistant import AssistantRole
+
+        roles.append(AssistantRole(world))
+    if name in ("all", "worker"):
+        from app.infrastructure.roles.worker import WorkerRole
+
+        roles.append(WorkerRole(world))
+    return roles, open_doors
+
+
+async def _until(start: Callable[[], Awaitable[None]]) -> None:
+    """At start the servers may still be coming up."""
+    while True:
+        try:
+            await start()
+            return
+        except Transient:
+            await asyncio.sleep(0.5)

@@ -1,0 +1,74 @@
+"""A worker: decides commands, and shares the shards with the others that live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from app.adapters.store.workers import SqlWorkers, fair_share
+from app.application.ports.errors import Transient
+from app.infrastructure import telemetry, wiring
+from app.infrastructure.observed import observed_process
+from app.infrastructure.wiring import World
+
+PRUNE_S = 60.0
+DRAIN_BATCH_S = 10.0
+
+
+class WorkerRole:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._process = observed_process(wiring.make_worker(world).process, world.traced)
+        self._leaving = False
+
+    async def start(self) -> None:
+        pass
+
+    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+        found = {"worker": self._world.source.consume(self._process), "pruner": self._prune()}
+        if self._world.workers is not None:
+            found["shards"] = self._share_shards(self._world.workers)
+        return found
+
+    def handle(self, channel: str, payload: bytes) -> None:
+        pass
+
+    def reset(self) -> None:
+        pass
+
+    def why_not_ready(self) -> str | None:
+        return None if self._world.source.ready() else "the broker can't be reached"
+
+    def measure(self) -> None:
+        if not self._world.settings.embedded:
+            telemetry.BROKER.labels("consume").set(self._world.source.ready())
+            telemetry.SHARDS.labels("active").set(len(self._world.source.active()))
+
+    async def _share_shards(self, workers: SqlWorkers) -> None:
+        """Say that we live, see who else does, hold what is ours."""
+        shards = self._world.settings.command_shards
+        while True:
+            if not self._leaving:
+                with suppress(Transient):
+                    alive = await workers.beat(self._world.process_id)
+                    mine = fair_share(self._world.process_id, alive, shards)
+                    self._world.source.assign(mine)
+                    telemetry.SHARDS.labels("assigned").set(len(mine))
+            await asyncio.sleep(1)
+
+    async def _prune(self) -> None:
+        while True:
+            with suppress(Transient):
+                await self._world.log.prune()
+            await asyncio.sleep(PRUNE_S)
+
+    async def drain(self) -> None:
+        self._leaving = True
+        if self._world.workers is not None:
+            with suppress(Transient):
+                await self._world.workers.leave(self._world.process_id)
+        with suppress(TimeoutError):  # with the database down the batch stays open; the broker has it
+            async with asyncio.timeout(DRAIN_BATCH_S):
+                await self._world.source.drain()

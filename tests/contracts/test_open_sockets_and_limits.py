@@ -1,0 +1,59 @@
+"""One contract for both ways to count a user's sockets; limits that gateways share."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.adapters.limits.in_process import LimitSettings
+from app.adapters.limits.redis_shared import SharedLimits
+from app.adapters.open_sockets.in_process import InProcessOpenSockets
+from app.adapters.open_sockets.redis_sets import RedisOpenSockets
+from app.infrastructure.wiring import new_id
+from stack.servers import Servers
+
+
+@pytest.mark.parametrize("kind", ["in process", "redis"])
+async def test_the_oldest_sockets_beyond_the_most_are_named(kind: str, servers: Servers) -> None:
+    one = InProcessOpenSockets() if kind == "in process" else RedisOpenSockets(servers.redis.url)
+    other = one if kind == "in process" else RedisOpenSockets(servers.redis.url)
+    user, sessions = new_id(), [new_id() for _ in range(5)]
+    for place, session in enumerate(sessions[:3]):
+        assert await (one, other)[place % 2].opened(user, session, 3) == []
+    assert await one.opened(user, sessions[3], 3) == sessions[:1]
+    assert await other.opened(new_id(), new_id(), 3) == []
+    one.closed(user, sessions[0])
+    if isinstance(one, RedisOpenSockets):
+        run = asyncio.create_task(one.run())
+        await asyncio.sleep(1)
+        run.cancel()
+    assert await other.opened(user, sessions[4], 3) == sessions[1:2]
+    for thing in {one, other}:
+        if isinstance(thing, RedisOpenSockets):
+            await thing.close()
+
+
+async def test_what_one_gateway_counted_the_other_knows_after_settling(servers: Servers) -> None:
+    settings = LimitSettings(5, 100, 100, 100, failures_per_name=4)
+    limits = [SharedLimits(servers.redis.url, settings) for _ in range(2)]
+    user, name = new_id(), f"n-{new_id()}"
+    for _ in range(50):
+        assert limits[0].request(user) is None
+    wait_ms = limits[0].request(user)
+    assert wait_ms is not None and 0 < wait_ms <= 200
+    assert limits[1].request(user) is None
+    for each in limits:
+        each.failed(name, "address")
+        each.failed(name, "address")
+        assert each.blocked(name, "address") is None
+    for each in (*limits, *limits):
+        await each.settle()
+        limits[1].failed(name, "another")  # it settles what it counted, and hears what others did
+    await limits[1].settle()
+    assert limits[1].request(user) is not None
+    assert limits[1].blocked(name, "address") is not None
+    burst, left, reset_s = limits[1].remaining(user)
+    assert (burst, left) == (50, 0) and 5 <= reset_s <= 12
+    for each in limits:
+        await each.close()

@@ -1,0 +1,216 @@
+"""decide is a pure fold: however a history is cut into batches, redelivered or tried by a zombie, the result is one."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.adapters.policy.cedar import CedarPolicies
+from app.application.authorize import Pep
+from app.domain.command import Command
+from app.domain.decide import decide
+from app.domain.fold import Limits
+from app.domain.ids import ASSISTANT_ID, derived_id
+from app.domain.state import State
+from app.domain.values import Person, Reply
+from app.infrastructure.wiring import POLICIES
+from tests import actions as c
+
+PEP = Pep(CedarPolicies(POLICIES))
+START = datetime(2026, 1, 1, tzinfo=UTC)
+USERS = [derived_id("user", str(n)) for n in range(5)]
+PEOPLE = {u: Person(u, f"user{n}", f"User {n}") for n, u in enumerate(USERS)}
+PEOPLE[ASSISTANT_ID] = Person(ASSISTANT_ID, "assistant", "Assistant", "assistant")
+CHATS = [derived_id("c", str(n)) for n in range(2)]
+
+
+class Log:
+    """A database of dictionaries: facts are copies, and only a committed batch changes it."""
+
+    def __init__(self) -> None:
+        self.state = State(now=START, people=dict(PEOPLE))
+        self.events: list[Any] = []
+        self.ids = (derived_id("message", str(n)) for n in itertools.count())
+
+    def batch(self, commands: list[Command], commit: bool = True) -> list[Any]:
+        facts = copy.deepcopy(self.state)
+        drawn: list[str] = []
+
+        def new_id() -> str:
+            drawn.append(next(self.ids))
+            return drawn[-1]
+
+        decided = decide(facts, commands, PEP.ask, new_id, Limits(4))
+        if commit:
+            self.state = replace(facts, changes=type(facts.changes)())
+            self.events += decided.events
+        else:
+            self.ids = itertools.chain(drawn, self.ids)  # type: ignore[assignment]
+        return decided.results
+
+
+def ids(kind: str) -> st.SearchStrategy[str]:
+    return st.integers(0, 40).map(lambda n: derived_id(kind, str(n)))
+
+
+users = st.sampled_from(USERS)
+# Message ids are drawn in order, so early ones are likely to exist.
+messages = st.integers(0, 12).map(lambda n: derived_id("message", str(n)))
+roles = st.sampled_from(["owner", "admin", "member", "reader"])
+bodies = st.sampled_from(["hello", "hi @assistant", "again", "hello"])
+actions = st.one_of(
+    st.builds(c.SendMessage, bodies, st.none() | messages),
+    st.builds(c.SendMessage, bodies),
+    st.builds(c.EditMessage, messages, bodies),
+    st.builds(c.DeleteMessage, messages),
+    st.builds(c.AddReaction, messages, st.sampled_from(["👍", "🎉"])),
+    st.builds(c.RemoveReaction, messages, st.sampled_from(["👍", "🎉"])),
+    st.builds(c.UpdateChat, st.just(("archived",)), st.none(), st.booleans()),
+    st.builds(c.UpdateChat, st.just(("title",)), st.sampled_from(["a", "b"])),
+    st.builds(c.AddMember, users, roles),
+    st.builds(c.UpdateMember, users, st.just(("role",)), roles),
+    st.builds(
+        c.UpdateMember, users, st.just(("muted_until",)), st.none(), st.sampled_from([None, START + timedelta(days=1)])
+    ),
+    st.builds(c.RemoveMember, users),
+    st.builds(c.BanMember, users),
+    st.builds(c.UnbanMember, users),
+    st.builds(c.StopReply, messages | st.integers(0, 12).map(lambda n: reply_of(n))),
+    st.builds(c.RegenerateReply, st.integers(0, 12).map(lambda n: reply_of(n))),
+    st.builds(
+        c.CompleteReply, st.integers(0, 12).map(lambda n: reply_of(n)), st.integers(0, 1), st.just("complete"),
+        st.just("the answer"),
+    ),
+)  # fmt: skip
+
+
+def reply_of(n: int) -> str:
+    return derived_id("reply", CHATS[n % 2], derived_id("message", str(n)))
+
+
+commands = st.builds(Command, st.sampled_from(CHATS), users, ids("command"), actions)
+
+
+def created(n: int) -> Command:
+    return Command(CHATS[n], USERS[0], derived_id("create", str(n)), c.CreateChat("group", None, tuple(USERS[1:3])))
+
+
+def told(results: list[Any]) -> list[Any]:
+    return [result.outcome for result in results]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(commands, max_size=40), st.data())
+def test_the_cut_into_batches_redelivery_and_zombies_change_nothing(
+    history: list[Command], data: st.DataObject
+) -> None:
+    history = [created(0), created(1), *history]
+    one_by_one = Log()
+    expected = [told(one_by_one.batch([command]))[0] for command in history]
+
+    cut = Log()
+    outcomes: list[Any] = []
+    start = 0
+    while start < len(history):
+        end = data.draw(st.integers(start + 1, len(history)), label="cut")
+        if data.draw(st.booleans(), label="zombie"):
+            cut.batch(history[start:end], commit=False)
+        outcomes += told(cut.batch(history[start:end]))
+        if data.draw(st.booleans(), label="redelivered"):
+            again = cut.batch(history[start:end])
+            assert told(again)[-1] == outcomes[-1]
+        start = end
+
+    assert outcomes == expected
+    assert cut.events == one_by_one.events
+    assert cut.state == replace(one_by_one.state, changes=cut.state.changes)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(commands, max_size=60))
+def test_what_a_history_leaves_is_consistent(history: list[Command]) -> None:
+    log = Log()
+    results = log.batch([created(0), created(1), *history])
+    for chat_id in CHATS:
+        chat = log.state.chats[chat_id]
+        own = [event for event in log.events if event.chat_id == chat_id]
+        assert [event.seq for event in own] == list(range(1, chat.head + 1))
+        assert [event.at for event in own] == sorted(event.at for event in own)
+        members = [key for key in log.state.members if key[0] == chat_id]
+        assert chat.members_count == len(members) <= 4
+        assert log.state.owners[chat_id] == sum(log.state.members[key].role == "owner" for key in members)
+        assert log.state.owners[chat_id] >= 1, "the last owner left"
+        ends = [e.payload.id for e in own if e.type == "message.completed"]
+        assert len(ends) == len(set(ends)), "a reply ended twice"
+    refused = [result for result in results if result.outcome.code is not None]
+    assert all(result.outcome.seq is None for result in refused)
+    for result in refused:
+        if not result.repeat:
+            assert result.outcome.reason and (
+                result.outcome.policies or result.outcome.code in ("not_found", "conflict", "invalid")
+            )
+
+
+def test_a_removed_member_is_silent_within_the_same_batch() -> None:
+    log = Log()
+    results = log.batch(
+        [
+            created(0),
+            Command(CHATS[0], USERS[0], derived_id("x", "1"), c.RemoveMember(USERS[1])),
+            Command(CHATS[0], USERS[1], derived_id("x", "2"), c.SendMessage("am I here?")),
+        ]
+    )
+    assert results[-1].outcome.code == "not_found"
+
+
+def test_a_message_sent_while_muted_stays_rejected_after_the_unmute() -> None:
+    log = Log()
+    send = Command(CHATS[0], USERS[1], derived_id("x", "1"), c.SendMessage("hello"))
+    mute = c.UpdateMember(USERS[1], ("muted_until",), None, START + timedelta(days=1))
+    unmute = c.UpdateMember(USERS[1], ("muted_until",), None, None)
+    batch = [send, Command(CHATS[0], USERS[0], derived_id("x", "3"), unmute)]
+    log.batch([created(0), Command(CHATS[0], USERS[0], derived_id("x", "2"), mute)])
+    assert log.batch(batch)[0].outcome.code == "muted"
+    again = log.batch(batch)
+    assert again[0].outcome.code == "muted" and again[0].repeat
+    assert not [event for event in log.events if event.type == "message.created"]
+
+
+def test_deleting_a_question_ends_its_reply_first() -> None:
+    log = Log()
+    log.batch([created(0)])
+    sent = log.batch([Command(CHATS[0], USERS[1], derived_id("x", "1"), c.SendMessage("@assistant, hello"))])
+    question = next(e.payload.id for e in log.events if e.seq == sent[0].outcome.seq)
+    reply = next(iter(log.state.replies.values()))
+    log.state.replies[(CHATS[0], reply.message_id)] = replace(reply, attempt=1, held=True)
+    log.batch([Command(CHATS[0], USERS[1], derived_id("x", "2"), c.DeleteMessage(question))])
+    ended, deleted = log.events[-2:]
+    assert (ended.type, ended.payload.status, ended.payload.attempt, ended.payload.body) == (
+        "message.completed", "stopped", 2, "",
+    )  # fmt: skip
+    assert (deleted.type, deleted.payload.body) == ("message.deleted", None)
+    late = c.CompleteReply(reply.message_id, 1, "complete", "too late")
+    result = log.batch([Command(CHATS[0], ASSISTANT_ID, derived_id("x", "3"), late)])
+    assert result[0].outcome.seq is None and log.events[-1] is deleted
+
+
+def test_neither_archive_nor_removal_of_the_asker_keeps_an_answer_from_ending() -> None:
+    log = Log()
+    log.batch([created(0), Command(CHATS[0], USERS[1], derived_id("x", "1"), c.SendMessage("@assistant, hello"))])
+    key, reply = next(iter(log.state.replies.items()))
+    log.state.replies[key] = Reply(*key, reply.question_id, attempt=1, held=True)
+    results = log.batch(
+        [
+            Command(CHATS[0], USERS[0], derived_id("x", "2"), c.RemoveMember(USERS[1])),
+            Command(CHATS[0], USERS[0], derived_id("x", "3"), c.UpdateChat(("archived",), None, True)),
+            Command(CHATS[0], ASSISTANT_ID, derived_id("x", "4"), c.CompleteReply(key[1], 1, "complete", "here")),
+        ]
+    )
+    assert results[-1].outcome.seq == log.state.chats[CHATS[0]].head
+    assert log.state.messages[key].body == "here"
