@@ -1,0 +1,140 @@
+"""No subject is forgotten anywhere: what stands in one registry stands in all that go with it."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import inspect
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import app.adapters.wire
+import app.domain
+from app.adapters.policy.cedar import CedarPolicies
+from app.adapters.wire import registry, socket
+from app.adapters.wire.values import type_of
+from app.application.ports.socket import Codec
+from app.domain import decide, messages, replies
+from app.domain.values import Message
+from app.infrastructure.wiring import POLICIES
+
+ROOT = Path(__file__).parents[2]
+INTERNAL = {replies.CompleteReply, replies.ExpireReply}
+"""Commands of our own processes: asked by no door, and no policy refuses them."""
+BY_OTHER_NAME = {"member.remove": {"member.remove", "member.leave"}, "member.unban": {"member.ban"}}
+"""Commands that ask the policies another question than their own type."""
+
+
+def modules(package: Any) -> set[str]:
+    return {path.stem for path in Path(package.__file__).parent.glob("*.py")}
+
+
+def test_every_action_of_the_domain_has_its_rule() -> None:
+    found = {
+        value
+        for name in modules(app.domain)
+        for value in vars(__import__(f"app.domain.{name}", fromlist=[name])).values()
+        if inspect.isclass(value) and "type" in vars(value) and hasattr(value, "needs") and value.__name__ != "Action"
+        if not value.__name__.startswith("Unknown")
+    }
+    assert found == set(decide.RULES) == set(decide.ACTIONS.values())
+
+
+@pytest.mark.parametrize("action", decide.ACTIONS.values(), ids=lambda action: action.type)
+def test_a_command_is_in_the_policies_in_the_matrix_and_in_the_contract(action: Any) -> None:
+    if action in INTERNAL:
+        return
+    policies, protocol = CedarPolicies(POLICIES), (ROOT / "docs" / "protocol.md").read_text()
+    rows = list(csv.DictReader(line for line in (POLICIES / "matrix.csv").open() if not line.startswith("#")))
+    asked = BY_OTHER_NAME.get(action.type, {action.type})
+    for name in asked:
+        assert policies.knows(name), f"{name} is missing in policies/schema.cedarschema"
+    in_matrix = {row["action"].partition(" ")[0] for row in rows} | {"chat.create"}
+    assert asked & in_matrix, f"{action.type} is missing in policies/matrix.csv"
+    on_socket = action.type in registry.COMMANDS
+    by_rest = re.search(rf"\b{action.__name__}\(", "\n".join(p.read_text() for p in (ROOT / "app").rglob("*.py")))
+    assert on_socket or by_rest, f"{action.type} can be asked by no door"
+    if on_socket:
+        verb = action.type.partition(".")[2]
+        assert re.search(rf"(?<![a-z.])({re.escape(action.type)}|{action.type.partition('.')[0]}\.\w+/{verb})", protocol), (
+            f"docs/protocol.md does not name {action.type}"
+        )
+
+
+@pytest.mark.parametrize("name", sorted(decide.EVENTS))
+def test_an_event_has_its_public_shape_an_example_and_its_words(name: str) -> None:
+    assert name in registry.EVENTS, f"{name} has no shape in app/adapters/wire"
+    shape = registry.EVENTS[name]
+    assert shape.example and type_of(shape.shape) == name
+    protocol = (ROOT / "docs" / "protocol.md").read_text()
+    assert re.search(rf"(?<![a-z.]){re.escape(name)}(?![a-z])", protocol), f"docs/protocol.md does not name {name}"
+    assert len(name) <= 32, "a column of the store"
+
+
+def test_no_shape_is_of_an_event_that_does_not_happen() -> None:
+    assert set(registry.EVENTS) == set(decide.EVENTS)
+    assert set(registry.COMMANDS) <= set(decide.ACTIONS)
+
+
+def test_every_subject_of_the_wire_is_merged_and_no_shape_stands_outside() -> None:
+    shown = {s.shape for s in (*registry.ANSWERS.values(), *registry.SIGNALS.values())}
+    shown |= {e.shape for e in registry.EVENTS.values()}
+    models = {c.model for c in registry.COMMANDS.values()} | {r.model for r in socket.REQUESTS}
+    for name in modules(app.adapters.wire) - {"__init__", "values"}:
+        module = __import__(f"app.adapters.wire.{name}", fromlist=[name])
+        for value in vars(module).values():
+            if not inspect.isclass(value) or value.__module__ != module.__name__:
+                continue
+            hint = getattr(value, "__annotations__", {}).get("type")
+            if hint is not None and "Literal" in str(hint):
+                assert value in shown | models, f"{name}.{value.__name__} is in no registry"
+
+
+@pytest.mark.parametrize("request_", socket.REQUESTS, ids=lambda request: request.type)
+def test_every_request_of_the_socket_is_served(request_: Any) -> None:
+    if request_ is socket.HELLO:
+        return
+    source = (ROOT / "app" / "adapters" / "websocket" / "connection.py").read_text()
+    assert f"case {request_.model.__name__}():" in source, f"nothing is done for {request_.type}"
+
+
+def test_an_action_of_a_command_is_what_its_model_says() -> None:
+    for name, command in registry.COMMANDS.items():
+        request = command.model.model_validate({"type": name, **command.example})
+        action = command.action(request)
+        assert type(action) is decide.ACTIONS[name]
+        for field in dataclasses.fields(typing.cast(Any, action)):
+            if field.name in command.example:
+                assert getattr(action, field.name) == command.example[field.name]
+
+
+def test_two_subjects_cannot_have_one_name() -> None:
+    before = dict(decide.ACTIONS), dict(decide.EVENTS)
+
+    @dataclasses.dataclass(frozen=True)
+    class Other:
+        type: typing.ClassVar[str] = messages.SendMessage.type
+
+    from types import SimpleNamespace as Subject
+
+    with pytest.raises(ValueError, match=r"message\.send"):
+        decide.add_subject(Subject(ACTIONS={Other: None}, EVENTS=()))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"message\.created"):
+        decide.add_subject(Subject(ACTIONS={}, EVENTS=(decide.EventKind("message.created", Message),)))  # type: ignore[arg-type]
+    assert before == (decide.ACTIONS, decide.EVENTS)
+
+
+def test_the_codec_says_all_that_the_core_may_say() -> None:
+    from app.adapters.wire.codec import JsonCodec
+
+    for name, method in inspect.getmembers(Codec, inspect.isfunction):
+        if name.startswith("_"):
+            continue
+        ours = inspect.signature(getattr(JsonCodec, name))
+        assert list(ours.parameters) == list(inspect.signature(method).parameters), name
+
+
