@@ -9,7 +9,6 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from typing import Generic, TypeVar
 
 from app.application.hub.hub import Hub
@@ -136,8 +135,9 @@ class Submitter:
 
     async def _outcome(self, command: Command, told: asyncio.Future[tuple[Outcome, bool]]) -> tuple[Outcome, bool]:
         """Told by the worker; what was lost on the way is looked up. (outcome, whether it is a repeat)"""
-        deadline = monotonic() + OUTCOME_WAIT_S
-        while (left := deadline - monotonic()) > 0:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + OUTCOME_WAIT_S
+        while (left := deadline - clock()) > 0:
             try:
                 async with asyncio.timeout(min(LOOK_UP_S, left)):
                     return await asyncio.shield(told)

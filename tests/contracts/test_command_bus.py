@@ -17,7 +17,7 @@ from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
 from app.application.background import Background
 from app.application.ports.bus import CommandBus, Delivery, Process
 from app.application.ports.errors import Unavailable
-from app.domain.command import Command
+from app.domain.command import Command, UnknownAction
 from app.domain.ids import shard_of
 from app.domain.messages import SendMessage
 from stack.servers import Servers
@@ -143,6 +143,47 @@ def test_an_envelope_opens_only_with_a_known_secret_and_version() -> None:
     body = msgspec.msgpack.encode([2, 3, []])
     with pytest.raises(NewerEnvelope):
         old.open(hmac.digest(old._keys[0], body, "sha256") + body)
+
+
+async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: Servers) -> None:
+    """An older worker gives the shard back, with all that is behind; the newer one goes on where it stopped."""
+    url = await asyncio.to_thread(servers.rabbitmq.vhost, "versions")
+    chat_id = new_id()
+    shard = shard_of(chat_id, SHARDS)
+    poll = Command(chat_id, new_id(), new_id(), UnknownAction("poll.open", {"question": "tea?"}))
+    sent = [command(chat_id, "1"), poll, command(chat_id, "2"), command(chat_id, "3")]
+    by_old: list[Command] = []
+    by_new: list[Command] = []
+
+    async def old(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """As Worker does."""
+        for place, delivery in enumerate(deliveries):
+            if any(isinstance(c.action, UnknownAction) for c in delivery.commands):
+                return deliveries[place:]
+            by_old.extend(delivery.commands)
+        return ()
+
+    async def new(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        by_new.extend(c for d in deliveries for c in d.commands)
+        return ()
+
+    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    older, newer = (RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(2))
+    async with ended(asyncio.create_task(publisher.publish()), asyncio.create_task(older.consume(old))):
+        while not publisher.ready():
+            await asyncio.sleep(0.05)
+        for each in sent:  # one envelope each
+            await asyncio.wait_for(publisher.submit(each), 5)
+        async with asyncio.timeout(5):
+            while by_old != sent[:1] or shard in older.active():
+                await asyncio.sleep(0.02)
+        async with ended(asyncio.create_task(newer.consume(new))):
+            async with asyncio.timeout(10):
+                while len(by_new) < 3:
+                    await asyncio.sleep(0.02)
+            await newer.drain()
+        assert by_old == sent[:1] and by_new == sent[1:], "none lost, none twice, in order"
+        await older.drain()
 
 
 async def test_without_a_broker_nothing_is_accepted(servers: Servers) -> None:

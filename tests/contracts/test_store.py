@@ -23,13 +23,20 @@ from app.adapters.store.history import SqlHistory
 from app.adapters.store.jobs import SqlJobs
 from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
 from app.adapters.store.timeline import SqlTimeline
+from app.adapters.wire.problems import problem_json
+from app.adapters.wire.registry import event_json
 from app.application.authorize import Pep
+from app.application.clock import utc_now
 from app.application.ports.people import Account
 from app.application.process import Worker
-from app.domain.command import Command
+from app.domain.command import Command, UnknownAction
+from app.domain.decide import EVENTS
+from app.domain.errors import ParleyError
+from app.domain.events import Opaque
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, shard_of
 from app.domain.state import Decided
+from app.domain.values import Message
 from app.infrastructure.wiring import POLICIES
 from app.infrastructure.wiring import new_id as new_uuid7
 from stack.servers import Servers
@@ -59,7 +66,8 @@ class Store:
         self.accounts, self.history = SqlAccounts(database), SqlHistory(database)
         self.timeline, self.jobs = SqlTimeline(database), SqlJobs(database)
         self.decided: list[Decided] = []
-        self.worker = Worker(SqlCommandLog(database), PEP.ask, self._announce, new_uuid7, SHARDS, Limits(1000), 600.0)
+        self.log = SqlCommandLog(database)
+        self.worker = Worker(self.log, PEP.ask, self._announce, new_uuid7, SHARDS, Limits(1000), 600.0)
 
     async def _announce(self, decided: Decided) -> None:
         self.decided.append(decided)
@@ -109,41 +117,121 @@ async def test_migrations_go_up_down_and_up_again_and_three_at_once(database: Da
     assert set(tables.metadata.tables) <= set(made)
 
 
-async def test_a_timeline_is_read_back_as_it_was_decided(database: Database) -> None:
+async def test_every_event_survives_the_store_and_comes_back_as_it_was_decided(database: Database) -> None:
     store = Store(database)
     anna, bert = await store.person(), await store.person()
     chat_id = await store.group(anna, bert)
-    sent = await store.do(
-        Command(chat_id, anna, new_id(), c.SendMessage("first 🎉 ñ\u2028")),
-        Command(chat_id, bert, new_id(), c.SendMessage("@assistant hi")),
-        Command(chat_id, anna, new_id(), c.UpdateChat(("title",), "new")),
-    )
+    decided = [event for d in store.decided for event in d.events]
+
+    async def do(*commands: Command) -> list[Any]:
+        results = await store.do(*commands)
+        decided.extend(event for d in store.decided for event in d.events)
+        assert [r.outcome.code for r in results] == [None] * len(commands)
+        return results
+
+    def by(actor: str, action: Any) -> Command:
+        return Command(chat_id, actor, new_id(), action)
+
+    sent = await do(
+        by(anna, c.SendMessage("first 🎉 ñ\u2028")), by(bert, c.SendMessage("@assistant hi")),
+        by(anna, c.UpdateChat(("title",), "new")),
+    )  # fmt: skip
     assert [r.outcome.seq for r in sent] == [2, 3, 5]
     first = await store.history.message_at(chat_id, 2)
-    assert first is not None
-    more = await store.do(
-        Command(chat_id, bert, new_id(), c.AddReaction(first.id, "👍")),
-        Command(chat_id, anna, new_id(), c.AddReaction(first.id, "👍")),
-        Command(chat_id, anna, new_id(), c.EditMessage(first.id, "edited")),
-        Command(chat_id, anna, new_id(), c.UpdateMember(bert, ("role",), "admin")),
-        Command(chat_id, anna, new_id(), c.BanMember(bert)),
-        Command(chat_id, anna, new_id(), c.UnbanMember(bert)),
-    )
-    assert [r.outcome.code for r in more] == [None] * 6
+    asked = await store.history.message_at(chat_id, 3)
+    assert first is not None and asked is not None
+    await do(
+        by(bert, c.AddReaction(first.id, "👍")), by(anna, c.AddReaction(first.id, "👍")),
+        by(anna, c.AddReaction(first.id, "🎉")), by(anna, c.RemoveReaction(first.id, "🎉")),
+        by(anna, c.PinMessage(first.id)), by(bert, c.PinMessage(asked.id)), by(anna, c.UnpinMessage(first.id)),
+        by(anna, c.EditMessage(first.id, "edited")), by(anna, c.DeleteMessage(asked.id)),
+        by(anna, c.UpdateMember(bert, ("role",), "admin")), by(anna, c.BanMember(bert)),
+        by(anna, c.UnbanMember(bert)), by(anna, c.AddMember(bert, "reader")),
+    )  # fmt: skip
+    assert {event.type for event in decided} == set(EVENTS), "a new kind of event is shown here to come back"
     events = await store.timeline.events(chat_id, 0, 100)
-    decided = [e for d in store.decided for e in d.events]
-    assert [e.seq for e in events] == list(range(1, 12))
-    by_seq = {e.seq: e for e in events}
-    for event in decided:
-        assert by_seq[event.seq] == event, event.type
-    assert by_seq[2].payload == by_seq[8].payload, "an event read later carries its message as it is now"
-    assert [r.user_ids for r in by_seq[2].payload.reactions] == [(bert, anna)]  # type: ignore[union-attr]
+    assert [e.seq for e in events] == list(range(1, len(events) + 1)) and len(events) == len(decided)
+    messages = {m.id: m for m in (await store.history.messages(chat_id, None, None, 100)).messages}
+    for event, was in zip(events, sorted(decided, key=lambda e: e.seq), strict=True):
+        now = messages[was.payload.id] if isinstance(was.payload, Message) else was.payload
+        assert event == replace(was, payload=now), "an event read later carries its message as it is now"
+    first_now = messages[first.id]
+    assert [(r.emoji, r.user_ids) for r in first_now.reactions] == [("👍", (bert, anna))]
     assert (await store.timeline.events(chat_id, 3, 2)) == events[3:5]
     page = await store.history.messages(chat_id, None, None, 2)
     assert [m.seq for m in page.messages] == [4, 3] and page.has_more
-    assert await store.timeline.removed_after(bert, chat_id, 0) and not await store.timeline.removed_after(
-        bert, chat_id, 10
-    )
+    removed_at = next(e.seq for e in events if e.type == "member.removed")
+    assert await store.timeline.removed_after(bert, chat_id, 0)
+    assert await store.timeline.removed_after(bert, chat_id, removed_at - 1)
+    assert not await store.timeline.removed_after(bert, chat_id, removed_at)
+    assert not await store.timeline.removed_after(anna, chat_id, 0)
+    assert await store.history.pins(chat_id, None, 10) == [], "one was taken off, the other deleted"
+
+
+async def test_what_a_newer_version_wrote_is_read_as_far_as_it_is_known(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage("before")))
+    id_ = new_id()
+    async with database.write() as connection:
+        await connection.execute(
+            sa.insert(tables.changes).values(
+                chat_id=chat_id, seq=3, type="poll.opened", at=utc_now(), actor_id=anna, data={"question": "tea?"}
+            )
+        )
+        await connection.execute(sa.update(tables.chats).where(tables.chats.c.id == chat_id).values(head=3))
+        await connection.execute(
+            sa.insert(tables.outcomes).values(
+                chat_id=chat_id, actor_id=anna, id=id_, type="poll.open", code="too_many_polls", reason="…",
+                policies=[], at=utc_now(),
+            )
+        )  # fmt: skip
+    [after] = await store.do(Command(chat_id, anna, new_id(), c.SendMessage("after")))
+    assert after.outcome.seq == 4
+    events = await store.timeline.events(chat_id, 0, 100)
+    assert [e.seq for e in events] == [1, 2, 3, 4]
+    assert (events[2].type, events[2].payload) == ("poll.opened", Opaque())
+    told = event_json(events[2])
+    assert set(told) == {"type", "chat_id", "seq", "at", "actor_id"} and told["type"] == "poll.opened"
+    [again] = await store.do(Command(chat_id, anna, id_, c.SendMessage("x")))
+    assert again.repeat and again.outcome.code == "too_many_polls"
+    outcome = await store.history.outcome(chat_id, anna, id_)
+    assert outcome is not None and outcome.code == "too_many_polls"
+    assert problem_json(ParleyError("too_many_polls", "…"))["status"] == 409
+
+
+async def test_what_nobody_knows_is_left_and_after_a_while_refused_alone(database: Database) -> None:
+    from app.application.ports.bus import Delivery
+
+    store = Store(database)
+    anna = await store.person()
+    chat_id, other_chat = await store.group(anna), await store.group(anna)
+    newer = Command(chat_id, anna, new_id(), UnknownAction("poll.open", {"question": "tea?"}))
+    fine = [Command(chat, anna, new_id(), c.SendMessage("fine")) for chat in (chat_id, chat_id, other_chat)]
+    before, with_newer = Delivery(0, [fine[0]]), Delivery(0, [newer, fine[1]])
+    behind, elsewhere = Delivery(0, [Command(chat_id, anna, new_id(), c.SendMessage("behind"))]), Delivery(1, [fine[2]])
+    deliveries = [before, with_newer, behind, elsewhere]
+    told: list[tuple[str, bool]] = []
+    worker = Worker(
+        store.log, PEP.ask, store._announce, new_uuid7, SHARDS, Limits(1000), 0.2,
+        on_unknown=lambda type_, given_up: told.append((type_, given_up)),
+    )  # fmt: skip
+    store.decided.clear()
+    left = await worker.process(deliveries)
+    assert list(left) == [with_newer, behind], "what comes from there on in its shard; nothing of others"
+    done = {result.command.id for d in store.decided for result in d.results}
+    assert done == {fine[0].id, fine[2].id}
+    await asyncio.sleep(0.3)
+    assert list(await worker.process([with_newer, behind])) == []
+    ends = {r.command.id: r.outcome for d in store.decided for r in d.results}
+    assert ends[newer.id].code == "conflict" and ends[fine[1].id].seq == 3
+    assert told == [("poll.open", False), ("poll.open", True)]
+    outcome = await store.history.outcome(chat_id, anna, newer.id)
+    assert outcome is not None and (outcome.type, outcome.code) == ("poll.open", "conflict"), "with its trace"
+    seen_often = Delivery(0, [newer, *behind.commands], seen=120)
+    assert list(await worker.process([seen_often])) == []
+    assert [r.repeat for d in store.decided[-2:] for r in d.results] == [True, True]
 
 
 async def test_constraints_repeat_the_invariants(database: Database) -> None:

@@ -60,9 +60,9 @@ def test_a_command_is_in_the_policies_in_the_matrix_and_in_the_contract(action: 
     assert on_socket or by_rest, f"{action.type} can be asked by no door"
     if on_socket:
         verb = action.type.partition(".")[2]
-        assert re.search(rf"(?<![a-z.])({re.escape(action.type)}|{action.type.partition('.')[0]}\.\w+/{verb})", protocol), (
-            f"docs/protocol.md does not name {action.type}"
-        )
+        assert re.search(
+            rf"(?<![a-z.])({re.escape(action.type)}|{action.type.partition('.')[0]}\.\w+/{verb})", protocol
+        ), f"docs/protocol.md does not name {action.type}"
 
 
 @pytest.mark.parametrize("name", sorted(decide.EVENTS))
@@ -136,5 +136,3 @@ def test_the_codec_says_all_that_the_core_may_say() -> None:
             continue
         ours = inspect.signature(getattr(JsonCodec, name))
         assert list(ours.parameters) == list(inspect.signature(method).parameters), name
-
-

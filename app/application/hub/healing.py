@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 
 from app.application.background import Background
 from app.application.hub.delivering import Delivering
@@ -53,11 +52,12 @@ class Healer:
 
     async def run(self) -> None:
         """Poll for ever; callers that wait too long are looked up."""
-        next_poll = monotonic()
+        clock = asyncio.get_running_loop().time
+        next_poll = clock()
         while True:
-            if monotonic() >= next_poll or self._poll_now.is_set():
+            if clock() >= next_poll or self._poll_now.is_set():
                 self._poll_now.clear()
-                next_poll = monotonic() + POLL_S
+                next_poll = clock() + POLL_S
                 try:
                     healing = await self._heal.poll()
                     if healing is not None:
@@ -67,7 +67,7 @@ class Healer:
             if self._looking is None or self._looking.done():
                 self._looking = self._background.create_task(self._look_up())
             try:
-                async with asyncio.timeout(max(0.1, min(LOOK_UP_AFTER_S / 2, next_poll - monotonic()))):
+                async with asyncio.timeout(max(0.1, min(LOOK_UP_AFTER_S / 2, next_poll - clock()))):
                     await self._poll_now.wait()
             except TimeoutError:
                 pass

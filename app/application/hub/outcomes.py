@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from time import monotonic
 
 from app.application.bounded import Bounded
 from app.application.hub.sessions import Key, Session, Sessions
@@ -64,7 +63,7 @@ class Outcomes:
 
     def tell_rejected(self, key: Key, outcome: Outcome, tag: int = 0) -> None:
         """To all sessions of the sender, once; with its ref to the one that asked."""
-        now = monotonic()
+        now = asyncio.get_running_loop().time()
         if now - self._told.get(key, -_TOLD_S) < _TOLD_S:
             return
         self._told[key] = now
@@ -83,7 +82,7 @@ class Outcomes:
 
     async def look_up(self) -> None:
         """Outcomes that nobody told: after a second of waiting, ask the database."""
-        now = monotonic()
+        now = asyncio.get_running_loop().time()
         for key in [key for key, at in self._told.items() if now - at >= _TOLD_S]:
             del self._told[key]
         doubt, self.doubt = self.doubt, False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from time import monotonic
 
 from app.application.bounded import Bounded
 from app.application.ports.socket import Close, Sink
@@ -64,7 +65,7 @@ class Session:
 
     def expect(self, tag: int, key: Key, ref: str, is_send: bool) -> None:
         """Remember who asked, so that the outcome can repeat its ref."""
-        self.asked[tag] = Asked(key, ref, is_send, monotonic())
+        self.asked[tag] = Asked(key, ref, is_send, asyncio.get_running_loop().time())
 
     def refused(self, tag: int) -> None:
         """Its rejection was told: no `accepted` after it."""

@@ -1,0 +1,183 @@
+"""A store of dictionaries, for tests of what stands above it: implements CommandLog, Timeline, History and Heal.
+
+Facts are copies, and only a committed batch changes them. What it can't be asked is not implemented.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from app.adapters.policy.cedar import CedarPolicies
+from app.adapters.wire.codec import JsonCodec, ShownLimits
+from app.application.authorize import Pep
+from app.application.ports.errors import Transient
+from app.application.ports.history import Membership
+from app.application.ports.people import Account
+from app.application.ports.store import Healing
+from app.domain.command import Command
+from app.domain.decide import decide
+from app.domain.events import Event
+from app.domain.fold import Limits
+from app.domain.ids import ASSISTANT_ID, derived_id
+from app.domain.state import Changes, Decided, Outcome, Pair, Result, State
+from app.domain.values import Chat, Member, Message, Person
+from app.infrastructure.wiring import POLICIES
+
+PEP = Pep(CedarPolicies(POLICIES))
+START = datetime(2026, 1, 1, tzinfo=UTC)
+USERS = [derived_id("user", str(n)) for n in range(5)]
+PEOPLE = {u: Person(u, f"user{n}", f"User {n}") for n, u in enumerate(USERS)}
+PEOPLE[ASSISTANT_ID] = Person(ASSISTANT_ID, "assistant", "Assistant", "assistant")
+CHATS = [derived_id("c", str(n)) for n in range(2)]
+CODEC = JsonCodec(ShownLimits(8_000, 131_072, 4, 20, 20))
+
+
+def account(user_id: str) -> Account:
+    person = PEOPLE[user_id]
+    return Account(user_id, person.username, person.display_name, "human", "user", {})
+
+
+class MemoryStore:
+    """fail: so many of the next calls raise Transient."""
+
+    def __init__(self, members_max: int = 4) -> None:
+        self.state = State(now=START, people=dict(PEOPLE))
+        self.log: list[Event] = []
+        self.outcomes: dict[tuple[str, str, str], Outcome] = {}
+        self.fail = 0
+        self.healing = Healing("epoch", START, False)
+        self.epoch_ = "epoch"
+        self._ids = (derived_id("message", str(n)) for n in itertools.count())
+        self._limits = Limits(members_max)
+        self.calls: list[str] = []
+
+    # Deciding
+
+    def batch(self, commands: Sequence[Command], commit: bool = True) -> list[Result]:
+        facts = copy.deepcopy(self.state)
+        drawn: list[str] = []
+
+        def new_id() -> str:
+            drawn.append(next(self._ids))
+            return drawn[-1]
+
+        decided = decide(facts, commands, PEP.ask, new_id, self._limits)
+        if commit:
+            self._keep(decided)
+        else:
+            self._ids = itertools.chain(drawn, self._ids)  # type: ignore[assignment]
+        return decided.results
+
+    def do(self, chat_id: str, actor_id: str, action: Any, id_: str = "") -> Result:
+        command = Command(
+            chat_id, actor_id, id_ or derived_id("command", str(len(self.outcomes)), str(len(self.log))), action
+        )
+        return self.batch([command])[0]
+
+    def _keep(self, decided: Decided) -> None:
+        self.state = replace(decided.state, changes=Changes())
+        self.log += decided.events
+        for result in decided.results:
+            self.outcomes[result.command.key] = result.outcome
+
+    def _may_fail(self, what: str) -> None:
+        self.calls.append(what)
+        if self.fail > 0:
+            self.fail -= 1
+            raise Transient("the store")
+
+    @asynccontextmanager
+    async def transaction(self, shards: Sequence[int]) -> AsyncIterator[Any]:
+        self._may_fail("transaction")
+        yield self
+
+    async def read(self, commands: Sequence[Command]) -> State:
+        return copy.deepcopy(self.state)
+
+    async def write(self, decided: Decided) -> None:
+        self._keep(decided)
+
+    # Timeline
+
+    async def events(self, chat_id: str, after: int, limit: int) -> list[Event]:
+        self._may_fail("events")
+        return self.events_now(chat_id, after)[:limit]
+
+    def events_now(self, chat_id: str, after: int = 0) -> list[Event]:
+        found = [event for event in self.log if event.chat_id == chat_id and event.seq > after]
+        return [
+            replace(e, payload=self.state.messages[(chat_id, e.payload.id)]) if isinstance(e.payload, Message) else e
+            for e in found
+        ]
+
+    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
+        self._may_fail("joined")
+        return {
+            chat_id: (member.joined_seq, self.state.chats[chat_id].head)
+            for (chat_id, user), member in self.state.members.items()
+            if user == user_id and (chat_ids is None or chat_id in chat_ids)
+        }
+
+    async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
+        return any(e.type == "member.removed" and e.payload.user_id == user_id for e in self.events_now(chat_id, after))
+
+    async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
+        return [k for k, r in self.state.replies.items() if k[0] in chat_ids and not r.finished and r.attempt > 0]
+
+    # History
+
+    async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
+        self._may_fail("chat_for")
+        return self.state.chats.get(chat_id), self.state.members.get((chat_id, user_id))
+
+    async def memberships(
+        self, user_id: str, *, archived: bool | None, before: Any, limit: int, unread_max: int,
+        chat_ids: Sequence[str] | None = None,
+    ) -> list[Membership]:  # fmt: skip
+        self._may_fail("memberships")
+        mine = [c for (c, user) in self.state.members if user == user_id and (chat_ids is None or c in chat_ids)]
+        return [Membership(self.state.chats[c], self.state.members[(c, user_id)], 0, 0, None) for c in mine][:limit]
+
+    async def message_at(self, chat_id: str, seq: int) -> Message | None:
+        return next((m for m in self.state.messages.values() if m.chat_id == chat_id and m.seq == seq), None)
+
+    async def message(self, chat_id: str, message_id: str) -> Message | None:
+        return self.state.messages.get((chat_id, message_id))
+
+    async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
+        self._may_fail("outcome")
+        return self.outcomes.get((chat_id, actor_id, id))
+
+    # Heal
+
+    async def epoch(self) -> str:
+        return self.epoch_
+
+    async def poll(self) -> Healing | None:
+        self._may_fail("poll")
+        found, self.healing = self.healing, Healing(self.epoch_, START, False)
+        return found
+
+
+class Sink:
+    """A socket that reads everything, or nothing while `full`."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.closed: tuple[int, str] | None = None
+
+    def send(self, text: str) -> None:
+        if self.closed is None:
+            self.lines += text.split("\n")
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = self.closed or (code, reason)
+
+    async def drained(self) -> None:
+        pass
