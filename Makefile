@@ -56,6 +56,7 @@ lock: .venv/dev.ok ## compile the lock files anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements-dev.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group pages -c requirements-dev.lock -o requirements-pages.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group deep -c requirements-dev.lock -o requirements-deep.lock
 
 clean: ## remove what was set up
 	rm -rf .venv .servers
@@ -77,4 +78,5 @@ clean: ## remove what was set up
 .venv/pages.ok: requirements-pages.lock .venv/dev.ok
 	@echo "installing what drives a browser (once) …"
 	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-pages.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group deep -c requirements-dev.lock -o requirements-deep.lock
 	@touch $@

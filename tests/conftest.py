@@ -3,9 +3,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import Phase, settings
 
 from stack.servers import Servers
 from tests.world import People, World, start_embedded, start_real, stop_embedded
+
+settings.register_profile(
+    "mutants",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    report_multiple_bugs=False,
+)
+"""`make mutants`: the same examples for each mutant, and no search for a smaller one."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

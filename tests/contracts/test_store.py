@@ -310,9 +310,11 @@ async def test_a_reply_has_one_holder_and_the_attempt_is_the_fence(database: Dat
     await asyncio.sleep(0.3)
     [again] = await store.jobs.claim("late", 5, 5.0)
     assert (again.attempt, again.stop_requested) == (2, True)
-    end = lambda attempt: Command(  # noqa: E731
-        chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, attempt, "complete", f"text {attempt}")
-    )
+
+    def end(attempt: int) -> Command:
+        action = c.CompleteReply(job.message_id, attempt, "complete", f"text {attempt}")
+        return Command(chat_id, ASSISTANT_ID, new_id(), action)
+
     first, second, third = await store.do(end(1), end(2), end(2))
     assert (first.outcome.seq, second.outcome.seq, third.outcome.seq) == (None, 4, None)
     message = await store.history.message(chat_id, job.message_id)

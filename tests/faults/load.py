@@ -30,7 +30,7 @@ class Load:
             id_ = new_id()
             self.sent.ids.append(id_)
             self.talker.send(self.chat_id, "words", id_=id_).add_done_callback(
-                lambda done, i=id_: self.sent.ends.__setitem__(i, "rejected" if done.exception() else "committed")
+                lambda done, i=id_: self.sent.ends.__setitem__(i, "rejected" if done.exception() else "committed")  # type: ignore[misc]
             )
             await asyncio.sleep(0.02)
 

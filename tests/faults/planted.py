@@ -188,10 +188,10 @@ class _Heal:
 
 def wrap(world: World) -> None:
     world.bus = _Bus(world.bus)
-    world.log = _Log(world.log)  # type: ignore[assignment]
-    world.source = _Source(world.source)  # type: ignore[assignment]
-    world.jobs = _Jobs(world.jobs)  # type: ignore[assignment]
-    world.live = _Live(world.live)  # type: ignore[assignment]
+    world.log = _Log(world.log)
+    world.source = _Source(world.source)
+    world.jobs = _Jobs(world.jobs)
+    world.live = _Live(world.live)
     if _defect == "no_poll":
         world.heal = _Heal(world.heal)
 
@@ -225,7 +225,7 @@ def main() -> None:
     if _defect == "ack_before_commit":
         RabbitConsumer._batches = _ack_then_process  # type: ignore[method-assign]
     elif _defect == "seq_from_a_counter":
-        Fold.next_place = _seq_from_a_counter()  # type: ignore[method-assign]
+        Fold.next_place = _seq_from_a_counter()  # type: ignore[method-assign, assignment]
     settings = load_settings()
     telemetry.configure_logs(settings.log_level)
     uvloop.run(serve(settings, sys.argv[1], wrap))

@@ -179,7 +179,7 @@ class FaultRun:
                 self.report.replies += 1
             sent.ids.append(id_)
             future = client.send(mine[0], body, id_=id_)
-            future.add_done_callback(lambda done, i=id_: self._ended(sent, i, done))
+            future.add_done_callback(lambda done, i=id_: self._ended(sent, i, done))  # type: ignore[misc]
             await asyncio.sleep(self._random.uniform(0.5, 1.5) * pause_s)
 
     async def _say_once(self, world: World, rest: Rest) -> None:

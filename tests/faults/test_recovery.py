@@ -214,8 +214,9 @@ async def test_a_refusal_that_is_delivered_again_after_the_unmute_stays_one(
     unmute = Command(chat_id, owner.id, new_id(), c.UpdateMember(other.id, ("muted_until",), None, None))
     await straight_to_the_queue(world, send, unmute)
     await socket.expect("rejected", client_message_id=send.id, code="muted")
-    await asyncio.to_thread(wait_until, lambda: not all(w.child.running() for w in world.stack.workers), "the cut", 10)
-    for worker in world.stack.workers:
+    workers = world.stack.workers
+    await asyncio.to_thread(wait_until, lambda: not all(w.child.running() for w in workers), "the cut", 10)
+    for worker in workers:
         if not worker.child.running():
             await asyncio.to_thread(worker.start)
     # What is said now comes after the envelope that was delivered again.
@@ -281,7 +282,7 @@ async def test_the_assistant_worker_or_redis_ended_in_mid_answer(own: tuple[Worl
         await asyncio.to_thread(child.kill)
         await asyncio.sleep(0.3)
         await asyncio.to_thread(servers.redis.start if count == 1 else world.stack.assistants[0].start)
-        await client.wait_for(lambda n=count: len(ends()) >= n, 40)
+        await client.wait_for(lambda n=count: len(ends()) >= n, 40)  # type: ignore[misc]
         end = ends()[-1]
         assert (end["status"], len(end["body"].split())) == ("complete", 60)
         assert end["attempt"] == count, "only a dead holder's reply is begun anew"

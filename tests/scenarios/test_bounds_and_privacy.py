@@ -134,7 +134,7 @@ async def servers_connections(servers: Servers) -> int:
 
 def within(now: dict[str, Any], base: dict[str, Any]) -> bool:
     """The pools may have grown to their size meanwhile: eight connections of each of five processes at most."""
-    return (
+    return bool(
         now["broker"] == 0
         and now["sockets"] <= base["sockets"]
         and now["database"] <= 40

@@ -9,12 +9,15 @@ import pytest
 from app.domain.ids import ASSISTANT_ID
 from parley_client import Problem
 from tests.scenarios.test_accounts import refused
-from tests.world import People, new_id
+from tests.world import People, Person, new_id
 
 
 async def test_a_direct_chat_is_one_also_when_raced(people: People) -> None:
     anna, bert = await people.make(), await people.make()
-    body = lambda other: {"kind": "direct", "member_ids": [other.id]}  # noqa: E731
+
+    def body(other: Person) -> dict[str, Any]:
+        return {"kind": "direct", "member_ids": [other.id]}
+
     answers = await asyncio.gather(
         *(anna.rests[n % len(anna.rests)].call("POST", "/v1/chats", json=body(bert)) for n in range(4)),
         *(bert.rests[n % len(bert.rests)].call("POST", "/v1/chats", json=body(anna)) for n in range(4)),

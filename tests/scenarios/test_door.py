@@ -16,10 +16,9 @@ import jwt
 import pytest
 
 from parley_client import Problem
-from tests.conftest import start_embedded, stop_embedded
 from tests.scenarios.test_accounts import refused
 from tests.scenarios.test_bounds_and_privacy import printed
-from tests.world import PASSWORD, People, Raw, World, new_id
+from tests.world import PASSWORD, People, Raw, World, new_id, start_embedded, stop_embedded
 
 
 async def spoken(url: str, sent: bytes, wait_s: float = 15) -> bytes:

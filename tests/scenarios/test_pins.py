@@ -40,7 +40,10 @@ async def test_a_pin_is_an_event_to_all_and_stands_in_the_list_until_it_is_taken
     assert gone.status_code == 204
     assert (await anna.rest.call("DELETE", f"{path}/{first}")).status_code == 204
     assert [m["id"] for m in (await pins(ben, chat_id))["items"]] == [second]
-    types = lambda: [e["type"] for e in watcher.chats[chat_id].events if "pin" in e["type"]]  # noqa: E731
+
+    def types() -> list[str]:
+        return [e["type"] for e in watcher.chats[chat_id].events if "pin" in e["type"]]
+
     await watcher.wait_for(lambda: len(types()) == 3)
     assert types() == ["message.pinned", "message.pinned", "message.unpinned"]
     timeline = await anna.rest.get(f"/v1/chats/{chat_id}/timeline")

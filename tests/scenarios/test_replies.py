@@ -109,7 +109,7 @@ async def test_stop_before_and_after_the_first_token(people: People) -> None:
     assert (again.status_code, again.json()["status"]) == (200, "stopped")
     # Before the first token: stopped in the breath of the question.
     await client.send(chat_id, question(people.world, 300))
-    await client.wait_for(lambda: client.chats[chat_id].cursor >= 6)
+    await client.wait_for(lambda: (client.chats[chat_id].cursor or 0) >= 6)
     second = next(e["message"]["id"] for e in client.chats[chat_id].events if e["seq"] == 6)
     await client.command("reply.stop", chat_id, message_id=second)
     end = (await ended(client, chat_id, 2))[-1]

@@ -19,6 +19,7 @@ from app.adapters.wire import registry, socket
 from app.adapters.wire.values import type_of
 from app.application.ports.socket import Codec
 from app.domain import decide, messages, replies
+from app.domain.events import EventKind
 from app.domain.values import Message
 from app.infrastructure.wiring import POLICIES
 
@@ -124,7 +125,7 @@ def test_two_subjects_cannot_have_one_name() -> None:
     with pytest.raises(ValueError, match=r"message\.send"):
         decide.add_subject(Subject(ACTIONS={Other: None}, EVENTS=()))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"message\.created"):
-        decide.add_subject(Subject(ACTIONS={}, EVENTS=(decide.EventKind("message.created", Message),)))  # type: ignore[arg-type]
+        decide.add_subject(Subject(ACTIONS={}, EVENTS=(EventKind("message.created", Message),)))  # type: ignore[arg-type]
     assert before == (decide.ACTIONS, decide.EVENTS)
 
 

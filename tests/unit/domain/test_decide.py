@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.adapters.policy.cedar import CedarPolicies
-from app.application.authorize import Pep
 from app.domain.command import Command
-from app.domain.decide import decide
-from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.state import State
-from app.domain.values import Person, Reply
-from app.infrastructure.wiring import POLICIES
+from app.domain.values import Reply
 from tests import actions as c
+from tests.unit.memory import CHATS, START, USERS, MemoryStore
 
-PEP = Pep(CedarPolicies(POLICIES))
-START = datetime(2026, 1, 1, tzinfo=UTC)
-USERS = [derived_id("user", str(n)) for n in range(5)]
-PEOPLE = {u: Person(u, f"user{n}", f"User {n}") for n, u in enumerate(USERS)}
-PEOPLE[ASSISTANT_ID] = Person(ASSISTANT_ID, "assistant", "Assistant", "assistant")
-CHATS = [derived_id("c", str(n)) for n in range(2)]
-
-
-class Log:
-    """A database of dictionaries: facts are copies, and only a committed batch changes it."""
-
-    def __init__(self) -> None:
-        self.state = State(now=START, people=dict(PEOPLE))
-        self.events: list[Any] = []
-        self.ids = (derived_id("message", str(n)) for n in itertools.count())
-
-    def batch(self, commands: list[Command], commit: bool = True) -> list[Any]:
-        facts = copy.deepcopy(self.state)
-        drawn: list[str] = []
-
-        def new_id() -> str:
-            drawn.append(next(self.ids))
-            return drawn[-1]
-
-        decided = decide(facts, commands, PEP.ask, new_id, Limits(4))
-        if commit:
-            self.state = replace(facts, changes=type(facts.changes)())
-            self.events += decided.events
-        else:
-            self.ids = itertools.chain(drawn, self.ids)  # type: ignore[assignment]
-        return decided.results
+Log = MemoryStore
 
 
 def ids(kind: str) -> st.SearchStrategy[str]:
@@ -71,6 +34,8 @@ actions = st.one_of(
     st.builds(c.DeleteMessage, messages),
     st.builds(c.AddReaction, messages, st.sampled_from(["👍", "🎉"])),
     st.builds(c.RemoveReaction, messages, st.sampled_from(["👍", "🎉"])),
+    st.builds(c.PinMessage, messages),
+    st.builds(c.UnpinMessage, messages),
     st.builds(c.UpdateChat, st.just(("archived",)), st.none(), st.booleans()),
     st.builds(c.UpdateChat, st.just(("title",)), st.sampled_from(["a", "b"])),
     st.builds(c.AddMember, users, roles),
@@ -128,7 +93,7 @@ def test_the_cut_into_batches_redelivery_and_zombies_change_nothing(
         start = end
 
     assert outcomes == expected
-    assert cut.events == one_by_one.events
+    assert cut.log == one_by_one.log
     assert cut.state == replace(one_by_one.state, changes=cut.state.changes)
 
 
@@ -139,7 +104,7 @@ def test_what_a_history_leaves_is_consistent(history: list[Command]) -> None:
     results = log.batch([created(0), created(1), *history])
     for chat_id in CHATS:
         chat = log.state.chats[chat_id]
-        own = [event for event in log.events if event.chat_id == chat_id]
+        own = [event for event in log.log if event.chat_id == chat_id]
         assert [event.seq for event in own] == list(range(1, chat.head + 1))
         assert [event.at for event in own] == sorted(event.at for event in own)
         members = [key for key in log.state.members if key[0] == chat_id]
@@ -179,25 +144,25 @@ def test_a_message_sent_while_muted_stays_rejected_after_the_unmute() -> None:
     assert log.batch(batch)[0].outcome.code == "muted"
     again = log.batch(batch)
     assert again[0].outcome.code == "muted" and again[0].repeat
-    assert not [event for event in log.events if event.type == "message.created"]
+    assert not [event for event in log.log if event.type == "message.created"]
 
 
 def test_deleting_a_question_ends_its_reply_first() -> None:
     log = Log()
     log.batch([created(0)])
     sent = log.batch([Command(CHATS[0], USERS[1], derived_id("x", "1"), c.SendMessage("@assistant, hello"))])
-    question = next(e.payload.id for e in log.events if e.seq == sent[0].outcome.seq)
+    question = next(e.payload.id for e in log.log if e.seq == sent[0].outcome.seq)
     reply = next(iter(log.state.replies.values()))
     log.state.replies[(CHATS[0], reply.message_id)] = replace(reply, attempt=1, held=True)
     log.batch([Command(CHATS[0], USERS[1], derived_id("x", "2"), c.DeleteMessage(question))])
-    ended, deleted = log.events[-2:]
+    ended, deleted = log.log[-2:]
     assert (ended.type, ended.payload.status, ended.payload.attempt, ended.payload.body) == (
         "message.completed", "stopped", 2, "",
     )  # fmt: skip
     assert (deleted.type, deleted.payload.body) == ("message.deleted", None)
     late = c.CompleteReply(reply.message_id, 1, "complete", "too late")
     result = log.batch([Command(CHATS[0], ASSISTANT_ID, derived_id("x", "3"), late)])
-    assert result[0].outcome.seq is None and log.events[-1] is deleted
+    assert result[0].outcome.seq is None and log.log[-1] is deleted
 
 
 def test_neither_archive_nor_removal_of_the_asker_keeps_an_answer_from_ending() -> None:

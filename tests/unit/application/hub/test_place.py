@@ -37,7 +37,8 @@ def test_what_is_given_is_a_run_of_the_timeline_that_ends_at_ones_own_removal(
     history: tuple[int, dict[int, str], list[tuple[int, int]], int],
 ) -> None:
     length, removals, cuts, start = history
-    lines, cursor, shown, over = timeline(length, removals), start, [], False
+    lines, cursor, over = timeline(length, removals), start, False
+    shown: list[str] = []
     for first, last in cuts:
         before = cursor
         given_ = give(cut(lines, first, last, removals), cursor, ME)
@@ -65,7 +66,8 @@ def test_with_gaps_filled_everything_is_given(
     """Who falls behind reads from the cursor on: then old state + what is given is the fresh state."""
     length, removals, cuts, start = history
     removals = dict.fromkeys(removals, OTHER)
-    lines, cursor, shown = timeline(length, removals), start, []
+    lines, cursor = timeline(length, removals), start
+    shown: list[str] = []
     for first, last in [*cuts, (length, length)]:
         for part in (cut(lines, first, last, removals), cut(lines, min(cursor + 1, length), length, removals)):
             given_ = give(part, cursor, ME)
