@@ -52,6 +52,12 @@ plots: .venv/pages.ok ## the stack under load for 30 s, and what each dashboard 
 journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with and without a worker and a gateway killed; a minute
 	@$(BIN)/python -m tests.journey
 
+mutants: .venv/deep.ok ## small defects of the core, each of which a test must find; at most an hour
+	@$(BIN)/python -m tests.mutants
+
+fuzz: .venv/deep.ok ## envelopes, frames and JSON that nobody meant, for a minute each
+	@$(BIN)/python -m tests.fuzz
+
 lock: .venv/dev.ok ## compile the lock files anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements-dev.lock
@@ -73,6 +79,11 @@ clean: ## remove what was set up
 .venv/dev.ok: requirements-dev.lock | .venv/bin/python
 	@echo "installing dependencies for development (once, about half a minute) …"
 	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+.venv/deep.ok: requirements-deep.lock .venv/dev.ok
+	@echo "installing what mutates and fuzzes (once) …"
+	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-deep.lock
 	@touch $@
 
 .venv/pages.ok: requirements-pages.lock .venv/dev.ok

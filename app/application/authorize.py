@@ -22,7 +22,11 @@ class Pep:
         self._remembered: Bounded[Question, Answer] = Bounded(_REMEMBERED_MAX)
 
     def knows(self, action: str) -> bool:
-        return self._policies.knows(action)
+        """Whether there is such an action to ask about; not, where the policies fail."""
+        try:
+            return self._policies.knows(action)
+        except Exception:
+            return False
 
     def ask(self, asked: Question) -> Answer:
         answer = self._remembered.get(asked)

@@ -71,40 +71,42 @@ class Worker:
             if batch:
                 await self._decide(batch)
                 batch = []
-            for command in delivery.commands:
-                await self._decide_suspect(command)
+            await self._decide_suspects(delivery.commands)
         if batch:
             await self._decide(batch)
         return left
 
     async def _left(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Of each shard, what comes from the first command on that nobody here knows, as long as there is hope."""
+        """Of each shard, from the delivery on that holds what nobody here knows, as long as there is hope."""
+        unknown = [c for delivery in deliveries for c in delivery.commands if isinstance(c.action, UnknownAction)]
+        if not unknown:
+            return []
+        waited_s = await self._retry(lambda: self._log.unknown_for_s(unknown))
+        hoping = {c.key for c, seconds in zip(unknown, waited_s, strict=True) if seconds < self._unknown_s}
+        for type_, given_up in dict.fromkeys((c.type, c.key not in hoping) for c in unknown):
+            self._on_unknown(type_, given_up)
         left: list[Delivery] = []
+        shards: set[int] = set()
         for delivery in deliveries:
-            unknown = [c for c in delivery.commands if isinstance(c.action, UnknownAction)]
-            if any(before.shard == delivery.shard for before in left) or (unknown and not await self._gave_up(unknown)):
+            if delivery.shard in shards or any(c.key in hoping for c in delivery.commands):
+                shards.add(delivery.shard)
                 left.append(delivery)
         return left
 
-    async def _gave_up(self, unknown: Sequence[Command]) -> bool:
-        """Whether all of these were left long enough."""
-        for command in unknown:
-            try:
-                waited_s = await self._log.unknown_for_s(command)
-            except Transient as error:
-                self._trouble("transient", error)
-                return False
-            self._on_unknown(command.type, waited_s >= self._unknown_s)
-            if waited_s < self._unknown_s:
-                return False
-        return True
-
-    async def _decide_suspect(self, command: Command) -> None:
-        """One of a delivery that killed or hung its workers before: each try is noted first."""
-        tries = await self._retry(lambda: self._log.note_try(command))
-        if tries >= _TRIES_MAX:
-            await self._refuse(command)
-        else:
+    async def _decide_suspects(self, commands: Sequence[Command]) -> None:
+        """Those of a delivery that came back again and again: it killed or hung its workers, or was only in bad company.
+        All are tried together once; then each alone. A try is noted before it is made."""
+        if not commands:
+            return
+        if not any(await self._retry(lambda: self._log.tries(commands))):
+            await self._retry(lambda: self._log.note_try(commands))
+            return await self._decide(commands)
+        for command in commands:
+            [tries] = await self._retry(lambda c=command: self._log.tries([c]))  # type: ignore[misc]
+            if tries >= _TRIES_MAX:
+                await self._refuse(command)
+                continue
+            await self._retry(lambda c=command: self._log.note_try([c]))  # type: ignore[misc]
             await self._decide([command])
 
     async def _decide(self, commands: Sequence[Command]) -> None:

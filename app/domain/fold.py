@@ -60,10 +60,10 @@ class Fold:
             raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
         return message
 
-    def find_standing(self, command: Command, message_id: str, action: str) -> Message:
-        """A message that is not deleted, for whoever may do `action` on it."""
+    def find_standing(self, command: Command, message_id: str, action: str, own_only: bool = False) -> Message:
+        """A message that is not deleted, for whoever may do `action` on it. own_only: the policies ask whose it is."""
         message = self.find(command, message_id)
-        self.permit(command, action, own=message.sender_id == command.actor_id)
+        self.permit(command, action, own=own_only and message.sender_id == command.actor_id)
         if message.deleted_at is not None:
             raise Refused(Code.CONFLICT, "the message is deleted")
         return message

@@ -74,7 +74,7 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
 
 
 def edit(fold: Fold, command: Command, do: EditMessage) -> int | None:
-    message = fold.find_standing(command, do.message_id, "message.edit")
+    message = fold.find_standing(command, do.message_id, "message.edit", own_only=True)
     if message.body == do.body:
         return None
     edited = replace(message, body=do.body, edited_at=fold.at(command.chat_id))

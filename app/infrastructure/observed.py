@@ -66,9 +66,6 @@ def observed_process(process: Process, traced: bool) -> Process:
 
     async def observed(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         began, now = time.perf_counter(), time.time()
-        for delivery in deliveries:
-            if delivery.commands and delivery.commands[0].sent_at:
-                telemetry.QUEUE_SECONDS.observe(max(0.0, now - delivery.commands[0].sent_at))
         traces = [c.trace for d in deliveries for c in d.commands if c.trace] if traced else []
         if traces:
             with tracing.tracer().start_as_current_span(
@@ -81,8 +78,13 @@ def observed_process(process: Process, traced: bool) -> Process:
                 left = await process(deliveries)
         else:
             left = await process(deliveries)
-        telemetry.BATCH_SECONDS.observe(time.perf_counter() - began)
-        telemetry.BATCH.observe(sum(len(delivery.commands) for delivery in deliveries))
+        done = [delivery for delivery in deliveries if delivery not in left]
+        for delivery in done:
+            if delivery.commands and delivery.commands[0].sent_at:
+                telemetry.QUEUE_SECONDS.observe(max(0.0, now - delivery.commands[0].sent_at))
+        if done:
+            telemetry.BATCH_SECONDS.observe(time.perf_counter() - began)
+            telemetry.BATCH.observe(sum(len(delivery.commands) for delivery in done))
         return left
 
     return observed

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     unknown_command_s: float = Field(
         600.0,
         ge=0,
+        le=43_200,
         description="a command that no worker knew for so long is refused; till then it waits for a newer one",
     )
     body_max: int = Field(8_000, ge=1, le=100_000, description="characters of a message")

@@ -55,6 +55,8 @@ TOKENS = Counter("parley_reply_tokens_total", "Tokens that the model's server co
 
 for _why in ("signature", "shard", "form"):
     REFUSED.labels(_why)
+for _what in ("backfills", "poll_repairs", "resets"):
+    HEALED.labels(_what)
 for _end in ("left", "refused"):
     UNKNOWN.labels(_end)
 for _status in ("complete", "stopped", "failed"):

@@ -82,6 +82,7 @@ class World:
     secrets: list[str]
     background: Background
     database: Database
+    replica: Database | None
     log: CommandLog
     timeline: Timeline
     history: History
@@ -105,10 +106,13 @@ class World:
         return bool(self.settings.otel_exporter_otlp_endpoint)
 
     async def close(self) -> None:
-        for port in (self.fan_out, self.live, self.limiter, self.open_sockets, self.database):
-            await port.close()
-        if self.model is not None:
-            await self.model.close()
+        """What fails to close doesn't keep the others open."""
+        for port in (self.fan_out, self.live, self.limiter, self.open_sockets, self.model, self.replica, self.database):
+            try:
+                if port is not None:
+                    await port.close()
+            except Exception as error:
+                telemetry.trouble("close", error)
 
 
 def lock_data_dir(folder: Path) -> IO[str]:
@@ -153,7 +157,8 @@ def make_world(settings: Settings, role: str) -> World:
         policies=policies.version,
     )
     database = make_database(settings)
-    replica = settings.database_read_url
+    url = settings.database_read_url
+    replica = Database(url, pool_size=settings.database_pool) if url else None
     limits = LimitSettings(
         settings.requests_per_s, settings.rejections_per_min, settings.chats_per_h, settings.members_per_h
     )
@@ -163,9 +168,10 @@ def make_world(settings: Settings, role: str) -> World:
         secrets=keys,
         background=background,
         database=database,
+        replica=replica,
         log=SqlCommandLog(database),
         timeline=SqlTimeline(database),
-        history=SqlHistory(database, Database(replica, pool_size=settings.database_pool) if replica else None),
+        history=SqlHistory(database, replica),
         heal=SqliteHeal(database) if settings.embedded else PostgresHeal(database),
         jobs=SqlJobs(database),
         accounts=SqlAccounts(database),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -229,9 +230,10 @@ async def test_what_nobody_knows_is_left_and_after_a_while_refused_alone(databas
     assert told == [("poll.open", False), ("poll.open", True)]
     outcome = await store.history.outcome(chat_id, anna, newer.id)
     assert outcome is not None and (outcome.type, outcome.code) == ("poll.open", "conflict"), "with its trace"
+    assert await store.log.unknown_for_s([newer]) == [math.inf], "what is known is told, and waits for nobody"
     seen_often = Delivery(0, [newer, *behind.commands], seen=120)
     assert list(await worker.process([seen_often])) == []
-    assert [r.repeat for d in store.decided[-2:] for r in d.results] == [True, True]
+    assert [r.repeat for d in store.decided[-1:] for r in d.results] == [True, True]
 
 
 async def test_constraints_repeat_the_invariants(database: Database) -> None:
@@ -286,8 +288,10 @@ async def test_a_suspect_is_tried_alone_twice_then_refused(database: Database) -
     anna = await store.person()
     chat_id = await store.group(anna)
     command = Command(chat_id, anna, new_id(), c.SendMessage("killer"))
-    log = SqlCommandLog(database)
-    assert [await log.note_try(command) for _ in range(2)] == [0, 1]
+    other = Command(chat_id, anna, new_id(), c.SendMessage("in its company"))
+    for count in range(2):
+        assert await store.log.tries([other, command]) == [0, count]
+        await store.log.note_try([command, command])
     await store.worker.process([Delivery(0, [command], seen=3)])
     assert store.decided[-1].results[0].outcome.code == "conflict"
     fine = Command(chat_id, anna, new_id(), c.SendMessage("fine"))

@@ -21,11 +21,11 @@ from app.application.ports.history import Membership
 from app.application.ports.people import Account
 from app.application.ports.store import Healing
 from app.domain.command import Command
-from app.domain.decide import decide
+from app.domain.decide import decide, needs_of
 from app.domain.events import Event
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.state import Changes, Decided, Outcome, Pair, Result, State
+from app.domain.state import Decided, Outcome, Pair, Result, State
 from app.domain.values import Chat, Member, Message, Person
 from app.infrastructure.wiring import POLICIES
 
@@ -59,8 +59,34 @@ class MemoryStore:
 
     # Deciding
 
+    def facts(self, commands: Sequence[Command]) -> State:
+        """As the real stores do: what these commands' rules name, and nothing else."""
+        needs, state = needs_of(commands), self.state
+        replies = {
+            key: reply
+            for key, reply in state.replies.items()
+            if {key, (reply.chat_id, reply.question_id)} & needs.replies.keys()
+        }
+        messages = needs.messages.keys() | replies.keys() | {(r.chat_id, r.question_id) for r in replies.values()}
+        keys = {command.key for command in commands}
+        return copy.deepcopy(
+            State(
+                now=state.now,
+                chats={key: chat for key, chat in state.chats.items() if key in needs.chats},
+                members={key: member for key, member in state.members.items() if key in needs.members},
+                owners={key: count for key, count in state.owners.items() if key in needs.owners},
+                bans={key for key in state.bans if key in needs.bans},
+                people={key: person for key, person in state.people.items() if key in needs.people},
+                messages={key: message for key, message in state.messages.items() if key in messages},
+                reactions={key: found for key, found in state.reactions.items() if key in messages},
+                replies=replies,
+                pins={key: found for key, found in state.pins.items() if key in needs.pins},
+                known={key: outcome for key, outcome in state.known.items() if key in keys},
+            )
+        )
+
     def batch(self, commands: Sequence[Command], commit: bool = True) -> list[Result]:
-        facts = copy.deepcopy(self.state)
+        facts = self.facts(commands)
         drawn: list[str] = []
 
         def new_id() -> str:
@@ -81,7 +107,41 @@ class MemoryStore:
         return self.batch([command])[0]
 
     def _keep(self, decided: Decided) -> None:
-        self.state = replace(decided.state, changes=Changes())
+        """As the real stores do: the rows that the fold says it touched, and no other."""
+        new, changes, mine = decided.state, decided.state.changes, self.state
+        for chat_id in changes.chats | changes.new_chats:
+            chat, whole = new.chats[chat_id], changes.whole_chats | changes.new_chats
+            mine.chats[chat_id] = chat if chat_id in whole else mine.chats[chat_id].moved(chat.head, chat.last_at)
+        for key in changes.members:
+            _put(mine.members, key, new.members.get(key))
+        for chat_id in {key[0] for key in changes.members}:
+            roles = [member.role for key, member in mine.members.items() if key[0] == chat_id]
+            mine.owners[chat_id] = roles.count("owner")
+            assert new.owners.get(chat_id) == mine.owners[chat_id], "owners are counted along"
+        for key in changes.bans:
+            (mine.bans.add if key in new.bans else mine.bans.discard)(key)
+        for key in (*changes.new_messages, *changes.messages):
+            mine.messages[key] = new.messages[key]
+        for chat_id, message_id, emoji, user_id in sorted(changes.reactions):
+            users = mine.reactions.setdefault((chat_id, message_id), {}).setdefault(emoji, {})
+            _put(users, user_id, new.reactions.get((chat_id, message_id), {}).get(emoji, {}).get(user_id))
+        for key in {reaction[:2] for reaction in changes.reactions}:
+            ordered = {
+                emoji: dict(sorted(u.items(), key=lambda one: one[1])) for emoji, u in mine.reactions[key].items() if u
+            }
+            mine.reactions[key] = dict(sorted(ordered.items(), key=lambda one: min(one[1].values())))
+        for key in (*changes.new_replies, *changes.replies):
+            mine.replies[key] = new.replies[key]
+        for chat_id, message_id in changes.pins:
+            _put(mine.pins.setdefault(chat_id, {}), message_id, new.pins.get(chat_id, {}).get(message_id))
+        for result in changes.traces:
+            mine.known[result.command.key] = result.outcome
+        for key in changes.new_messages:
+            message = new.messages[key]
+            if message.client_message_id is not None:
+                mine.known[(key[0], message.sender_id, message.client_message_id)] = Outcome(
+                    "message.send", message.seq
+                )
         self.log += decided.events
         for result in decided.results:
             self.outcomes[result.command.key] = result.outcome
@@ -98,7 +158,7 @@ class MemoryStore:
         yield self
 
     async def read(self, commands: Sequence[Command]) -> State:
-        return copy.deepcopy(self.state)
+        return self.facts(commands)
 
     async def write(self, decided: Decided) -> None:
         self._keep(decided)
@@ -163,6 +223,14 @@ class MemoryStore:
         self._may_fail("poll")
         found, self.healing = self.healing, Healing(self.epoch_, START, False)
         return found
+
+
+def _put(rows: dict[Any, Any], key: Any, value: Any) -> None:
+    """A row, or none."""
+    if value is None:
+        rows.pop(key, None)
+    else:
+        rows[key] = value
 
 
 class Sink:

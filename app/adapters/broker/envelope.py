@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -84,8 +83,9 @@ class EnvelopeCodec:
 
 def _command(item: Any) -> Command:
     type_, chat_id, actor_id, id_, origin, wait, tag, fields, trace, sent_at, *_ = item
-    action = UnknownAction(type_, fields)
-    if known := ACTIONS.get(type_):
-        with suppress(msgspec.ValidationError):  # of another form: it is as unknown as of another name
-            action = msgspec.convert(fields, known)
+    known = ACTIONS.get(type_)
+    try:
+        action = msgspec.convert(fields, known) if known is not None else UnknownAction(type_, fields)
+    except msgspec.ValidationError:  # of another form: it is as unknown as of another name
+        action = UnknownAction(type_, fields)
     return Command(chat_id, actor_id, id_, action, origin, wait, tag, trace, sent_at)

@@ -6,6 +6,7 @@ import asyncio
 
 from app.adapters.broker.collector import Budget, Collector
 from app.application.ports.bus import Delivery, Process
+from app.application.ports.errors import Unavailable
 from app.domain.command import Command
 from app.domain.ids import shard_of
 
@@ -36,8 +37,10 @@ class InProcessBus:
             for waiting in taken:
                 shard = shard_of(waiting.command.chat_id, self._shards)
                 by_shard.setdefault(shard, Delivery(shard, [])).commands.append(waiting.command)
-            await asyncio.shield(asyncio.ensure_future(process(list(by_shard.values()))))
-            self._collector.settle(taken)
+            left = await asyncio.shield(asyncio.ensure_future(process(list(by_shard.values()))))
+            not_done = {id(command) for delivery in left for command in delivery.commands}
+            self._collector.settle([waiting for waiting in taken if id(waiting.command) not in not_done])
+            self._collector.settle(taken, Unavailable("only a newer version knows this command"))
 
     def assign(self, mine: set[int]) -> None:
         """One process holds them all."""

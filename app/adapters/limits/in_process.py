@@ -1,5 +1,5 @@
 """Limits of what one user may do. Counted in the process, so that nothing is awaited for them; where several gateways
-serve, `shared_limits` settles the counts between them each second.
+serve, `redis_shared` settles the counts between them each second.
 """
 
 from __future__ import annotations

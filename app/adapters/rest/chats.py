@@ -60,7 +60,7 @@ async def chats(
 ) -> Response:
     paging: Paging[Membership] = Paging(cursors, who.user_id, f"chats {archived}", cursor, limit, datetime, str)
     before = (paging.place[0], paging.place[1]) if paging.place else None
-    found = await use_cases.chats.mine(who.user_id, archived, before, paging.limit)
+    found = await use_cases.chats.mine(who.user_id, archived, before, paging.to_ask)
     return answer(paging.page(found, wire.chat_json, lambda found: [found.chat.last_at, found.chat.id]))
 
 

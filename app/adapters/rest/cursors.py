@@ -51,7 +51,7 @@ class Paging(Generic[T]):
         """Of the last one seen; None at the beginning."""
 
     @property
-    def limit(self) -> int:
+    def to_ask(self) -> int:
         """What to ask the store for: one more tells whether the list goes on."""
         return self._limit + 1
 

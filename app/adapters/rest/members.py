@@ -44,7 +44,7 @@ async def members(
 ) -> Response:
     paging: Paging[Member] = Paging(cursors, who.user_id, f"members {chat_id}", cursor, limit, str)
     after = paging.place[0] if paging.place else None
-    found = await use_cases.members.of(who.user_id, chat_id, after, paging.limit)
+    found = await use_cases.members.of(who.user_id, chat_id, after, paging.to_ask)
     return answer(paging.page(found, wire.member_json, lambda member: [member.user.id]))
 
 
@@ -111,5 +111,5 @@ async def bans(
 ) -> Response:
     paging: Paging[Person] = Paging(cursors, who.user_id, f"bans {chat_id}", cursor, limit, str)
     after = paging.place[0] if paging.place else None
-    found = await use_cases.members.banned(who.user_id, chat_id, after, paging.limit)
+    found = await use_cases.members.banned(who.user_id, chat_id, after, paging.to_ask)
     return answer(paging.page(found, person_json, lambda person: [person.id]))

@@ -168,7 +168,7 @@ async def search_(
     paging: Paging[Message] = Paging(cursors, who.user_id, query, cursor, limit, datetime, str)
     before = (paging.place[0], paging.place[1]) if paging.place else None
     asked = Search(words, chat_id, sender_id, since, until, before)
-    found = await use_cases.search.find(who.user_id, asked, paging.limit)
+    found = await use_cases.search.find(who.user_id, asked, paging.to_ask)
     return answer(
         paging.page(
             found,

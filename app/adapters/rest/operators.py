@@ -29,7 +29,7 @@ async def users(
     prefix = check_text(query, "query")
     paging: Paging[Account] = Paging(cursors, who.user_id, f"admin users {prefix}", cursor, limit, str)
     after = paging.place[0] if paging.place else ""
-    found = await use_cases.operators.users(who, prefix, after, paging.limit)
+    found = await use_cases.operators.users(who, prefix, after, paging.to_ask)
     return answer(paging.page(found, wire.account_json, lambda account: [account.username]))
 
 
@@ -48,5 +48,5 @@ async def audit(
     who: BearerArg, use_cases: UseCasesArg, cursors: CursorsArg, cursor: str | None = None, limit: Limit = 50
 ) -> Response:
     paging: Paging[AuditEntry] = Paging(cursors, who.user_id, "audit", cursor, limit, str)
-    found = await use_cases.operators.audit(who, paging.place[0] if paging.place else None, paging.limit)
+    found = await use_cases.operators.audit(who, paging.place[0] if paging.place else None, paging.to_ask)
     return answer(paging.page(found, wire.audit_json, lambda entry: [entry.id]))

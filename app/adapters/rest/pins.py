@@ -40,7 +40,7 @@ async def pins(
 ) -> Response:
     paging: Paging[tuple[int, Message]] = Paging(cursors, who.user_id, f"pins {chat_id}", cursor, limit, int)
     before = paging.place[0] if paging.place else None
-    found = await use_cases.messages.pins(who.user_id, chat_id, before, paging.limit)
+    found = await use_cases.messages.pins(who.user_id, chat_id, before, paging.to_ask)
     return answer(paging.page(found, lambda pinned: message_json(pinned[1]), lambda pinned: [pinned[0]]))
 
 

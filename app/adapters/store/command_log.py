@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
-from app.adapters.store.facts import Facts
+from app.adapters.store.facts import Facts, Key
 from app.application.ports.errors import Transient
 from app.application.ports.store import LogTransaction
 from app.domain.command import Command
@@ -27,6 +28,7 @@ from app.domain.values import Message
 
 _KEEP_S = 24 * 3600
 _KEEP_BATCHES_S = 600
+_KEY = {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}
 
 
 class SqlCommandLog:
@@ -47,32 +49,46 @@ class SqlCommandLog:
                     raise RuntimeError("a shard has no row: the number of shards changed under this process")
             yield _Transaction(self._database, connection)
 
-    async def note_try(self, command: Command) -> int:
-        key = {"chat_id": command.chat_id, "actor_id": command.actor_id, "id": command.id}
-        async with self._database.write() as connection:
-            tries = await connection.scalar(
+    async def tries(self, commands: Sequence[Command]) -> list[int]:
+        source, params = self._database.values("v", _KEY, [command.key for command in commands])
+        async with self._database.read() as connection:
+            found = await connection.execute(
                 sa.text(
-                    "insert into suspects (chat_id, actor_id, id, tries, at)"
-                    " values (:chat_id, :actor_id, :id, 1, :at)"
-                    " on conflict (chat_id, actor_id, id) do update set tries = suspects.tries + 1 returning tries"
-                ).bindparams(sa.bindparam("at", type_=t.Time())),
-                key | {"at": await self._database.now(connection)},
+                    f"select coalesce(s.tries, 0) as tries from {source} left join suspects s"
+                    " on s.chat_id = v.chat_id and s.actor_id = v.actor_id and s.id = v.id order by v.o"
+                ),
+                params,
             )
-        return int(tries or 1) - 1
+            return [int(row.tries) for row in found]
 
-    async def unknown_for_s(self, command: Command) -> float:
-        key = {"chat_id": command.chat_id, "actor_id": command.actor_id, "id": command.id}
+    async def note_try(self, commands: Sequence[Command]) -> None:
         async with self._database.write() as connection:
-            now = await self._database.now(connection)
-            first = await connection.scalar(
-                sa.text(
-                    "insert into suspects (chat_id, actor_id, id, tries, at)"
-                    " values (:chat_id, :actor_id, :id, 0, :at)"
-                    " on conflict (chat_id, actor_id, id) do update set tries = suspects.tries returning at"
-                ).bindparams(sa.bindparam("at", type_=t.Time())),
-                key | {"at": now},
-            )
-        return (now - to_time(first)).total_seconds()
+            await self._suspect(connection, commands, 1)
+
+    async def unknown_for_s(self, commands: Sequence[Command]) -> list[float]:
+        keys = [command.key for command in commands]
+        async with self._database.write() as connection:
+            known = await Facts(self._database, connection).known(keys)
+            now, since = await self._suspect(connection, commands, 0)
+        return [math.inf if key in known else (now - since[key]).total_seconds() for key in keys]
+
+    async def _suspect(
+        self, connection: AsyncConnection, commands: Sequence[Command], tries: int
+    ) -> tuple[datetime, dict[Key, datetime]]:
+        """Note so many tries more of each. (now, since when each is noted)"""
+        now = await self._database.now(connection)
+        rows_ = [(*key, tries, now) for key in sorted({command.key for command in commands})]
+        columns = _KEY | {"tries": "int4", "at": "timestamptz"}
+        source, params = self._database.values("v", columns, rows_)
+        names = "chat_id, actor_id, id, tries, at"
+        noted = await connection.execute(
+            sa.text(
+                f"insert into suspects ({names}) select {names} from {source} where true on conflict (chat_id, actor_id, id)"
+                f" do update set tries = suspects.tries + excluded.tries returning {names}"
+            ),
+            params,
+        )
+        return now, {(str(row.chat_id), str(row.actor_id), str(row.id)): to_time(row.at) for row in noted}
 
     async def answers(self) -> bool:
         try:

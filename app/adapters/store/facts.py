@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +17,6 @@ from app.adapters.store.database import (
     positional,
     to_time_or_none,
 )
-from app.application.clock import utc_now
 from app.domain.messages import SendMessage
 from app.domain.state import Needs, Outcome, Pair, State
 from app.domain.values import Person, Reply
@@ -35,9 +33,9 @@ class Facts:
 
     async def read(self, needs: Needs, keys: Sequence[Key]) -> State:
         """keys: of the commands whose outcome may be known."""
-        state = State(now=await self._now())
+        state = State(now=await self._db.now(self._connection))
         await self._read_chats(state, needs.chats)
-        await self._read_known(state, list(dict.fromkeys(keys)))
+        state.known = await self.known(list(dict.fromkeys(keys)))
         messages = dict(needs.messages)
         if needs.replies:
             messages |= await self._read_replies(state, needs.replies)
@@ -61,18 +59,14 @@ class Facts:
             return found
         return (await self._connection.execute(sa.text(sql), params)).all()
 
-    async def _now(self) -> datetime:
-        if not self._db.postgresql:
-            return utc_now()
-        return rows.as_utc_ms((await self._rows("select now() as now", {}))[0].now)
-
     async def _read_chats(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
         for row in await self._rows(f"select c.* from {source} join chats c on c.id = v.id", params):
             chat = rows.chat_of(row)
             state.chats[chat.id] = chat
 
-    async def _read_known(self, state: State, keys: Sequence[Key]) -> None:
+    async def known(self, keys: Sequence[Key]) -> dict[Key, Outcome]:
+        """Outcomes of the commands that were decided before. keys: each once."""
         source, params = self._db.values("v", {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}, keys)
         found = await self._rows(
             f"select v.o as o, '{SendMessage.type}' as type, m.seq as seq, null as code, '' as reason, null as policies"
@@ -86,10 +80,10 @@ class Facts:
             params,
         )
         first = 1 if self._db.postgresql else 0
-        for row in found:
-            state.known[keys[row.o - first]] = Outcome(
-                row.type, row.seq, row.code, row.reason, tuple(from_json(row.policies) or ())
-            )
+        return {
+            keys[row.o - first]: Outcome(row.type, row.seq, row.code, row.reason, tuple(from_json(row.policies) or ()))
+            for row in found
+        }
 
     async def _read_members(self, state: State, pairs: Iterable[Pair]) -> None:
         source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, list(pairs))

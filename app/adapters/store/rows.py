@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -190,12 +189,6 @@ async def shown_reactions(
         key: tuple(Reaction(emoji, count, tuple(users)) for emoji, (count, users) in per_emoji.items())
         for key, per_emoji in found.items()
     }
-
-
-def as_utc_ms(value: Any) -> datetime:
-    """The database's clock, cut to milliseconds: what is shown is what is compared."""
-    at = to_time(value)
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 async def move_read_marks(database: Database, connection: AsyncConnection, read: dict[Pair, int]) -> None:

@@ -272,7 +272,11 @@ class _Connection:
         return {"chat_id": request.chat_id, "read_seq": read_seq, "unread": unread}
 
     async def _refresh(self, session: Session, request: AuthRefresh) -> dict[str, Any]:
-        bearer = await self._use_cases.sockets.refresh(session, request.token)
+        try:
+            bearer = await self._use_cases.sockets.refresh(session, request.token)
+        finally:
+            if self._outbox.closed:  # the new token's session has ended
+                self._protocol.closed()
         self._expire_at(bearer)
         return {"expires_in": _seconds_left(bearer)}
 

@@ -79,11 +79,12 @@ def event_json(event: Event) -> dict[str, Any]:
         "at": rfc3339(event.at),
         "actor_id": event.actor_id,
     }
+    shape = EVENTS.get(event.type)
+    if shape is None:
+        return made
     if event.command_id is not None:
         made["command_id"] = event.command_id
-    shape = EVENTS.get(event.type)
-    if shape is not None:
-        made.update(shape.fields(event.payload))
+    made.update(shape.fields(event.payload))
     return made
 
 

@@ -31,14 +31,17 @@ class CommandLog(Protocol):
         Raises Transient, DeadlineMissed; where it raised on leaving, it may have been committed."""
         ...
 
-    async def note_try(self, command: Command) -> int:
-        """How often this command had been tried before, counting this try for the next time. Own transaction.
-        Raises Transient."""
+    async def tries(self, commands: Sequence[Command]) -> list[int]:
+        """How often a try of each was noted. Raises Transient."""
         ...
 
-    async def unknown_for_s(self, command: Command) -> float:
-        """Seconds since any worker first met this command without knowing its action, by the store's clock; 0 for the
-        first to meet it. Own transaction. Raises Transient."""
+    async def note_try(self, commands: Sequence[Command]) -> None:
+        """One try more of each is about to be made. Own transaction. Raises Transient."""
+        ...
+
+    async def unknown_for_s(self, commands: Sequence[Command]) -> list[float]:
+        """Of each, seconds since any worker first met it without knowing its action, by the store's clock; 0 for the
+        first to meet it, infinity where its outcome is known already. Own transaction. Raises Transient."""
         ...
 
     async def answers(self) -> bool:

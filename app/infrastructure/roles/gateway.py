@@ -31,8 +31,6 @@ class GatewayRole:
         )
         self.doors = Doors(self._use_cases, socket, Cursors(wiring.cursor_keys(world)))
         self._healed = dict.fromkeys(self._hub.counts, 0)
-        for what in self._healed:
-            telemetry.HEALED.labels(what)
 
     async def start(self) -> None:
         await self._hub.start()

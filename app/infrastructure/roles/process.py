@@ -159,12 +159,12 @@ class Process:
 
     def _handle(self, channel: str, payload: bytes) -> None:
         """One listener for all roles of the process."""
-        try:
-            for role in self._roles:
+        for role in self._roles:
+            try:
                 role.handle(channel, payload)
-        except Exception as error:  # one bad message must not end the listener that all depend on
-            telemetry.trouble("listener", error)
-            self._reset()
+            except Exception as error:  # one bad message must not end the listener that all depend on
+                telemetry.trouble("listener", error)
+                role.reset()
 
     def _reset(self) -> None:
         for role in self._roles:

@@ -22,6 +22,7 @@ class WorkerRole:
         self._world = world
         self._process = observed_process(wiring.make_worker(world).process, world.traced)
         self._leaving = False
+        self._sharing = asyncio.Lock()
 
     async def start(self) -> None:
         pass
@@ -50,7 +51,9 @@ class WorkerRole:
         """Say that we live, see who else does, hold what is ours."""
         shards = self._world.settings.command_shards
         while True:
-            if not self._leaving:
+            async with self._sharing:
+                if self._leaving:
+                    return
                 with suppress(Transient):
                     alive = await workers.beat(self._world.process_id)
                     mine = fair_share(self._world.process_id, alive, shards)
@@ -65,10 +68,11 @@ class WorkerRole:
             await asyncio.sleep(PRUNE_S)
 
     async def drain(self) -> None:
-        self._leaving = True
-        if self._world.workers is not None:
-            with suppress(Transient):
-                await self._world.workers.leave(self._world.process_id)
+        async with self._sharing:  # a beat that is under way would bring us back
+            self._leaving = True
+            if self._world.workers is not None:
+                with suppress(Transient):
+                    await self._world.workers.leave(self._world.process_id)
         with suppress(TimeoutError):  # with the database down the batch stays open; the broker has it
             async with asyncio.timeout(DRAIN_BATCH_S):
                 await self._world.source.drain()
