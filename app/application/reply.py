@@ -175,6 +175,8 @@ class AssistantWorker:
     async def _write(self, answer: _Answer) -> tuple[str, Failure | None]:
         """Stream until done, stopped or failed. Tries again only before the first delta."""
         for attempt in range(RETRIES_MAX + 1):
+            if answer.stopping.is_set():  # before the model is asked at all, or between two tries
+                return Status.STOPPED, None
             stream = asyncio.create_task(self._stream(answer))
             stopped = asyncio.create_task(answer.stopping.wait())
             try:

@@ -16,7 +16,7 @@ from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
 from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
 from app.application.background import Background
 from app.application.ports.bus import CommandBus, Delivery, Process
-from app.application.ports.errors import Unavailable
+from app.application.ports.errors import OutcomeUnknown, Unavailable
 from app.domain.command import Command, UnknownAction
 from app.domain.ids import shard_of
 from app.domain.messages import SendMessage
@@ -91,6 +91,128 @@ async def test_accepted_commands_are_processed_in_order_of_submit(kind: str, ser
     for chat_id in chats:
         assert [c for c in got if c.chat_id == chat_id] == [c for c in sent if c.chat_id == chat_id]
     assert len(batches) < 300, "batches form by themselves under load"
+
+
+async def test_in_process_nothing_is_accepted_before_it_is_committed() -> None:
+    gate, began = asyncio.Event(), asyncio.Event()
+
+    async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        began.set()
+        await gate.wait()
+        return ()
+
+    bus = InProcessBus(SHARDS)
+    async with ended(asyncio.create_task(bus.consume(process))):
+        future = bus.submit(command(new_id(), "x"))
+        await began.wait()
+        await asyncio.sleep(0.1)
+        assert not future.done()
+        gate.set()
+        await asyncio.wait_for(future, 1)
+
+
+async def test_in_process_what_was_left_was_not_accepted() -> None:
+    async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        return [d for d in deliveries if any(isinstance(c.action, UnknownAction) for c in d.commands)]
+
+    bus = InProcessBus(SHARDS)
+    async with ended(asyncio.create_task(bus.consume(process))):
+        chat_id = new_id()
+        known, unknown = (
+            command("0" * 8 + chat_id[8:-1] + "0", "x"),
+            Command(chat_id[:-1] + "1", "a", "b", UnknownAction("new")),
+        )
+        good, left = bus.submit(known), bus.submit(unknown)
+        await asyncio.wait_for(good, 1)
+        with pytest.raises(Unavailable):
+            await left
+
+
+async def test_a_broker_that_hangs_has_accepted_nothing(servers: Servers) -> None:
+    """Accepted means confirmed; what is not confirmed in 2 s may have landed, and is never said again by us."""
+    url = await asyncio.to_thread(servers.rabbitmq.vhost, "hangs")
+    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    async with ended(asyncio.create_task(publisher.publish())):
+        while not publisher.ready():
+            await asyncio.sleep(0.05)
+        chat_id = new_id()
+        await asyncio.wait_for(publisher.submit(command(chat_id, "before")), 5)
+        servers.rabbitmq.child.pause()
+        try:
+            sent = [publisher.submit(command(chat_id, str(n))) for n in range(3)]
+            await asyncio.sleep(1)
+            assert not any(future.done() for future in sent)
+            with pytest.raises(OutcomeUnknown):
+                await asyncio.wait_for(sent[0], 3)
+        finally:
+            servers.rabbitmq.child.resume()
+        ends = await asyncio.wait_for(asyncio.gather(*sent, return_exceptions=True), 15)
+        assert all(end is None or isinstance(end, (OutcomeUnknown, Unavailable)) for end in ends)
+        async with asyncio.timeout(15):
+            while True:
+                try:
+                    await publisher.submit(command(chat_id, "after"))
+                    break
+                except (Unavailable, OutcomeUnknown):
+                    await asyncio.sleep(0.1)
+
+
+async def test_envelopes_outlive_the_broker_and_go_where_there_is_a_queue(servers: Servers) -> None:
+    url = await asyncio.to_thread(servers.rabbitmq.vhost, "durable")
+    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    sent = command(new_id(), "x")
+    name = queue_name(shard_of(sent.chat_id, SHARDS))
+    async with ended(asyncio.create_task(publisher.publish())), await aio_pika.connect(url) as connection:
+        while not publisher.ready():
+            await asyncio.sleep(0.05)
+        await asyncio.wait_for(publisher.submit(sent), 5)
+        channel = await connection.channel()
+        queue = await channel.get_queue(name)
+        got: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
+        await queue.consume(got.put)
+        message = await asyncio.wait_for(got.get(), 5)
+        assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+        await message.ack()
+        await queue.delete(if_unused=False, if_empty=False)
+        with pytest.raises(Unavailable, match="no queue"):
+            await asyncio.wait_for(publisher.submit(sent), 5)
+
+
+async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_done_by_two_at_once(
+    servers: Servers,
+) -> None:
+    url = await asyncio.to_thread(servers.rabbitmq.vhost, "hands")
+    chat_id = new_id()
+    done: list[str] = []
+    busy = 0
+
+    async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        nonlocal busy
+        assert busy == 0, "two decide one shard"
+        busy += 1
+        await asyncio.sleep(0.03)
+        done.extend(c.action.body for d in deliveries for c in d.commands if isinstance(c.action, SendMessage))
+        busy -= 1
+        return ()
+
+    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    consumers = [RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(3)]
+    async with ended(
+        asyncio.create_task(publisher.publish()), *(asyncio.create_task(c.consume(process)) for c in consumers)
+    ):
+        while not publisher.ready():
+            await asyncio.sleep(0.05)
+        for n in range(60):
+            await asyncio.wait_for(publisher.submit(command(chat_id, str(n))), 5)
+            if n in (20, 40):
+                await next(c for c in consumers if shard_of(chat_id, SHARDS) in c.active()).drain()
+        async with asyncio.timeout(10):
+            while len(done) < 60:
+                await asyncio.sleep(0.02)
+        await consumers[2].drain()
+        await consumers[1].drain()
+        await consumers[0].drain()
+    assert done == [str(n) for n in range(60)], "each once, in order"
 
 
 async def test_what_is_unsigned_or_of_another_shard_is_refused_and_counted(servers: Servers) -> None:

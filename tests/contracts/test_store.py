@@ -236,6 +236,72 @@ async def test_what_nobody_knows_is_left_and_after_a_while_refused_alone(databas
     assert [r.repeat for d in store.decided[-1:] for r in d.results] == [True, True]
 
 
+async def test_what_is_committed_is_on_the_disk(database: Database) -> None:
+    async with database.write() as connection:
+        if database.postgresql:
+            settings = {
+                name: await connection.scalar(sa.text(f"show {name}"))
+                for name in (
+                    "synchronous_commit",
+                    "idle_in_transaction_session_timeout",
+                    "lock_timeout",
+                    "statement_timeout",
+                )
+            }
+            assert settings == {
+                "synchronous_commit": "on", "idle_in_transaction_session_timeout": "5s", "lock_timeout": "4s",
+                "statement_timeout": "5s",
+            }  # fmt: skip
+        else:
+            pragmas = {
+                name: await connection.scalar(sa.text(f"pragma {name}")) for name in ("synchronous", "journal_mode")
+            }
+            assert pragmas == {"synchronous": 2, "journal_mode": "wal"}, (
+                "FULL: the write-ahead log is synced at each commit"
+            )
+            assert await connection.scalar(sa.text("pragma foreign_keys")) == 1
+
+
+async def test_a_refresh_token_rotates_and_one_used_before_ends_its_session(database: Database) -> None:
+    store = Store(database)
+    account = await store.accounts.by_id(await store.person())
+    assert account is not None
+
+    def use(old: str, new: str, grace_s: float = 30.0, ttl_s: float = 60.0) -> Any:
+        return store.accounts.use_refresh(old, new, grace_s, ttl_s)
+
+    session = await store.accounts.start_session(account, "t1", 60, "a test")
+    assert session is not None and await use("never", "x") is None
+    first = await use("t1", "t2")
+    assert (first.session_id, first.user_id, first.replayed) == (session, account.id, False)
+    assert (await use("t1", "t2b")).replayed is False, "a lost answer: good for the grace"
+    assert (await use("t2", "t3")).replayed is False and await store.accounts.session_alive(session)
+    await asyncio.sleep(0.05)
+    replayed = await use("t1", "t4", grace_s=0.01)
+    assert replayed.replayed and not await store.accounts.session_alive(session)
+    for token in ("t2", "t2b", "t3", "t4"):
+        assert await use(token, "t5") is None, "its session has ended"
+    other = await store.accounts.start_session(account, "u1", 0.05, "a test")
+    await asyncio.sleep(0.1)
+    assert other is not None and await use("u1", "u2") is None, "it had expired"
+
+
+async def test_a_ticket_is_good_once_and_not_for_long(database: Database) -> None:
+    store = Store(database)
+    account = await store.accounts.by_id(await store.person())
+    assert account is not None
+    session = await store.accounts.start_session(account, "r1", 60, "a test")
+    assert session is not None
+    await store.accounts.add_ticket("k1", session, 60)
+    await store.accounts.add_ticket("k2", session, 0.05)
+    await asyncio.sleep(0.1)
+    assert await store.accounts.use_ticket("k1") == (session, account.id)
+    assert await store.accounts.use_ticket("k1") is None and await store.accounts.use_ticket("k2") is None
+    await store.accounts.add_ticket("k3", session, 60)
+    await store.accounts.end_session(session)
+    assert await store.accounts.use_ticket("k3") is None
+
+
 async def test_constraints_repeat_the_invariants(database: Database) -> None:
     store = Store(database)
     anna = await store.person()

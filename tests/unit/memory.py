@@ -93,7 +93,7 @@ class MemoryStore:
             drawn.append(next(self._ids))
             return drawn[-1]
 
-        decided = decide(facts, commands, PEP.ask, new_id, self._limits)
+        self.decided = decided = decide(facts, commands, PEP.ask, new_id, self._limits)
         if commit:
             self._keep(decided)
         else:

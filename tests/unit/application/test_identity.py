@@ -1,0 +1,286 @@
+"""Who somebody is: registration, sign-in, refresh, tickets, and how long it holds."""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+import app.application.identity as identity_module
+from app.adapters.fan_out.in_process import InProcessFanOut
+from app.adapters.identity.local import JwtTokens
+from app.adapters.limits.in_process import LimitSettings, UserLimits
+from app.application.identity import Identity, SignInRefused
+from app.application.ports.people import Account, RefreshTry
+from app.application.signals import user_channel
+from app.domain.errors import ParleyError
+from app.domain.ids import derived_id
+
+
+class Passwords:
+    def __init__(self) -> None:
+        self.verified: list[str | None] = []
+
+    async def hash(self, password: str) -> str:
+        return f"hashed {password}"
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        self.verified.append(hashed)
+        return hashed == f"hashed {password}"
+
+
+class Accounts:
+    def __init__(self) -> None:
+        self.people: dict[str, Account] = {}
+        self.sessions: dict[str, str] = {}
+        self.refresh: dict[str, RefreshTry] = {}
+        self.tickets: dict[str, tuple[str, str]] = {}
+        self.asked = 0
+        self.changed: Account | None = None
+
+    async def create(self, account: Account) -> bool:
+        if any(a.username == account.username for a in self.people.values()):
+            return False
+        self.people[account.id] = account
+        return True
+
+    async def by_name(self, username: str) -> Account | None:
+        return next((a for a in self.people.values() if a.username == username), None)
+
+    async def by_id(self, user_id: str) -> Account | None:
+        return self.people.get(user_id)
+
+    async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
+        if account.disabled or self.changed is account:
+            return None
+        id_ = derived_id("session", str(len(self.sessions)))
+        self.sessions[id_] = account.id
+        self.refresh[refresh_hash] = RefreshTry(id_, account.id, False)
+        return id_
+
+    async def use_refresh(self, refresh_hash: str, new_hash: str, grace_s: float, ttl_s: float) -> RefreshTry | None:
+        assert (grace_s, ttl_s) == (30.0, 30 * 86_400.0)
+        found = self.refresh.get(refresh_hash)
+        if found is not None and not found.replayed:
+            self.refresh[new_hash] = found
+        return found
+
+    async def session_alive(self, session_id: str) -> bool:
+        self.asked += 1
+        return session_id in self.sessions
+
+    async def end_session(self, session_id: str) -> None:
+        self.sessions.pop(session_id, None)
+
+    async def owns_session(self, user_id: str, session_id: str) -> bool:
+        return self.sessions.get(session_id) == user_id
+
+    async def change_password(self, user_id: str, password_hash: str, keep_session: str) -> list[str]:
+        ended = [s for s, u in self.sessions.items() if u == user_id and s != keep_session]
+        for session in ended:
+            del self.sessions[session]
+        from dataclasses import replace
+
+        self.people[user_id] = replace(self.people[user_id], password_hash=password_hash)
+        return ended
+
+    async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
+        assert ttl_s == 30
+        self.tickets[ticket_hash] = (session_id, self.sessions[session_id])
+
+    async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:
+        return self.tickets.pop(ticket_hash, None)
+
+
+class Setting:
+    def __init__(self) -> None:
+        self.accounts, self.passwords, self.fan_out = Accounts(), Passwords(), InProcessFanOut()
+        self.told: list[tuple[str, bytes]] = []
+        self.fan_out.listen(lambda channel, payload: self.told.append((channel, payload)), lambda: None)
+        self.limiter = UserLimits(LimitSettings(50, 100, 100, 100, failures_per_name=3, failures_per_address=6))
+        self.tokens = JwtTokens(["a secret of sixteen"], 900)
+        ids = iter(derived_id("user", str(n)) for n in range(100))
+        accounts: Any = self.accounts
+        self.identity = Identity(accounts, self.passwords, self.tokens, self.limiter, self.fan_out, lambda: next(ids))
+
+    async def ann(self) -> Any:
+        return await self.identity.register("Ann", "a long password", None, "curl")
+
+
+async def test_who_registers_is_signed_in_under_the_lowered_name() -> None:
+    s = Setting()
+    signed_in = await s.ann()
+    assert (signed_in.account.username, signed_in.account.display_name, signed_in.expires_in) == ("ann", "ann", 900)
+    assert (signed_in.account.kind, signed_in.account.role) == ("human", "user")
+    bearer = await s.identity.bearer(signed_in.access_token)
+    assert bearer.user_id == signed_in.account.id and bearer.session_id in s.accounts.sessions
+    assert 890 < bearer.expires_at - time.time() <= 901
+    assert sha256(signed_in.refresh_token.encode()).hexdigest() in s.accounts.refresh, "only a hash is kept"
+    named = await s.identity.register("ben", "a long password", "Ben B.")
+    assert named.account.display_name == "Ben B."
+    for name, code in (
+        ("ANN", "conflict"),
+        ("a", "invalid"),
+        ("-ann", "invalid"),
+        ("an n", "invalid"),
+        ("a" * 33, "invalid"),
+        ("ann\n", "invalid"),
+    ):
+        with pytest.raises(ParleyError) as refused:
+            await s.identity.register(name, "a long password", None)
+        assert refused.value.code == code
+
+
+async def test_signing_in_takes_the_password_and_says_no_more() -> None:
+    s = Setting()
+    await s.ann()
+    assert (await s.identity.sign_in("ANN", "a long password", "1.2.3.4")).account.username == "ann"
+    for name in ("ann", "nobody", "no such\x7fname"):
+        with pytest.raises(SignInRefused) as refused:
+            await s.identity.sign_in(name, "wrong", "1.2.3.4")
+        assert (refused.value.error, refused.value.description) == ("invalid_grant", "wrong username or password")
+    assert s.passwords.verified[1:] == ["hashed a long password", None, None], "it takes as long for nobody"
+
+
+async def test_too_many_failures_of_a_name_or_an_address_wait() -> None:
+    s = Setting()
+    await s.ann()
+    for _ in range(3):
+        with pytest.raises(SignInRefused):
+            await s.identity.sign_in("ann", "wrong", "1.1.1.1")
+    with pytest.raises(SignInRefused) as refused:
+        await s.identity.sign_in("Ann", "a long password", "2.2.2.2")
+    assert refused.value.error == "rate_limited" and (refused.value.retry_after_s or 0) > 0
+    for n in range(3):
+        with pytest.raises(SignInRefused):
+            await s.identity.sign_in(f"other{n}", "wrong", "1.1.1.1")
+    with pytest.raises(SignInRefused, match="rate_limited"):
+        await s.identity.sign_in("fresh", "wrong", "1.1.1.1")
+
+
+async def test_a_disabled_account_or_one_that_changed_meanwhile_is_not_signed_in() -> None:
+    from dataclasses import replace
+
+    s = Setting()
+    account = (await s.ann()).account
+    s.accounts.changed = s.accounts.people[account.id]
+    with pytest.raises(SignInRefused, match="changed just now"):
+        await s.identity.sign_in("ann", "a long password", "1.1.1.1")
+    s.accounts.people[account.id] = replace(account, disabled=True, password_hash="hashed a long password")
+    with pytest.raises(SignInRefused, match="wrong username"):
+        await s.identity.sign_in("ann", "a long password", "1.1.1.1")
+
+
+async def test_a_session_is_looked_up_at_most_every_two_seconds_and_its_end_is_known_at_once_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    s = Setting()
+    now = [1000.0]
+    monkeypatch.setattr(identity_module, "monotonic", lambda: now[0])
+    token = (await s.ann()).access_token
+    for _ in range(3):
+        bearer = await s.identity.bearer(token)
+    assert s.accounts.asked == 1
+    now[0] += 1.9
+    await s.identity.bearer(token)
+    assert s.accounts.asked == 1
+    now[0] += 0.2
+    await s.identity.bearer(token)
+    assert s.accounts.asked == 2
+    await s.fan_out.subscribe([user_channel(bearer.user_id)])
+    await s.identity.logout(bearer)
+    assert [channel for channel, _ in s.told] == [user_channel(bearer.user_id)] and b"revoked" in s.told[0][1]
+    with pytest.raises(ParleyError, match="unauthenticated"):
+        await s.identity.bearer(token)
+    assert not await s.identity.session_alive(bearer.session_id)
+
+
+async def test_refreshing_gives_new_tokens_and_a_replay_ends_the_session_for_all() -> None:
+    s = Setting()
+    signed_in = await s.ann()
+    fresh = await s.identity.refresh(signed_in.refresh_token)
+    assert fresh.refresh_token != signed_in.refresh_token and fresh.account.username == "ann"
+    with pytest.raises(SignInRefused, match="not good any more"):
+        await s.identity.refresh("unknown")
+    hashed = sha256(signed_in.refresh_token.encode()).hexdigest()
+    first = s.accounts.refresh[hashed]
+    s.accounts.refresh[hashed] = RefreshTry(first.session_id, first.user_id, True)
+    await s.fan_out.subscribe([user_channel(first.user_id)])
+    with pytest.raises(SignInRefused, match="not good any more"):
+        await s.identity.refresh(signed_in.refresh_token)
+    assert len(s.told) == 1 and first.session_id.encode() in s.told[0][1]
+    s.accounts.people.clear()
+    with pytest.raises(SignInRefused):
+        await s.identity.refresh(fresh.refresh_token)
+
+
+async def test_a_ticket_is_one_sockets() -> None:
+    s = Setting()
+    bearer = await s.identity.bearer((await s.ann()).access_token)
+    ticket = await s.identity.ticket(bearer)
+    found = await s.identity.by_ticket(ticket)
+    assert (found.user_id, found.session_id) == (bearer.user_id, bearer.session_id)
+    with pytest.raises(ParleyError, match="unauthenticated"):
+        await s.identity.by_ticket(ticket)
+
+
+async def test_a_new_password_ends_the_other_sessions_and_a_wrong_one_counts() -> None:
+    s = Setting()
+    bearer = await s.identity.bearer((await s.ann()).access_token)
+    other = await s.identity.sign_in("ann", "a long password", "1.1.1.1")
+    with pytest.raises(ParleyError) as refused:
+        await s.identity.change_password(bearer, "wrong", "another password", "1.1.1.1")
+    assert refused.value.code == "not_allowed"
+    await s.identity.change_password(bearer, "a long password", "another password", "1.1.1.1")
+    assert list(s.accounts.sessions) == [bearer.session_id]
+    with pytest.raises(ParleyError):
+        await s.identity.bearer(other.access_token)
+    await s.identity.sign_in("ann", "another password", "1.1.1.1")
+    for _ in range(2):
+        with pytest.raises(ParleyError):
+            await s.identity.change_password(bearer, "wrong", "x", "1.1.1.1")
+    with pytest.raises(ParleyError) as refused:
+        await s.identity.change_password(bearer, "another password", "x", "1.1.1.1")
+    assert refused.value.code == "rate_limited" and (refused.value.retry_after_ms or 0) >= 1_000
+
+
+async def test_one_ends_ones_own_sessions_alone() -> None:
+    s = Setting()
+    ann = await s.identity.bearer((await s.ann()).access_token)
+    ben = await s.identity.bearer((await s.identity.register("ben", "a long password", None)).access_token)
+    with pytest.raises(ParleyError) as refused:
+        await s.identity.end_session(ann, ben.session_id)
+    assert refused.value.code == "not_found" and ben.session_id in s.accounts.sessions
+    await s.identity.end_session(ann, ann.session_id)
+    assert ann.session_id not in s.accounts.sessions
+
+
+def test_tokens_are_good_where_every_claim_is() -> None:
+    import jwt
+
+    tokens, other = JwtTokens(["a secret of sixteen"], 900), JwtTokens(["another secret..", "a secret of sixteen"], 900)
+    user, session = derived_id("u"), derived_id("s")
+    good = tokens.issue(user, session)
+    assert tokens.verify(good).user_id == other.verify(good).user_id == user
+    with pytest.raises(ParleyError):
+        tokens.verify(other.issue(user, session))
+    claims = jwt.decode(good, options={"verify_signature": False})
+    kid = jwt.get_unverified_header(good)["kid"]
+    key = tokens._keys[kid]
+
+    def forged(algorithm: str = "HS256", headers: Any = None, **changes: Any) -> str:
+        made = {k: v for k, v in (claims | changes).items() if v is not None}
+        return jwt.encode(made, key if algorithm != "none" else None, algorithm, headers or {"kid": kid})  # type: ignore[arg-type]
+
+    assert tokens.verify(forged()).session_id == session
+    bad = [
+        forged(exp=int(time.time()) - 1), forged(aud="another"), forged(iss="another"), forged(sub="x"), forged(sid="x"),
+        forged(sub=None), forged(sid=None), forged(exp=None), forged(iat=None), forged(iss=None), forged(aud=None),
+        forged(headers={"kid": "unknown"}), forged(headers={"x": "y"}), forged("HS512"), forged("none"), "", "x.y.z",
+        "a" * 5_000, good[:-3],
+    ]  # fmt: skip
+    for token in bad:
+        with pytest.raises(ParleyError, match="unauthenticated"):
+            tokens.verify(token)

@@ -1,0 +1,446 @@
+"""The assistant worker in virtual time: one end for each reply, whatever the model, the store or the broker do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
+from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
+from app.application.ports.jobs import Job
+from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Turn
+from app.application.reply import AssistantWorker, Expirer
+from app.application.signals import ASSISTANTS, Note, pack_note
+from app.domain.command import Command
+from app.domain.ids import ASSISTANT_ID
+from app.domain.replies import CompleteReply, ExpireReply
+from app.domain.values import Failure, Usage
+from tests.unit.virtual_time import run
+
+KEY = ("chat", "reply")
+
+
+class Store:
+    """Implements Jobs and CommandBus: one reply's row, and the command that ends it. lease: until when it is held."""
+
+    def __init__(self) -> None:
+        self.attempt, self.holder, self.lease, self.finished = 0, "", 0.0, False
+        self.stop_requested = False
+        self.ends: list[CompleteReply | ExpireReply] = []
+        self.ids: list[str] = []
+        self.fail: list[BaseException] = []
+        self.refuse: list[BaseException] = []
+        self.progress = 0
+        self.renewals: list[float] = []
+        self.lose_ends = 0
+        self.released = False
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _may_fail(self) -> None:
+        if self.fail:
+            raise self.fail.pop(0)
+
+    async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
+        self._may_fail()
+        if self.finished or self.lease > self._now() or most < 1:
+            return []
+        self.attempt, self.holder, self.lease = self.attempt + 1, holder, self._now() + lease_s
+        return [Job(*KEY, "question", self.attempt, self.stop_requested, "trace")]
+
+    async def renew(self, holder: str, job: Job, lease_s: float, progressed: bool) -> str:
+        self._may_fail()
+        if self.finished or job.attempt != self.attempt or holder != self.holder:
+            return "lost"
+        self.lease = self._now() + lease_s
+        self.renewals.append(self._now())
+        self.progress += progressed
+        return "stop" if self.stop_requested else "held"
+
+    async def release(self, job: Job) -> None:
+        if job.attempt == self.attempt:
+            self.lease, self.holder, self.released = 0.0, "", True
+
+    async def prompt(self, job: Job, turns_max: int) -> Prompt:
+        self._may_fail()
+        return Prompt((Turn("user", "hello"),), None, None)
+
+    async def stuck(self, no_progress_s: float) -> list[Job]:
+        self._may_fail()
+        return [] if self.finished else [Job(*KEY, "question", self.attempt)]
+
+    def submit(self, command: Command) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ids.append(command.id)
+        assert command.chat_id == KEY[0] and command.actor_id == ASSISTANT_ID
+        if self.refuse:
+            future.set_exception(self.refuse.pop(0))
+            return future
+        future.set_result(None)
+        action: Any = command.action
+        if self.lose_ends:
+            self.lose_ends -= 1
+        elif action.attempt == self.attempt and not self.finished:
+            self.finished = True
+            self.ends.append(action)
+        return future
+
+    def ready(self) -> bool:
+        return True
+
+    async def publish(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Model:
+    """Says `script`: texts, pauses in seconds, errors; each call takes the next script. closed: streams that were ended."""
+
+    def __init__(self, *scripts: list[Any]) -> None:
+        self.scripts = list(scripts)
+        self.calls: list[float] = []
+        self.closed = 0
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
+        self.calls.append(asyncio.get_running_loop().time())
+        try:
+            for piece in self.scripts.pop(0):
+                if isinstance(piece, str):
+                    yield Delta(piece)
+                elif isinstance(piece, Exception):
+                    raise piece
+                elif isinstance(piece, float):
+                    await asyncio.sleep(piece)
+                else:
+                    yield piece
+        finally:
+            self.closed += 1
+
+    async def close(self) -> None:
+        pass
+
+
+DONE = Finish(Usage(1, 2))
+
+
+class World:
+    def __init__(self, *scripts: list[Any]) -> None:
+        self.store, self.model = Store(), Model(*scripts)
+        self.fan_out = InProcessFanOut()
+        self.live = InProcessLiveTexts(self.fan_out)
+        self.heard: list[bytes] = []
+        self.statuses: list[str] = []
+        self.troubles: list[str] = []
+        self.worker = self.make("one")
+        self.fan_out.listen(self.worker.handle, lambda: None)
+
+    def make(self, holder: str) -> AssistantWorker:
+        store: Any = self.store
+        return AssistantWorker(
+            holder=holder, jobs=store, live=self.live, model=self.model, bus=store, fan_out=self.fan_out, at_once=5,
+            on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
+        )  # fmt: skip
+
+    async def tell(self, kind: str, data: Any = None) -> None:
+        await self.fan_out.publish([(ASSISTANTS, pack_note(Note(kind, data)))])
+
+    async def until_over(self, seconds: float = 120) -> CompleteReply:
+        async with asyncio.timeout(seconds):
+            while not self.store.finished:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        [end] = self.store.ends
+        assert isinstance(end, CompleteReply)
+        return end
+
+
+def trial(*scripts: list[Any]) -> Callable[[Callable[[World], Coroutine[Any, Any, None]]], Callable[[], None]]:
+    """The test runs beside a working worker, in virtual time."""
+
+    def decorate(test: Callable[[World], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        def wrapped() -> None:
+            async def go() -> None:
+                world = World(*scripts)
+                await world.worker.start()
+                running = asyncio.create_task(world.worker.run())
+                try:
+                    await test(world)
+                finally:
+                    running.cancel()
+                    await world.worker.drain(0)
+
+            run(go())
+
+        wrapped.__name__ = test.__name__
+        return wrapped
+
+    return decorate
+
+
+@trial(["Hello", 0.5, ", ", "world", DONE])
+async def test_an_answer_is_its_deltas_and_ends_once(world: World) -> None:
+    end = await world.until_over()
+    assert (end.message_id, end.attempt, end.status, end.body, end.failure, end.usage) == (
+        "reply", 1, "complete", "Hello, world", None, Usage(1, 2),
+    )  # fmt: skip
+    assert world.statuses == ["complete"] and world.model.closed == 1 and world.troubles == []
+    assert world.worker._answers == {}
+
+
+@trial(["a", 5.0, "b", 5.0, "c", DONE])
+async def test_the_lease_is_renewed_and_progress_told_while_it_is_written(world: World) -> None:
+    await asyncio.sleep(9)
+    assert len(world.store.renewals) == 4 and world.store.progress == 2
+    end = await world.until_over()
+    assert end.body == "abc"
+
+
+@trial(["Hello ", 60.0, "late", DONE])
+async def test_a_stop_keeps_the_text_so_far_and_ends_the_request_upstream(world: World) -> None:
+    await asyncio.sleep(1)
+    world.store.stop_requested = True
+    await world.tell("stop", list(KEY))
+    began = asyncio.get_running_loop().time()
+    end = await world.until_over()
+    assert (end.status, end.body, end.usage, end.failure) == ("stopped", "Hello ", None, None)
+    assert world.model.closed == 1 and asyncio.get_running_loop().time() - began < 1.5
+
+
+@trial([60.0, "late", DONE])
+async def test_a_stop_whose_word_was_lost_is_seen_at_the_next_look(world: World) -> None:
+    await asyncio.sleep(1)
+    world.store.stop_requested = True
+    end = await world.until_over(5)
+    assert (end.status, end.body) == ("stopped", "")
+
+
+@trial(["never", DONE])
+async def test_a_stop_before_the_claim_ends_it_and_the_model_is_not_asked(world: World) -> None:
+    world.store.stop_requested = True
+    end = await world.until_over()
+    assert (end.status, end.body) == ("stopped", "") and world.model.calls == []
+
+
+@trial([ModelFailed("rate_limited", "busy", retry=True, retry_after_s=20)], ["never", DONE])
+async def test_a_stop_between_two_tries_is_the_end(world: World) -> None:
+    await asyncio.sleep(1)
+    world.store.stop_requested = True
+    await world.tell("stop", list(KEY))
+    end = await world.until_over(3)
+    assert (end.status, end.body) == ("stopped", "") and len(world.model.calls) == 1
+
+
+@trial(
+    [ModelFailed("unavailable", "down", retry=True)],
+    [ModelFailed("rate_limited", "busy", retry=True, retry_after_s=7)],
+    ["x", DONE],
+)
+async def test_before_the_first_delta_it_is_tried_again_after_a_while(world: World) -> None:
+    end = await world.until_over()
+    assert (end.status, end.body) == ("complete", "x")
+    first, second, third = world.model.calls
+    assert (round(second - first, 2), round(third - second, 2)) == (0.5, 7.0)
+
+
+@trial(*[[ModelFailed("unavailable", "down", retry=True)]] * 4)
+async def test_three_tries_are_enough(world: World) -> None:
+    end = await world.until_over()
+    assert (end.status, end.failure, end.body) == ("failed", Failure("unavailable", "down"), "")
+    assert len(world.model.calls) == 3
+    assert round(world.model.calls[2] - world.model.calls[1], 2) == 1.0
+
+
+@trial(["half", ModelFailed("cut", "cut", retry=True)], ["never"])
+async def test_after_the_first_delta_a_cut_is_the_end_and_keeps_the_text(world: World) -> None:
+    end = await world.until_over()
+    assert (end.status, end.body, end.failure) == ("failed", "half", Failure("cut", "cut"))
+
+
+@trial([ModelFailed("refused", "bad request")], ["never"])
+async def test_what_trying_again_cannot_help_fails_at_once(world: World) -> None:
+    assert (await world.until_over()).failure == Failure("refused", "bad request")
+    assert len(world.model.calls) == 1
+
+
+@trial(["x", ZeroDivisionError()])
+async def test_a_defect_of_the_model_is_a_failure_and_told(world: World) -> None:
+    end = await world.until_over()
+    assert end.failure == Failure("internal", "the answer could not be written") and world.troubles == ["reply"]
+
+
+@trial(["x" * 60_000, "y" * 40_000, "z", DONE])
+async def test_an_answer_has_a_bound(world: World) -> None:
+    end = await world.until_over()
+    assert (
+        (end.status, len(end.body)) == ("failed", 100_000)
+        and end.failure is not None
+        and end.failure.code == "too_long"
+    )
+
+
+@trial(["a\x00b", "\ud83d", "\ude00", "", "\ude00", DONE])
+async def test_halves_of_a_character_are_put_together_and_what_no_text_holds_is_left_out(world: World) -> None:
+    end = await world.until_over()
+    assert end.body == "ab😀\ufffd"
+
+
+@trial(["a", 3.0, "b", DONE], ["anew", DONE])
+async def test_who_lost_the_lease_says_nothing_more(world: World) -> None:
+    await asyncio.sleep(1)
+    world.store.attempt, world.store.holder, world.store.lease = 2, "another", 1e9
+    await asyncio.sleep(20)
+    assert world.store.ends == [] and world.model.closed == 1 and world.worker._answers == {}
+
+
+@trial(["a", 1.0, "b", DONE])
+async def test_a_delta_of_a_superseded_attempt_is_the_end_of_it(world: World) -> None:
+    await asyncio.sleep(0.5)
+    await world.live.append(KEY, 2, 0, "newer", "newer")
+    await asyncio.sleep(5)
+    assert world.store.ends == [] and world.worker._answers == {} and world.statuses == []
+
+
+@trial(["x", DONE])
+async def test_the_end_is_repeated_with_one_id_until_the_row_says_so(world: World) -> None:
+    world.store.refuse = [Unavailable("no broker"), OutcomeUnknown("maybe")]
+    end = await world.until_over()
+    assert end.body == "x" and len(world.store.ids) == 3 and len(set(world.store.ids)) == 1
+
+
+@trial(["x", DONE], ["x again", DONE])
+async def test_an_end_that_was_accepted_is_waited_for_while_the_lease_is_kept(world: World) -> None:
+    world.store.lose_ends = 1
+    await asyncio.sleep(30)
+    assert len(world.store.ids) == 1 and world.store.attempt == 1, "nobody takes it up meanwhile"
+    world.store.finished = True
+    await asyncio.sleep(1)
+    assert world.worker._answers == {}
+
+
+@trial(["x", DONE])
+async def test_a_store_that_fails_for_a_while_is_no_end(world: World) -> None:
+    world.store.fail = [Transient("db")] * 3
+    end = await world.until_over()
+    assert (end.status, end.body) == ("complete", "x")
+
+
+@trial(["a", 20.0, "b", DONE])
+async def test_a_renewal_that_fails_tells_the_progress_the_next_time(world: World) -> None:
+    await asyncio.sleep(1)
+    world.store.fail = [Transient("db")]
+    await asyncio.sleep(4)
+    assert world.store.progress == 1
+
+
+class Deaf(InProcessLiveTexts):
+    async def append(self, *arguments: Any) -> bool:
+        raise Transient("redis")
+
+
+def test_without_anybody_to_hear_it_the_answer_is_whole() -> None:
+    async def go() -> None:
+        world = World(["a", "b", DONE])
+        world.live = Deaf(world.fan_out)
+        worker = world.make("deaf")
+        running = asyncio.create_task(worker.run())
+        assert (await world.until_over()).body == "ab"
+        running.cancel()
+
+    run(go())
+
+
+@trial(["x", DONE])
+async def test_a_question_is_taken_up_at_once_when_it_is_told_and_after_a_second_when_not(world: World) -> None:
+    world.store.finished = True
+    await asyncio.sleep(5.5)
+    world.store.finished = False
+    began = asyncio.get_running_loop().time()
+    await world.tell("asked")
+    await world.tell("something new")
+    await world.fan_out.publish([("assistants", b"?")])
+    await world.until_over(0.5)
+    assert world.model.calls[0] - began < 0.01
+
+
+@trial([1.0, "x", DONE])
+async def test_who_drains_finishes_what_is_nearly_done(world: World) -> None:
+    await asyncio.sleep(0.1)
+    await world.worker.drain(5)
+    assert world.store.ends[0].body == "x" and not world.store.released  # type: ignore[union-attr]
+    await world.tell("asked")
+    await asyncio.sleep(2)
+    assert len(world.model.calls) == 1
+
+
+@trial([60.0, "x", DONE])
+async def test_who_drains_gives_back_what_takes_longer(world: World) -> None:
+    await asyncio.sleep(0.1)
+    began = asyncio.get_running_loop().time()
+    await world.worker.drain()
+    assert 24.9 < asyncio.get_running_loop().time() - began < 25.2
+    assert world.store.released and world.store.ends == [] and world.store.attempt == 1
+
+
+@pytest.mark.parametrize("dies", ["claimed", "speaking", "ended"])
+def test_after_a_death_the_next_holder_begins_anew_and_there_is_one_end(dies: str) -> None:
+    async def go() -> None:
+        world = World(["first ", 30.0], ["second", DONE])
+        store: Any = world.store
+        if dies == "claimed":
+            [job] = await store.claim("dead", 1, 15.0)
+            assert job.attempt == 1
+            world.model.scripts.pop(0)
+        else:
+            dead = asyncio.create_task(world.worker.run())
+            await asyncio.sleep(0.5 if dies == "speaking" else 1)
+            dead.cancel()
+            for task in list(world.worker._writing._tasks):
+                task.cancel()
+        began = asyncio.get_running_loop().time()
+        other = world.make("two")
+        running = asyncio.create_task(other.run())
+        end = await world.until_over()
+        assert (end.attempt, end.body) == (2, "second")
+        assert 13 < asyncio.get_running_loop().time() - began < 18, "when the lease is over"
+        running.cancel()
+
+    run(go())
+
+
+def test_a_reply_that_nobody_makes_progress_with_is_ended_by_whoever_looks() -> None:
+    async def go() -> None:
+        store: Any = Store()
+        store.attempt = 3
+        store.fail = [Transient("db")]
+        store.refuse = [Unavailable("no broker")]
+        expirer = asyncio.create_task(Expirer(store, store, 170.0).run())
+        await asyncio.sleep(11)
+        assert store.ends == [ExpireReply("reply", 3)] and len(set(store.ids)) == 1
+        expirer.cancel()
+
+    run(go())
+
+
+def test_no_more_than_its_number_are_written_at_once() -> None:
+    async def go() -> None:
+        world = World()
+        asked: list[int] = []
+
+        async def claim(holder: str, most: int, lease_s: float) -> list[Job]:
+            asked.append(most)
+            jobs = [replace(Job(*KEY, "question", 1), message_id=f"r{len(asked)}-{n}") for n in range(most)]
+            world.model.scripts += [[60.0]] * most
+            return jobs
+
+        world.store.claim = claim  # type: ignore[method-assign]
+        running = asyncio.create_task(world.worker.run())
+        await asyncio.sleep(3)
+        assert asked == [5]
+        running.cancel()
+        await world.worker.drain(0)
+
+    run(go())
