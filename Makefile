@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PORT ?= 8000
+BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -51,6 +52,9 @@ plots: .venv/pages.ok ## the stack under load for 30 s, and what each dashboard 
 
 journey: .venv/dev.ok ## 20,000 messages, 200 sockets, with and without a worker and a gateway killed; a minute
 	@$(BIN)/python -m tests.journey
+
+upgrade: .venv/dev.ok ## the version before (BEFORE=a revision) beside this one, under load, up and down again; 2 minutes
+	@$(BIN)/python -m tests.upgrade --before $(BEFORE)
 
 mutants: .venv/deep.ok ## small defects of the core, each of which a test must find; at most an hour
 	@$(BIN)/python -m tests.mutants

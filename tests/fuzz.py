@@ -1,0 +1,122 @@
+"""python -m tests.fuzz [--seconds 60]: what nobody meant, at the doors where bytes come in, guided by coverage.
+
+Each target runs in a process of its own, for so long: envelopes (signed, so that what is behind the signature is reached),
+frames of a socket, JSON. What gets out but as a named refusal is a defect: its input is kept in build/fuzz and shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+FOLDER = Path("build/fuzz")
+
+
+def envelope() -> Callable[[bytes], None]:
+    from app.adapters.broker.envelope import BadEnvelope, EnvelopeCodec, NewerEnvelope
+
+    codec = EnvelopeCodec(["fuzz"])
+
+    def one(data: bytes) -> None:
+        body = data[1:]
+        mac = b"" if data[:1] == b"\xff" else hmac.digest(codec._keys[0], body, "sha256")
+        try:
+            codec.open(mac + body)
+        except (BadEnvelope, NewerEnvelope):
+            pass
+
+    return one
+
+
+def frame() -> Callable[[bytes], None]:
+    from app.adapters.websocket.state_machine import SocketProtocol
+
+    def one(data: bytes) -> None:
+        protocol = SocketProtocol(lambda body: body)
+        protocol.receive_text('{"type":"hello","token":"t"}')
+        protocol.authenticated()
+        protocol.receive_text(data.decode(errors="replace"))
+
+    return one
+
+
+def text() -> Callable[[bytes], None]:
+    from app.adapters.wire.text import encode, parse
+    from app.domain.errors import ParleyError
+
+    def one(data: bytes) -> None:
+        try:
+            value = parse(data)
+        except ParleyError:
+            return
+        encode(value)
+
+    return one
+
+
+def seeds(target: str) -> list[bytes]:
+    from app.adapters.broker.envelope import EnvelopeCodec
+    from app.adapters.wire.registry import COMMANDS, request_examples
+    from app.domain.command import Command
+
+    examples = request_examples()
+    if target == "envelope":
+        codec = EnvelopeCodec(["fuzz"])
+        packed = [
+            codec.pack_command(Command("0", "1", "2", shape.action(shape.model.model_validate(examples[name]))))
+            for name, shape in COMMANDS.items()
+        ]
+        return [b"\x00" + codec.seal(1, [each])[32:] for each in packed] + [b"\x00" + b"\x91" * 3_000]
+    found = [json.dumps(example).encode() for example in examples.values()]
+    return found if target == "frame" else [*found, b'{"a":[1,2.5e3,"\\u00fc",null,true]}', b"[" * 3_000]
+
+
+TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {"envelope": envelope, "frame": frame, "text": text}
+
+
+def run_one(target: str, seconds: int) -> None:
+    import atheris
+
+    with atheris.instrument_imports(include=["app.adapters", "app.domain"]):
+        one = TARGETS[target]()
+    corpus = FOLDER / target
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds(target)):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    options = [
+        f"-max_total_time={seconds}",
+        "-max_len=4096",
+        "-timeout=5",
+        "-rss_limit_mb=2048",
+        f"-artifact_prefix={FOLDER}/",
+    ]
+    atheris.Setup([sys.argv[0], str(corpus), *options], one)
+    atheris.Fuzz()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--target", choices=TARGETS)
+    given = parser.parse_args()
+    if given.target:
+        return run_one(given.target, given.seconds)
+    failed = []
+    for target in TARGETS:
+        command = [sys.executable, "-m", "tests.fuzz", "--target", target, "--seconds", str(given.seconds)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=given.seconds + 120)
+        words = (done.stdout + done.stderr).strip().splitlines()
+        print(f"{target}: {words[-1] if words else ''}", flush=True)
+        if done.returncode:
+            failed.append(target)
+            print("\n".join(words[-40:]))
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
