@@ -98,8 +98,7 @@ class CatchingUp:
             if session.closed or session.behind.get(chat_id) is not item or chat_id in session.cursors:
                 self._feeds.unhear(chat_id)
                 return False
-            self._feeds[chat_id].sessions[session] = None
-            session.cursors[chat_id] = head
+            self._delivering.register(session, self._feeds[chat_id], head)
         code = await self._reset_code(session, item, joined_seq, head)
         if session.behind.get(chat_id) is not item or session.closed:
             return False

@@ -216,6 +216,33 @@ async def test_refreshing_gives_new_tokens_and_a_replay_ends_the_session_for_all
         await s.identity.refresh(fresh.refresh_token)
 
 
+async def test_refusals_say_what_is_wrong() -> None:
+    s = Setting()
+    bearer = await s.identity.bearer((await s.ann()).access_token)
+    for work, code, words in (
+        (s.identity.by_ticket("x"), "unauthenticated", "this ticket is not good any more"),
+        (s.identity.end_session(bearer, "x"), "not_found", "no such session of yours"),
+        (s.identity.register("a", "x", None), "invalid", "username: 3 to 32 of a-z, 0-9, underscore, dot and hyphen, first a letter or digit"),
+        (s.identity.register("ann", "x", None), "conflict", "this username is taken"),
+        (s.identity.change_password(bearer, "wrong", "x", ""), "not_allowed", "the current password is another"),
+    ):  # fmt: skip
+        with pytest.raises(ParleyError) as refused:
+            await work
+        assert (refused.value.code, refused.value.reason) == (code, words)
+    with pytest.raises(SignInRefused) as no:
+        await s.identity.refresh("x")
+    assert (no.value.error, no.value.retry_after_s) == ("invalid_grant", None)
+    for _ in range(3):
+        with pytest.raises(SignInRefused):
+            await s.identity.sign_in("ann", "wrong", "9.9.9.9")
+    with pytest.raises(SignInRefused) as wait:
+        await s.identity.sign_in("ann", "wrong", "9.9.9.9")
+    assert (
+        wait.value.description == "too many failed tries: wait"
+        and len((await s.identity.register("ben", "x", None)).refresh_token) == 43
+    )
+
+
 async def test_a_ticket_is_one_sockets() -> None:
     s = Setting()
     bearer = await s.identity.bearer((await s.ann()).access_token)

@@ -590,6 +590,69 @@ def test_what_nobody_knows_is_refused_to_members_and_unseen_by_strangers() -> No
     assert decide.kind_of(event).ends(event.payload) == ()
 
 
+def test_the_policies_are_told_whom_it_is_about() -> None:
+    asked: list[Any] = []
+    scene = Scene(others=(BEN, CARL))
+    scene.ok(ANNA, c.UpdateMember(CARL, ("role",), "admin"))
+    scene.nothing(ANNA, c.BanMember(DORA))
+
+    def facts(actor: str, action: Any) -> Any:
+        def ask(question: Any) -> Answer:
+            asked.append(question)
+            return Answer(True, ())
+
+        command = Command(CHAT, actor, derived_id(str(len(asked))), action)
+        decide.decide(scene.store.facts([command]), [command], ask, lambda: "m", scene.store._limits)
+        return asked[-1]
+
+    for action in (c.RemoveMember(CARL), c.BanMember(CARL), c.UpdateMember(CARL, ("muted_until",), "owner")):
+        assert (facts(BEN, action).target_role, facts(BEN, action).own, facts(BEN, action).new_role) == (
+            "admin",
+            False,
+            "",
+        )
+    assert facts(BEN, c.UpdateMember(CARL, ("role",), "reader")).new_role == "reader"
+    assert facts(BEN, c.UpdateMember(CARL, ("role",), None)).new_role == ""
+    assert facts(BEN, c.UpdateMember(BEN, ("role",), "owner")).own and facts(BEN, c.BanMember(BEN)).own
+    assert facts(BEN, c.RemoveMember(BEN)).own and facts(BEN, c.UnbanMember(BEN)).own
+    added = facts(BEN, c.AddMember(DORA, "reader"))
+    assert (added.new_role, added.target_banned, facts(BEN, c.AddMember(USERS[4], "x")).target_banned) == (
+        "reader",
+        True,
+        False,
+    )
+    archived = [
+        facts(BEN, c.UpdateChat(given, None, value)) for given in (("archived",), ("title",)) for value in (True, False)
+    ]
+    assert [question.unarchives for question in archived] == [False, True, False, False]
+    send = facts(BEN, c.SendMessage("x"))
+    assert (send.action, send.role, send.chat_kind, send.archived, send.muted) == (
+        "message.send",
+        "member",
+        "group",
+        False,
+        False,
+    )
+
+
+def test_a_command_is_stamped_and_otherwise_the_same() -> None:
+    command = Command(CHAT, ANNA, "id", c.SendMessage("x"), "process", True, 7)
+    assert command.stamped("trace", 1.5) == replace(command, trace="trace", sent_at=1.5)
+
+
+def test_a_deleted_question_in_another_chat_ends_nothing_here() -> None:
+    scene = Scene()
+    scene.store.do(OTHER, ANNA, c.CreateChat("group", None, (BEN,)))
+    _, reply = scene.ask()
+    other = scene.store.do(OTHER, ANNA, c.SendMessage("x"))
+    message = next(m for m in scene.store.state.messages.values() if m.chat_id == OTHER and m.seq == other.outcome.seq)
+    scene.store.batch([
+        Command(OTHER, ANNA, "d", c.DeleteMessage(message.id)), Command(CHAT, BEN, "s", c.StopReply(reply.id)),
+        Command(CHAT, ANNA, "d2", c.DeleteMessage(message.id)),
+    ])  # fmt: skip
+    assert scene.store.state.replies[(CHAT, reply.id)].attempt == 1 and scene.store.log[-1].payload.status == "stopped"
+
+
 def needs(action: Any) -> Needs:
     return decide.needs_of([Command(CHAT, ANNA, "id", action)])
 

@@ -75,6 +75,25 @@ def test_ids() -> None:
     assert {shard_of(derived_id(str(n)), 8) for n in range(200)} == set(range(8))
 
 
+def test_derived_ids_are_the_same_in_every_version() -> None:
+    assert (
+        created_chat_id("a", "b") == "44045012-2301-5f42-b2dc-11959ff46fd8"
+        and direct_chat_id("b", "a") == "6f14ff76-5e51-5d9b-b79a-4cabe6fcc4b2"
+    )
+    assert (
+        derived_id("reply", "c", "q") == "bded084a-859d-5795-9dd0-2c31675931a8"
+        and ASSISTANT_ID == "cccbaa0d-4212-5eac-adcc-4e1313011706"
+    )
+
+
+def test_what_is_wrong_with_a_text_is_said() -> None:
+    for body, words in (("x" * 11, "body is longer than 10 characters"), (" ", "body has nothing to see in it"),
+                        ("\x00", "body holds a NUL character"), ("\ud800", "body holds a lone surrogate")):  # fmt: skip
+        with pytest.raises(ParleyError) as refused:
+            check_body(body, 10)
+        assert refused.value.reason == words
+
+
 def test_every_code_has_its_words() -> None:
     assert set(CODES) == set(Code)
     assert ParleyError(Code.MUTED).reason == "you are muted in this chat"

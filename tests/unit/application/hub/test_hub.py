@@ -15,10 +15,23 @@ from app.application.announce import Announcer
 from app.application.background import Background
 from app.application.hub.hub import Hub
 from app.application.hub.sessions import Session
+from app.application.ports.errors import Transient
 from app.application.ports.store import Healing, Refusal
-from app.application.signals import Note, chat_channel, pack_head, pack_note, user_channel
+from app.application.signals import (
+    DeltaSignal,
+    Frame,
+    Note,
+    chat_channel,
+    pack_delta,
+    pack_frame,
+    pack_head,
+    pack_note,
+    pack_told,
+    user_channel,
+)
 from app.domain.command import Command
-from app.domain.state import Decided, Outcome
+from app.domain.ids import derived_id
+from app.domain.state import Outcome, Result
 from tests import actions as c
 from tests.unit.memory import CHATS, CODEC, START, USERS, MemoryStore, Sink, account
 from tests.unit.virtual_time import run
@@ -51,11 +64,10 @@ class World:
 
     async def do(self, *commands: tuple[str, str, Any]) -> list[Any]:
         """Decide as one batch, and announce it unless it is lost."""
-        known = len(self.store.log)
         made = [Command(chat, actor, self.id(), action, "here", False, 7) for chat, actor, action in commands]
         results = self.store.batch(made)
         if not self.lossy:
-            await self.announcer.announce(Decided(self.store.state, results, self.store.log[known:]))
+            await self.announcer.announce(self.store.decided)
         return results
 
     async def open(self, user: str, resume: dict[str, int] | None = None, epoch: str = "epoch") -> tuple[Session, Sink]:
@@ -397,8 +409,6 @@ async def test_deltas_go_in_order_and_who_comes_late_gets_the_text_so_far(world:
     world.store.state.replies[key] = replace(world.store.state.replies[key], attempt=2)
     await world.do((CHAT, "x", c.CompleteReply(key[1], 2, "complete", "anew")))
     assert frames(early)[-1]["type"] == "message.completed"
-    from app.application.signals import DeltaSignal, pack_delta
-
     await world.fan_out.publish([(chat_channel(CHAT), pack_delta(DeltaSignal(key[1], 2, 1, "too late")))])
     await world.settle()
     assert frames(early)[-1]["type"] == "message.completed", "no delta after the end"
@@ -453,3 +463,202 @@ async def test_what_a_newer_version_says_is_passed_by(world: World) -> None:
     await world.do(say("goes on"))
     await world.settle()
     assert seqs(ben) == [2]
+
+
+@with_world
+async def test_typing_goes_to_all_but_who_types_and_a_persons_own_signals_to_their_open_sessions(world: World) -> None:
+    _, ben = await world.open(BEN)
+    _, anna = await world.open(ANNA)
+    unopened = Sink()
+    world.hub.sessions.add(Session("new", BEN, "auth", unopened))
+    await world.fan_out.publish([(chat_channel(CHAT), pack_frame(Frame(CODEC.typing(CHAT, ANNA, 6000), ANNA)))])
+    assert len(frames(ben, "typing")) == 1 and frames(anna, "typing") == []
+    await world.fan_out.publish([(user_channel(BEN), pack_frame(Frame(CODEC.read_marked(CHAT, BEN, 1))))])
+    assert len(frames(ben, "read.marked")) == 1 and frames(anna, "read.marked") == [] and unopened.lines == []
+
+
+@with_world
+async def test_room_is_made_for_newer_sockets_of_the_same_user_alone(world: World) -> None:
+    one, first = await world.open(BEN)
+    _, second = await world.open(BEN)
+    anna, third = await world.open(ANNA)
+    await world.fan_out.publish([(user_channel(BEN), pack_note(Note("evicted", [one.id, anna.id])))])
+    assert first.closed is not None and first.closed[0] == 4409 and second.closed is None and third.closed is None
+
+
+@with_world
+async def test_a_rejection_told_to_the_user_repeats_the_ref_of_who_asked_here(world: World) -> None:
+    session, sink = await world.open(CARL)
+    session.expect(7, (CHAT, CARL, "mine"), "r7", True)
+    refused = Result(
+        Command(CHAT, CARL, "mine", c.SendMessage("x"), "here", False, 7), Outcome("message.send", None, "muted", "why")
+    )
+    elsewhere = Result(
+        Command(CHAT, CARL, "theirs", c.SendMessage("x"), "there", False, 7),
+        Outcome("message.send", None, "muted", "why"),
+    )
+    await world.fan_out.publish([(user_channel(CARL), pack_note(Note("rejected", pack_told(elsewhere))))])
+    await world.fan_out.publish([(user_channel(CARL), pack_note(Note("rejected", pack_told(refused))))])
+    assert [(f["client_message_id"], f.get("ref")) for f in frames(sink, "rejected")] == [
+        ("theirs", None),
+        ("mine", "r7"),
+    ]
+
+
+@with_world
+async def test_who_waits_elsewhere_in_this_process_is_told_a_rejection_too(world: World) -> None:
+    key = (CHAT, ANNA, "id")
+    waiting = [world.hub.outcomes.expect(key) for _ in range(2)]
+    outcome = Outcome("message.send", None, "muted", "why")
+    world.hub.outcomes.tell_rejected(key, outcome)
+    assert [future.result() for future in waiting] == [(outcome, False)] * 2 and world.rejected == [ANNA]
+    world.hub.outcomes.tell_rejected((CHAT, "nobody here", "id"), outcome)
+    assert world.rejected == [ANNA]
+
+
+@with_world
+async def test_more_chats_than_a_welcome_lists_are_live_all_the_same(world: World) -> None:
+    chats = [derived_id("many", str(n)) for n in range(205)]
+    for chat_id in chats:
+        world.store.do(chat_id, ANNA, c.CreateChat("group", None, (BEN,)))
+    _, ben = await world.open(BEN, {chats[-1]: 1})
+    [welcome] = frames(ben, "welcome")
+    shown = [chat["id"] for chat in welcome["chats"]]
+    assert len(shown) == 201 and shown[-1] == chats[-1] and welcome["chats_more"] is True
+    unlisted = next(chat_id for chat_id in chats if chat_id not in shown)
+    await world.do((unlisted, ANNA, c.SendMessage("hi")))
+    await world.settle()
+    assert seqs(ben, unlisted) == [2]
+
+
+@with_world
+async def test_what_changes_while_one_is_welcomed_is_made_good(world: World) -> None:
+    """Added to one chat, removed from another, and spoken in, between the reading of the chats and the welcome."""
+    world.store.do(OTHER, ANNA, c.CreateChat("group", None, ()))
+    joined, times = world.store.joined, 0
+
+    async def slow(user_id: str, chat_ids: Any) -> Any:
+        nonlocal times
+        found = await joined(user_id, chat_ids)
+        times += 1
+        if times == 1:
+            await world.do((OTHER, ANNA, c.AddMember(BEN, "member")), (CHAT, ANNA, c.RemoveMember(BEN)))
+        return found
+
+    world.store.joined = slow  # type: ignore[method-assign]
+    session, ben = await world.open(BEN)
+    await world.settle()
+    assert set(session.cursors) == {OTHER} and chat_channel(CHAT) not in world.fan_out._channels
+    await world.do((OTHER, ANNA, c.SendMessage("hi")), (CHAT, ANNA, c.SendMessage("secret")))
+    await world.settle()
+    assert seqs(ben, OTHER)[-1] == 3 and seqs(ben, CHAT) == []
+
+
+@with_world
+async def test_a_membership_that_could_not_be_read_is_read_again(world: World) -> None:
+    session, carl = await world.open(CARL)
+    memberships, fails = world.store.memberships, 2
+
+    async def failing(*arguments: Any, **named: Any) -> Any:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            raise Transient("db")
+        return await memberships(*arguments, **named)
+
+    world.store.memberships = failing  # type: ignore[method-assign]
+    await world.do((CHAT, ANNA, c.AddMember(CARL, "member")))
+    await world.settle(3)
+    assert [f["type"] for f in frames(carl)][1:] == ["chat.joined", "member.added"] and session.joining == set()
+    world.hub.drop(session)
+    await world.settle()
+    assert world.fan_out._channels == {"process:here"}, "nothing that was given up is still heard"
+
+
+@with_world
+async def test_who_is_gone_meanwhile_is_not_joined(world: World) -> None:
+    session, carl = await world.open(CARL)
+    adding = asyncio.create_task(world.do((CHAT, ANNA, c.AddMember(CARL, "member"))))
+    await asyncio.sleep(0)
+    world.hub.drop(session)
+    await adding
+    await world.settle()
+    assert frames(carl, "chat.joined") == [] and world.fan_out._channels == {"process:here"}
+    assert session.closed
+
+
+@with_world
+async def test_a_hint_is_about_its_chats_alone(world: World) -> None:
+    world.store.do(OTHER, ANNA, c.CreateChat("group", None, (BEN,)))
+    session, ben = await world.open(BEN)
+    world.store.do(OTHER, ANNA, c.RemoveMember(BEN))
+    await world.fan_out.publish([(user_channel(BEN), pack_note(Note("chat", CHAT)))])
+    await world.settle()
+    assert OTHER in session.cursors and seqs(ben, OTHER) == []
+
+
+@with_world
+async def test_a_sync_of_what_one_is_no_member_of_leaves_nothing_heard(world: World) -> None:
+    session, carl = await world.open(CARL)
+    world.hub.sync(session, "a", {CHAT: 0})
+    await world.settle()
+    assert [f["ref"] for f in frames(carl, "gone")] == ["a"] and chat_channel(CHAT) not in world.fan_out._channels
+    assert session.behind == {} and not session.catching
+
+
+@with_world
+async def test_a_sync_of_a_chat_that_one_was_just_added_to_is_answered_before_the_hint(world: World) -> None:
+    session, carl = await world.open(CARL)
+    world.lossy = True
+    await world.do((CHAT, ANNA, c.AddMember(CARL, "member")), say("hi"))
+    world.lossy = False
+    world.hub.sync(session, "a", {CHAT: 1})
+    await world.settle()
+    assert seqs(carl) == [2, 3] and frames(carl, "synced")[0]["head"] == 3
+    await world.do(say("live"))
+    assert seqs(carl) == [2, 3, 4]
+
+
+@with_world
+async def test_of_two_streams_each_has_its_own_place(world: World) -> None:
+    await world.do(say("@assistant a"), say("@assistant b"))
+    one, two = world.store.state.replies
+    _, ben = await world.open(BEN)
+    await world.live.append(one, 1, 0, "a", "a")
+    await world.live.append(two, 2, 0, "x", "x")
+    await world.live.append(one, 1, 1, "b", "ab")
+    await world.fan_out.publish([(chat_channel(CHAT), pack_delta(DeltaSignal(two[1], 1, 0, "older attempt")))])
+    await world.fan_out.publish([(chat_channel(CHAT), pack_delta(DeltaSignal(one[1], 1, 0, "again")))])
+    assert [(f["message_id"], f["attempt"], f["index"]) for f in frames(ben, "reply.delta")] == [
+        (one[1], 1, 0), (two[1], 2, 0), (one[1], 1, 1),
+    ]  # fmt: skip
+    assert frames(ben, "reply.snapshot") == []
+
+
+@with_world
+async def test_who_is_behind_gets_no_delta_between_events_that_it_has_not(world: World) -> None:
+    session, ben = await world.open(BEN)
+    await world.do(say("@assistant a"))
+    [key] = world.store.state.replies
+    world.lossy = True
+    await world.do(say("missed"))
+    world.lossy = False
+    world.hub.sync(session, "s", {CHAT: 3})
+    await world.live.append(key, 1, 0, "a", "a")
+    assert frames(ben, "reply.delta") == []
+    await world.settle()
+    assert seqs(ben)[-1] == 4
+
+
+@with_world
+async def test_counts_of_what_was_healed_grow(world: World) -> None:
+    assert world.hub.counts == {"backfills": 0, "poll_repairs": 0, "resets": 0}
+    session, _ = await world.open(BEN)
+    for n in (2, 3):
+        world.lossy = True
+        await world.do(say("lost"))
+        world.store.healing = Healing("epoch", START, False, heads={CHAT: n, OTHER: 9})
+        await world.settle(3)
+        world.hub.sync(session, f"s{n}", {CHAT: 99})
+        await world.settle()
+    assert world.hub.counts == {"backfills": 2, "poll_repairs": 2, "resets": 2}
