@@ -6,10 +6,10 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check format stack bench faults handover rolling journey pages plots lock clean help
+.PHONY: run test unit check format stack bench compare coverage faults handover rolling journey upgrade mutants fuzz test-long pages plots lock clean help
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/run.ok ## serve everything in one process: make run PORT=8000
 	@PORT=$(PORT) $(BIN)/python -m app
@@ -17,7 +17,19 @@ run: .venv/run.ok ## serve everything in one process: make run PORT=8000
 test: .venv/dev.ok check ## all checks and tests, real servers included (set up by themselves)
 	@$(BIN)/python -m stack.packages
 	@echo "== tests"
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10 --durations-min=1
+
+unit: .venv/dev.ok ## tests from inside, without a process; tells the branch coverage of domain and application
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest tests/unit
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report --include='app/domain/*,app/application/*' --skip-covered
+
+coverage: .venv/dev.ok ## branch coverage over unit, contract and scenario tests, the processes that they start included
+	@$(BIN)/python -m stack.packages
+	@$(BIN)/python -m tests.covered
+
+test-long: .venv/dev.ok ## what make test has no time for: coming and going for a minute, rolling, upgrade, journey; at most 40 minutes
+	@$(MAKE) -s handover rolling upgrade journey
 
 check: .venv/dev.ok ## format, lint, types, import contracts, lock files
 	@echo "== checks"
@@ -25,6 +37,7 @@ check: .venv/dev.ok ## format, lint, types, import contracts, lock files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 	@$(BIN)/python -m tests.locks
+	@$(BIN)/python -m stack.make_frames --check
 
 format: .venv/dev.ok ## mend format and lint
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
@@ -34,6 +47,9 @@ stack: .venv/dev.ok ## the real stack from plain processes: make stack PORT=8100
 
 bench: .venv/dev.ok ## W1 beside the tutorial's server, at most 5 minutes; writes benchmarks/result.json
 	@$(BIN)/python -m benchmarks
+
+compare: .venv/dev.ok ## this version beside an older one (BEFORE=a revision), in turn, three times: what a message costs
+	@$(BIN)/python -m benchmarks.compare --before $(BEFORE)
 
 faults: .venv/dev.ok ## the fault test and the planted defects, 15 to 30 minutes
 	@$(BIN)/python -m tests.faults.defects

@@ -20,6 +20,7 @@ import httpx2
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from parley_client import frames
 from parley_client.rest import Problem, Rest
 
 ACCEPTED_S = 5.0
@@ -32,6 +33,9 @@ FRAME_BYTES = 64 * 1024
 _NEVER_AGAIN = (1002, 1003, 1007, 1009, 4400)
 
 Frame = dict[str, Any]
+"""A frame as it came; its fields by type stand in `frames.py`."""
+Hear = Callable[[frames.Frame], None] | Callable[[Frame], None]
+HearEvent = Callable[[frames.Event], None] | Callable[[Frame], None]
 
 
 class Rejected(Exception):
@@ -70,7 +74,7 @@ class ChatState:
 class Client:
     """One person's socket that stays, across losses of every kind, until `close`.
 
-    on_frame: called with every frame, before it is applied. urls: gateways to choose from at each connect.
+    on_frame: called with every frame, before it is applied. on_event: with every durable event, applied, once, in order. urls: gateways to choose from at each connect.
     keep_events: keep all applied events in `chats[…].events`, for those who check.
     """
 
@@ -79,8 +83,8 @@ class Client:
         rest: Rest,
         *,
         urls: list[str] | None = None,
-        on_frame: Callable[[Frame], None] | None = None,
-        on_event: Callable[[Frame], None] | None = None,
+        on_frame: Hear | None = None,
+        on_event: HearEvent | None = None,
         keep_events: bool = False,
         backoff_first_s: float = BACKOFF_FIRST_S,
         backoff_max_s: float = BACKOFF_MAX_S,
@@ -92,11 +96,10 @@ class Client:
         self.connections = 0
         """How often it was welcomed."""
         self.status = "new"
-        self.reconnects = 0
         self.closed_with: list[int] = []
         self.errors: dict[str, str] = {}
-        self._on_frame = on_frame or (lambda frame: None)
-        self._on_event = on_event or (lambda frame: None)
+        self._on_frame: Callable[[Any], None] = on_frame or (lambda frame: None)
+        self._on_event: Callable[[Any], None] = on_event or (lambda event: None)
         self._keep_events = keep_events
         self._backoff_first_s, self._backoff_max_s = backoff_first_s, backoff_max_s
         self._open: dict[str, _Open] = {}
@@ -166,7 +169,6 @@ class Client:
             wait_s = WAIT_AFTER_4429_S if code == 4429 else random.uniform(0, backoff)
             await asyncio.sleep(wait_s)
             backoff = min(backoff * 2, self._backoff_max_s)
-            self.reconnects += 1
 
     async def _refreshed(self) -> bool:
         """False where the session has ended for good."""

@@ -75,7 +75,9 @@ class Rest:
         return answer.json() if answer.content else None
 
     async def get(self, path: str, **params: Any) -> Any:
-        return await self._json("GET", path, params={k: v for k, v in params.items() if v is not None})
+        """params: beside those in the path; None is left out."""
+        given = {k: v for k, v in params.items() if v is not None}
+        return await self._json("GET", path, **({"params": given} if given else {}))
 
     async def post(self, path: str, body: dict[str, Any] | None = None, **request: Any) -> Any:
         return await self._json("POST", path, json=body, **request)

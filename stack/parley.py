@@ -80,9 +80,12 @@ class Stack:
         environment: dict[str, str] | None = None,
         database_url: str | None = None,
         program: str = "app",
+        root: Path = ROOT,
+        python: str = sys.executable,
     ) -> None:
+        """program, root, python: of the roles, as `Role` has them."""
         self.servers = servers
-        self.program = program
+        self._made_of = (program, root, python)
         self.environment = {
             "DATABASE_URL": database_url or servers.postgres.url,
             "BROKER_URL": servers.rabbitmq.url,
@@ -95,7 +98,7 @@ class Stack:
         self.assistants = [self.make("assistant", n) for n in range(assistants)]
 
     def make(self, role: str, number: int, port: int = 0) -> Role:
-        return Role(f"{role}{number}", role, self.environment, self.servers.folder, port, self.program)
+        return Role(f"{role}{number}", role, self.environment, self.servers.folder, port, *self._made_of)
 
     @property
     def roles(self) -> list[Role]:

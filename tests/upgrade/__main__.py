@@ -1,6 +1,6 @@
 """python -m tests.upgrade [--before HEAD~1]: the version before beside this one, under load, in both orders; nothing is lost.
 
-The version before comes from git, with an environment of its own (kept in build/upgrade). This one has a command and an
+The version before comes from git, with an environment of its own (`stack/versions.py`). This one has a command and an
 event more, which are planted. Up: workers of the version before alone meet the new command, then this one's join them,
 then take over. Down: this one's workers leave again, and the new command waits until they are back.
 """
@@ -9,55 +9,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from parley_client import Client
-from stack.parley import ROOT, Role, Stack
+from stack.parley import Role, Stack
 from stack.servers import Servers
+from stack.versions import version
 from tests.faults.load import Load
 from tests.world import ModelServer, People, World
 
-BUILD = ROOT / "build" / "upgrade"
 PAIRS = 4
 NEW = "tests.upgrade.planted"
-
-
-def version_before(rev: str) -> tuple[str, Path, str]:
-    """(short name, checkout, its python), made where it isn't there yet."""
-    name = subprocess.run(
-        ["git", "rev-parse", "--short", rev], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    folder = BUILD / name
-    if not (folder / "app").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        archive = subprocess.run(["git", "archive", rev], cwd=ROOT, capture_output=True, check=True).stdout
-        subprocess.run(["tar", "x", "-C", str(folder)], input=archive, check=True)
-    if "UnknownAction" not in "".join(path.read_text() for path in (folder / "app" / "domain").glob("*.py")):
-        sys.exit(
-            f"{name} acks away what it doesn't know: upgrade it with the new commands unused, and try a later one here"
-        )
-    python = folder / ".venv" / "bin" / "python"
-    if not (folder / ".venv" / "ok").exists():
-        print(f"an environment for {name} (once, about half a minute) …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder / ".venv")], check=True)
-        install = [
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--require-hashes",
-            "--no-deps",
-            "-r",
-            str(folder / "requirements.lock"),
-        ]
-        subprocess.run([str(python), *install], check=True)
-        (folder / ".venv" / "ok").touch()
-    return name, folder, str(python)
 
 
 class Polls:
@@ -176,7 +141,11 @@ async def go(world: World, servers: Servers, roles: dict[str, Role], old_url: st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", default="HEAD~1", help="the version before, as git names it")
-    name, folder, python = version_before(parser.parse_args().before)
+    before = version(parser.parse_args().before)
+    if "UnknownAction" not in "".join(path.read_text() for path in (before.root / "app" / "domain").glob("*.py")):
+        sys.exit(
+            f"{before.name} acks away what it doesn't know: leave new commands unused until all are upgraded from it"
+        )
     servers = Servers(fsync=True)
     try:
         servers.start()
@@ -189,7 +158,7 @@ def main() -> None:
             assistants=0,
             environment={"OPENAI_BASE_URL": f"{model.url}/v1", "REQUESTS_PER_S": "1000"},
         )
-        old = {"root": folder, "python": python}
+        old = {"root": before.root, "python": before.python}
         environment = stack.environment
         roles = {
             f"{age} {role}": Role(f"{age}-{role}", role, environment, servers.folder, **more)
@@ -199,7 +168,7 @@ def main() -> None:
         stack.gateways = [roles["old gateway"], roles["new gateway"]]
         for each in ("old gateway", "old worker", "old assistant", "new gateway"):
             roles[each].start()
-        say(f"the version before: {name}")
+        say(f"the version before: {before.name}")
         world = World("real", stack.urls, stack)
         try:
             asyncio.run(go(world, servers, roles, roles["old gateway"].url))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -119,6 +120,28 @@ def test_what_may_pass_is_tried_again_in_place_until_it_is_done() -> None:
     s.log.fail = 6
     assert s.process(Delivery(1, [say("a")])) == []
     assert s.bodies == ["a"] and s.troubles == ["transient"] * 6 and s.refused == []
+
+
+def test_the_pauses_between_tries_grow_to_half_a_second() -> None:
+    s = Setting()
+    times: list[float] = []
+
+    @asynccontextmanager
+    async def transaction(shards: Sequence[int]) -> AsyncIterator[Any]:
+        times.append(asyncio.get_running_loop().time())
+        raise Transient("down")
+        yield
+
+    s.log.transaction = transaction  # type: ignore[method-assign]
+
+    async def work() -> None:
+        for commands in ([Delivery(1, [say("a")])],):
+            processing = asyncio.create_task(s.worker.process(commands))
+            await asyncio.sleep(3)
+            processing.cancel()
+
+    run(work())
+    assert [round(b - a, 2) for a, b in itertools.pairwise(times)][:6] == [0.05, 0.1, 0.2, 0.5, 0.5, 0.5]
 
 
 def test_the_one_that_raises_is_refused_and_its_neighbours_are_done_in_order() -> None:

@@ -14,9 +14,9 @@ from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.jobs import Job
 from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Turn
 from app.application.reply import AssistantWorker, Expirer
-from app.application.signals import ASSISTANTS, Note, pack_note
+from app.application.signals import ASSISTANTS, Note, pack_note, unpack
 from app.domain.command import Command
-from app.domain.ids import ASSISTANT_ID
+from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.replies import CompleteReply, ExpireReply
 from app.domain.values import Failure, Usage
 from tests.unit.virtual_time import run
@@ -183,7 +183,16 @@ def trial(*scripts: list[Any]) -> Callable[[Callable[[World], Coroutine[Any, Any
 
 @trial(["Hello", 0.5, ", ", "world", DONE])
 async def test_an_answer_is_its_deltas_and_ends_once(world: World) -> None:
+    heard: list[Any] = []
+    world.fan_out.listen(lambda channel, payload: heard.append(unpack("chat", payload)), lambda: None)
+    await world.fan_out.subscribe(["chat:chat"])
     end = await world.until_over()
+    assert [(delta.attempt, delta.index, delta.text) for delta in heard] == [
+        (1, 0, "Hello"),
+        (1, 1, ", "),
+        (1, 2, "world"),
+    ]
+    assert world.store.ids == [derived_id("complete", *KEY, "1")], "the same from whoever ends this attempt"
     assert (end.message_id, end.attempt, end.status, end.body, end.failure, end.usage) == (
         "reply", 1, "complete", "Hello, world", None, Usage(1, 2),
     )  # fmt: skip
@@ -328,6 +337,15 @@ async def test_a_store_that_fails_for_a_while_is_no_end(world: World) -> None:
     assert (end.status, end.body) == ("complete", "x")
 
 
+@trial(["never", DONE], ["never", DONE], ["never", DONE])
+async def test_a_question_that_can_not_be_read_is_a_failure_after_three_tries(world: World) -> None:
+    async def prompt(job: Job, turns_max: int) -> Prompt:
+        raise Transient("db")
+
+    world.store.prompt = prompt  # type: ignore[method-assign]
+    assert (await world.until_over()).failure == Failure("unavailable", "the question could not be read")
+
+
 @trial(["a", 20.0, "b", DONE])
 async def test_a_renewal_that_fails_tells_the_progress_the_next_time(world: World) -> None:
     await asyncio.sleep(1)
@@ -419,7 +437,7 @@ def test_a_reply_that_nobody_makes_progress_with_is_ended_by_whoever_looks() -> 
         store.refuse = [Unavailable("no broker")]
         expirer = asyncio.create_task(Expirer(store, store, 170.0).run())
         await asyncio.sleep(11)
-        assert store.ends == [ExpireReply("reply", 3)] and len(set(store.ids)) == 1
+        assert store.ends == [ExpireReply("reply", 3)] and set(store.ids) == {derived_id("expire", *KEY, "3")}
         expirer.cancel()
 
     run(go())

@@ -242,6 +242,7 @@ def test_who_waits_is_told_what_became_of_it() -> None:
         task = await ran(s)
         command, safe = s.bus.sent[0]
         assert (command.wait, command.origin, command.id, command.tag) == (True, "here", "id", 0)
+        assert (command.chat_id, command.actor_id, command.action) == (CHAT, ANNA, c.EditMessage("m", "x"))
         safe.set_result(None)
         await asyncio.sleep(0)
         s.tell(command, Outcome("message.edit", 9))

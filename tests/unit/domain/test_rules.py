@@ -57,7 +57,10 @@ class Scene:
     def refused(self, actor: str, action: Any, code: str, words: str = "") -> Result:
         before = (self.store.log[:], self.head)
         result = self.do(actor, action)
-        assert (result.outcome.code, result.outcome.seq) == (code, None) and words in result.outcome.reason, result
+        """words: the reason, or its beginning with … behind it."""
+        assert (result.outcome.code, result.outcome.seq) == (code, None), result
+        reason = result.outcome.reason
+        assert not words or reason == words or (words.endswith("…") and reason.startswith(words[:-1])), reason
         assert (self.store.log, self.head) == before
         assert result.outcome.reason
         return result
@@ -271,7 +274,7 @@ def test_pins() -> None:
     scene.nothing(ANNA, c.UnpinMessage(messages[1].id))
     for message in messages[1:50]:
         scene.ok(ANNA, c.PinMessage(message.id))
-    scene.refused(ANNA, c.PinMessage(messages[50].id), "conflict", "a chat takes at most 50 pins")
+    scene.refused(ANNA, c.PinMessage(messages[50].id), "conflict", "a chat takes at most 50 pins: unpin another first")
     gone = scene.ok(ANNA, c.UnpinMessage(messages[0].id))
     assert (gone.type, gone.payload) == ("message.unpinned", PinChange(messages[0].id))
     scene.ok(ANNA, c.PinMessage(messages[50].id))
@@ -309,7 +312,7 @@ def test_an_update_changes_what_it_names() -> None:
     assert scene.ok(ANNA, c.UpdateChat(("archived",), None, False)).payload.archived is False
     group = Scene()
     group.refused(ANNA, c.UpdateChat(("assistant",)), "invalid", "this chat has no assistant of its own")
-    group.refused(ANNA, c.UpdateChat(("model",), None, False, "m"), "invalid", "no assistant")
+    group.refused(ANNA, c.UpdateChat(("model",), None, False, "m"), "invalid", "this chat has no assistant of its own")
     group.refused(BEN, c.UpdateChat(("title",), "x"), "not_allowed")
 
 
@@ -323,7 +326,7 @@ def test_members_come_and_go() -> None:
     assert decide.whose_chats_change(added) == (CARL,) and member.muted_until is None
     assert scene.store.state.chats[CHAT].members_count == 3
     scene.nothing(ANNA, c.AddMember(CARL, "member"))
-    scene.refused(ANNA, c.AddMember(derived_id("nobody"), "member"), "invalid", "user_id names nobody")
+    scene.refused(ANNA, c.AddMember(derived_id("nobody"), "member"), "invalid", "user_id names nobody: …")
     scene.ok(ANNA, c.AddMember(DORA, "member"))
     scene.refused(ANNA, c.AddMember(USERS[4], "member"), "conflict", "a chat takes at most 4 members")
     left = scene.ok(CARL, c.RemoveMember(CARL))
@@ -334,7 +337,7 @@ def test_members_come_and_go() -> None:
     assert scene.store.state.chats[CHAT].members_count == 2
     scene.refused(ANNA, c.RemoveMember(DORA), "not_found")
     scene.refused(BEN, c.RemoveMember(ANNA), "not_allowed")
-    scene.refused(ANNA, c.RemoveMember(ANNA), "conflict", "the last owner cannot leave")
+    scene.refused(ANNA, c.RemoveMember(ANNA), "conflict", "the last owner cannot leave: make another owner first")
 
 
 def test_roles_and_owners_are_counted() -> None:
@@ -451,6 +454,10 @@ def test_a_reply_ends_once_by_its_attempt() -> None:
 
 def test_a_reply_without_progress_fails_as_one_attempt_more() -> None:
     scene = Scene()
+    _, cut = scene.ask()
+    scene.hold(cut)
+    failed = scene.ok(ASSISTANT_ID, c.CompleteReply(cut.id, 1, "failed", "half", Failure("cut", "why"))).payload
+    assert (failed.status, failed.body, failed.failure) == ("failed", "half", Failure("cut", "why"))
     _, reply = scene.ask()
     scene.hold(reply)
     scene.nothing(ASSISTANT_ID, c.ExpireReply(reply.id, 2))
@@ -510,12 +517,12 @@ def test_regenerate_makes_a_new_reply_to_the_same_question() -> None:
     assert event.command_id is not None and anew.id != reply.id and anew.status == "pending"
     assert scene.store.state.replies[(CHAT, anew.id)].question_id == question.id
     scene.refused(BEN, c.RegenerateReply(question.id), "not_allowed")
-    scene.refused(ANNA, c.RegenerateReply(question.id), "conflict", "no assistant's reply")
+    scene.refused(ANNA, c.RegenerateReply(question.id), "conflict", "this message is no assistant's reply")
     scene.ok(ANNA, c.AddMember(CARL, "member"))
     scene.refused(CARL, c.RegenerateReply(reply.id), "not_allowed")
     scene.ok(ANNA, c.RegenerateReply(reply.id))
     scene.ok(ANNA, c.DeleteMessage(reply.id))
-    scene.refused(BEN, c.RegenerateReply(reply.id), "conflict", "deleted")
+    scene.refused(BEN, c.RegenerateReply(reply.id), "conflict", "the reply or its question is deleted")
 
 
 def test_regenerate_of_a_deleted_question_is_refused() -> None:
@@ -625,6 +632,8 @@ def test_the_policies_are_told_whom_it_is_about() -> None:
         facts(BEN, c.UpdateChat(given, None, value)) for given in (("archived",), ("title",)) for value in (True, False)
     ]
     assert [question.unarchives for question in archived] == [False, True, False, False]
+    for action in (c.RemoveMember(DORA), c.BanMember(USERS[4]), c.UpdateMember(DORA, ("muted_until",))):
+        assert facts(ANNA, action).target_role == "", "of one who is no member"
     send = facts(BEN, c.SendMessage("x"))
     assert (send.action, send.role, send.chat_kind, send.archived, send.muted) == (
         "message.send",
