@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stack.pace import paced
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
 
@@ -42,7 +43,9 @@ class Role:
         """Another command of the program, in the same surroundings."""
         command = [sys.executable, "-m", "app", *arguments]
         environment = self.child.environment
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout_s)
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=paced(timeout_s)
+        )
 
     def start(self) -> None:
         """Returns when it serves."""

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stack.pace import paced
+
 _LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2
 _PORTS = range(12_000 + _LANE, 32_000, 2)  # the tests' two lanes don't take each other's
 _given: set[int] = set()
@@ -46,7 +48,7 @@ def tree(pid: int) -> list[int]:
 
 
 def wait_until(done: Callable[[], bool], what: str, deadline_s: float, every_s: float = 0.05) -> None:
-    deadline = time.monotonic() + deadline_s
+    deadline = time.monotonic() + paced(deadline_s)
     while not done():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {deadline_s} s")
@@ -130,7 +132,7 @@ class Child:
                 self.resume()
             self._process.send_signal(sig)
             try:
-                self._process.wait(deadline_s)
+                self._process.wait(paced(deadline_s))
             except subprocess.TimeoutExpired:
                 self.kill()
         return self._process.returncode

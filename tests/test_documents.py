@@ -49,7 +49,9 @@ def test_make_targets_and_files_that_documents_name_exist() -> None:
     for document in DOCUMENTS:
         text = document.read_text()
         assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets, document.name
-        for path in re.findall(r"`((?:app|tests|policies|stack|benchmarks|parley_client|examples|docs)/[\w./-]+\.\w+)`", text):
+        for path in re.findall(
+            r"`((?:app|tests|policies|stack|benchmarks|parley_client|examples|docs)/[\w./-]+\.\w+)`", text
+        ):
             assert (ROOT / path).exists(), f"{document.name}: {path}"
 
 

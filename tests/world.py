@@ -27,6 +27,7 @@ from app.adapters.pages.asyncapi import asyncapi
 from app.domain.command import Command
 from app.domain.ids import shard_of
 from parley_client import Client, Problem, Rest
+from stack.pace import paced, within
 from stack.parley import ROOT, Role, Stack
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
@@ -104,6 +105,13 @@ async def straight_to_the_queue(world: World, *commands: Command, secret: str = 
         await channel.default_exchange.publish(aio_pika.Message(sealed), queue_name(shard))
 
 
+class PatientClient(Client):
+    """Waits longer where the machine is kept busy by others."""
+
+    async def wait_for(self, found: Callable[[], Any], wait_s: float = 15.0) -> Any:
+        return await super().wait_for(found, paced(wait_s))
+
+
 class Person:
     """Somebody with an account. rest: one for each gateway."""
 
@@ -117,7 +125,7 @@ class Person:
 
     async def client(self, gateway: int = 0, **more: Any) -> Client:
         """A good client that stays connected."""
-        client = Client(
+        client = PatientClient(
             self.rests[gateway % len(self.rests)], keep_events=True, backoff_first_s=0.1, backoff_max_s=1.0, **more
         )
         self._open.append(client)
@@ -157,7 +165,7 @@ class People:
     async def group(self, owner: Person, *others: Person, **more: Any) -> str:
         body = {"kind": "group", "title": "a group", "member_ids": [p.id for p in others], **more}
         headers = {"Idempotency-Key": new_id()}
-        async with asyncio.timeout(15):
+        async with within(15):
             while True:
                 try:
                     return str((await owner.rest.post("/v1/chats", body, headers=headers))["id"])
@@ -236,7 +244,7 @@ class Raw:
         for place, frame in enumerate(self._waiting):
             if good(frame):
                 return self._waiting.pop(place)
-        async with asyncio.timeout(wait_s):
+        async with within(wait_s):
             while True:
                 for frame in await self.read():
                     if good(frame):
@@ -259,13 +267,13 @@ class Raw:
         """Read until nothing more comes; a round trip of `ping` shows that all sent before was handled."""
         with suppress(TimeoutError):
             while True:
-                async with asyncio.timeout(quiet_s):
+                async with within(quiet_s):
                     await self.read()
         return self.seen
 
     async def closed(self, wait_s: float = 10) -> int:
         """The code that the server closes with."""
-        async with asyncio.timeout(wait_s):
+        async with within(wait_s):
             with suppress(websockets.ConnectionClosed):
                 while True:
                     await self.read()

@@ -20,6 +20,7 @@ from app.application.ports.errors import OutcomeUnknown, Unavailable
 from app.domain.command import Command, UnknownAction
 from app.domain.ids import shard_of
 from app.domain.messages import SendMessage
+from stack.pace import paced, within
 from stack.servers import Servers
 from tests.world import new_id
 
@@ -84,8 +85,8 @@ async def test_accepted_commands_are_processed_in_order_of_submit(kind: str, ser
     async with running(kind, servers, process) as bus:
         chats = [new_id() for _ in range(5)]
         sent = [command(chats[n % 5], str(n)) for n in range(1000)]
-        await asyncio.wait_for(asyncio.gather(*(bus.submit(c) for c in sent)), 20)
-        async with asyncio.timeout(20):
+        await asyncio.wait_for(asyncio.gather(*(bus.submit(c) for c in sent)), paced(20))
+        async with within(20):
             while len(got) < len(sent):
                 await asyncio.sleep(0.02)
     for chat_id in chats:
@@ -108,7 +109,7 @@ async def test_in_process_nothing_is_accepted_before_it_is_committed() -> None:
         await asyncio.sleep(0.1)
         assert not future.done()
         gate.set()
-        await asyncio.wait_for(future, 1)
+        await asyncio.wait_for(future, paced(1))
 
 
 async def test_in_process_what_was_left_was_not_accepted() -> None:
@@ -123,7 +124,7 @@ async def test_in_process_what_was_left_was_not_accepted() -> None:
             Command(chat_id[:-1] + "1", "a", "b", UnknownAction("new")),
         )
         good, left = bus.submit(known), bus.submit(unknown)
-        await asyncio.wait_for(good, 1)
+        await asyncio.wait_for(good, paced(1))
         with pytest.raises(Unavailable):
             await left
 
@@ -136,19 +137,19 @@ async def test_a_broker_that_hangs_has_accepted_nothing(servers: Servers) -> Non
         while not publisher.ready():
             await asyncio.sleep(0.05)
         chat_id = new_id()
-        await asyncio.wait_for(publisher.submit(command(chat_id, "before")), 5)
+        await asyncio.wait_for(publisher.submit(command(chat_id, "before")), paced(5))
         servers.rabbitmq.child.pause()
         try:
             sent = [publisher.submit(command(chat_id, str(n))) for n in range(3)]
             await asyncio.sleep(1)
             assert not any(future.done() for future in sent)
             with pytest.raises(OutcomeUnknown):
-                await asyncio.wait_for(sent[0], 3)
+                await asyncio.wait_for(sent[0], paced(3))
         finally:
             servers.rabbitmq.child.resume()
-        ends = await asyncio.wait_for(asyncio.gather(*sent, return_exceptions=True), 15)
+        ends = await asyncio.wait_for(asyncio.gather(*sent, return_exceptions=True), paced(15))
         assert all(end is None or isinstance(end, (OutcomeUnknown, Unavailable)) for end in ends)
-        async with asyncio.timeout(15):
+        async with within(15):
             while True:
                 try:
                     await publisher.submit(command(chat_id, "after"))
@@ -165,17 +166,17 @@ async def test_envelopes_outlive_the_broker_and_go_where_there_is_a_queue(server
     async with ended(asyncio.create_task(publisher.publish())), await aio_pika.connect(url) as connection:
         while not publisher.ready():
             await asyncio.sleep(0.05)
-        await asyncio.wait_for(publisher.submit(sent), 5)
+        await asyncio.wait_for(publisher.submit(sent), paced(5))
         channel = await connection.channel()
         queue = await channel.get_queue(name)
         got: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
         await queue.consume(got.put)
-        message = await asyncio.wait_for(got.get(), 5)
+        message = await asyncio.wait_for(got.get(), paced(5))
         assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
         await message.ack()
         await queue.delete(if_unused=False, if_empty=False)
         with pytest.raises(Unavailable, match="no queue"):
-            await asyncio.wait_for(publisher.submit(sent), 5)
+            await asyncio.wait_for(publisher.submit(sent), paced(5))
 
 
 async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_done_by_two_at_once(
@@ -203,10 +204,10 @@ async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_don
         while not publisher.ready():
             await asyncio.sleep(0.05)
         for n in range(60):
-            await asyncio.wait_for(publisher.submit(command(chat_id, str(n))), 5)
+            await asyncio.wait_for(publisher.submit(command(chat_id, str(n))), paced(5))
             if n in (20, 40):
                 await next(c for c in consumers if shard_of(chat_id, SHARDS) in c.active()).drain()
-        async with asyncio.timeout(10):
+        async with within(10):
             while len(done) < 60:
                 await asyncio.sleep(0.02)
         await consumers[2].drain()
@@ -240,8 +241,8 @@ async def test_what_is_unsigned_or_of_another_shard_is_refused_and_counted(serve
             message = aio_pika.Message(body, headers=headers)  # type: ignore[arg-type]
             await channel.default_exchange.publish(message, queue_name(where))
         honest = command(mine.chat_id, "honest")
-        await asyncio.wait_for(bus.submit(honest), 5)
-        async with asyncio.timeout(10):
+        await asyncio.wait_for(bus.submit(honest), paced(5))
+        async with within(10):
             while honest not in got:
                 await asyncio.sleep(0.02)
         await connection.close()
@@ -295,12 +296,12 @@ async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: 
         while not publisher.ready():
             await asyncio.sleep(0.05)
         for each in sent:  # one envelope each
-            await asyncio.wait_for(publisher.submit(each), 5)
-        async with asyncio.timeout(5):
+            await asyncio.wait_for(publisher.submit(each), paced(5))
+        async with within(5):
             while by_old != sent[:1] or shard in older.active():
                 await asyncio.sleep(0.02)
         async with ended(asyncio.create_task(newer.consume(new))):
-            async with asyncio.timeout(10):
+            async with within(10):
                 while len(by_new) < 3:
                     await asyncio.sleep(0.02)
             await newer.drain()

@@ -11,6 +11,7 @@ from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.adapters.fan_out.redis_pubsub import RedisFanOut, RedisLiveTexts
 from app.application.ports.fan_out import FanOut, LiveText, LiveTexts
 from app.application.signals import DeltaSignal, chat_channel, unpack
+from stack.pace import within
 from stack.servers import Servers
 from tests.world import new_id
 
@@ -36,7 +37,7 @@ async def running(kind: str, servers: Servers, heard: list[Any]) -> AsyncIterato
 
 
 async def until(found: Any) -> None:
-    async with asyncio.timeout(5):
+    async with within(5):
         while not found():
             await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ import pytest
 from app.adapters.assistant.demo import DemoModel, sentences_asked
 from app.adapters.assistant.openai import OpenAIModel
 from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Turn
+from stack.pace import within
 from tests.world import ModelServer
 
 
@@ -81,7 +82,7 @@ async def test_closing_the_stream_ends_the_request_upstream(model: OpenAIModel, 
     async for _ in stream:
         break
     await stream.aclose()  # type: ignore[attr-defined]
-    async with httpx2.AsyncClient() as http, asyncio.timeout(5):
+    async with httpx2.AsyncClient() as http, within(5):
         while (await http.get(f"{server.url}/log")).json()[-1]["end"] != "closed":
             await asyncio.sleep(0.05)
 

@@ -40,6 +40,7 @@ from app.domain.state import Decided
 from app.domain.values import Message
 from app.infrastructure.wiring import POLICIES
 from app.infrastructure.wiring import new_id as new_uuid7
+from stack.pace import within
 from stack.servers import Servers
 from tests import actions as c
 from tests.world import new_id
@@ -99,7 +100,7 @@ async def test_the_index_of_words_is_built_beside_the_traffic_and_anew_where_it_
     assert await driver.fetchval(valid)
     await driver.execute("update pg_index set indisvalid = false where indexrelid = 'ix_messages_words'::regclass")
     await asyncio.gather(*(migrate(database, SHARDS) for _ in range(3)))
-    async with asyncio.timeout(5):
+    async with within(5):
         while not await driver.fetchval(valid):
             await asyncio.sleep(0.1)
     await driver.close()

@@ -17,12 +17,13 @@ import httpx2
 import websockets
 
 from parley_client import Client, Problem, Rejected, Rest
+from stack.pace import paced, within
 from stack.parley import Role
 from stack.processes import wait_until
 from stack.servers import Servers
 from tests.faults.checker import Logs, Sent, check, count_hits
 from tests.faults.planted import POINTS
-from tests.world import PASSWORD, Raw, World, start_real
+from tests.world import PASSWORD, PatientClient, Raw, World, start_real
 
 
 @dataclass
@@ -99,7 +100,7 @@ class FaultRun:
     async def _talk_and_break(self, world: World, servers: Servers, cuts: Path) -> None:
         people = await self._gather_people(world)
         stranger = await self._stranger(world)
-        async with asyncio.timeout(self._seconds + 120):
+        async with within(self._seconds + 120):
             if self._defect == "no_dedupe":  # the database's constraints would mask it
                 await self._drop_constraints(servers)
             talking = [asyncio.create_task(self._talk(client)) for client in people]
@@ -155,7 +156,7 @@ class FaultRun:
             elif frame["type"] == "message.created" and frame["message"]["sender_id"] == user_id:
                 ends.append({"id": frame["message"]["client_message_id"], "end": "committed"})
 
-        client = Client(rest, urls=urls, on_frame=see, keep_events=True, backoff_first_s=0.1, backoff_max_s=1.0)
+        client = PatientClient(rest, urls=urls, on_frame=see, keep_events=True, backoff_first_s=0.1, backoff_max_s=1.0)
         self._logs.clients[user_id] = client
         return client
 
@@ -187,7 +188,7 @@ class FaultRun:
         chat_id = self._chats[self._rests.index(rest)]
         while not self._stop.is_set():
             try:
-                raw = await asyncio.wait_for(Raw.open(self._random.choice(world.urls)), 5)
+                raw = await asyncio.wait_for(Raw.open(self._random.choice(world.urls)), paced(5))
                 await raw.send({"type": "hello", "token": await rest.token()})
                 await raw.expect("welcome", 5)
                 while not self._stop.is_set():
@@ -233,7 +234,7 @@ class FaultRun:
         for turn in itertools.count():
             until = "2099-01-01T00:00:00Z" if turn % 2 == 0 else None
             with contextlib.suppress(Problem, httpx2.HTTPError, TimeoutError):
-                await asyncio.wait_for(owner.call("PATCH", path, json={"muted_until": until}), 5)
+                await asyncio.wait_for(owner.call("PATCH", path, json={"muted_until": until}), paced(5))
             if self._stop.is_set() and until is None:
                 return
             await asyncio.sleep(0.1)
@@ -345,13 +346,13 @@ class FaultRun:
         """Everything accepted must end, and everyone must have everything, by itself."""
         began = time.monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(45):
+            async with within(45):
                 while any(client.unfinished for client in people):
                     await asyncio.sleep(0.1)
                 while not await self._replies_ended(servers):
                     await asyncio.sleep(0.2)
         self.report.settled_s = time.monotonic() - began
-        await asyncio.sleep(5)  # I7: whoever reads has all of it within 5 s
+        await asyncio.sleep(paced(5))  # I7: whoever reads has all of it within 5 s
 
     async def _replies_ended(self, servers: Servers) -> bool:
         connection = await asyncpg.connect(servers.postgres.url)

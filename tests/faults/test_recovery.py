@@ -18,6 +18,7 @@ import pytest
 from app.domain.command import Command
 from app.domain.ids import shard_of
 from parley_client import Problem, Rejected
+from stack.pace import paced, within
 from stack.parley import Role
 from stack.processes import wait_until
 from stack.servers import Servers
@@ -81,7 +82,7 @@ async def test_redis_killed_and_started_again_under_load(own: tuple[World, Serve
     await asyncio.sleep(1)
     await asyncio.to_thread(servers.redis.start)
     with pytest.raises(Rejected):
-        await asyncio.wait_for(refusal, 5)
+        await asyncio.wait_for(refusal, paced(5))
     await client.wait_for(lambda: fresh in client.chats, 5)
     await load.end(servers.postgres.url)
 
@@ -107,7 +108,7 @@ async def test_with_the_broker_down_history_answers_and_sending_is_unavailable(
         assert (answer["type"], answer["code"]) == ("error", "unavailable") and answer["retry_after_ms"] > 0
     finally:
         await asyncio.to_thread(servers.rabbitmq.start)
-    async with asyncio.timeout(15):
+    async with within(15):
         while True:
             with suppress(Problem):
                 sent = await anna.rest.post(
@@ -138,7 +139,7 @@ async def test_a_second_worker_takes_half_of_the_shards_and_workers_come_and_go(
     await asyncio.to_thread(second.child.stop)
     await first_holds(first, 8)
     await asyncio.to_thread(second.start)
-    async with asyncio.timeout(10):
+    async with within(10):
         while [await active_shards(worker) for worker in (first, second)] != [4, 4]:
             await asyncio.sleep(0.2)
 
@@ -163,7 +164,7 @@ async def test_a_second_worker_takes_half_of_the_shards_and_workers_come_and_go(
 
 
 async def first_holds(worker: Role, shards: int) -> None:
-    async with asyncio.timeout(15):
+    async with within(15):
         while await active_shards(worker) != shards:
             await asyncio.sleep(0.2)
 
@@ -190,7 +191,7 @@ async def test_removed_and_added_again_in_one_batch_the_open_socket_has_the_chat
         assert (joined["chat"]["id"], joined["after"]) == (chat_id, 2)
         added = await socket.expect("member.added", 5)
         assert (added["seq"], added["member"]["user"]["id"]) == (3, other.id)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < paced(5)
         removal = [f for f in socket.seen if f["type"] == "member.removed"]
         assert [f["seq"] for f in removal] == [2]
     await asyncio.to_thread(servers.redis.start)
@@ -307,7 +308,7 @@ async def test_the_embedded_process_killed_in_mid_answer_ends_it_after_its_resta
         lambda: [e for e in client.chats[chat_id].events if e["type"] == "message.completed"], 45
     )
     assert ends[0]["message"]["status"] == "complete" and ends[0]["message"]["attempt"] == 2
-    assert time.monotonic() - began < 45
+    assert time.monotonic() - began < paced(45)
     page = await anna.rest.get(f"/v1/chats/{chat_id}/messages")
     assert [m["id"] for m in page["items"]][-1] == sent["message"]["id"] and len(page["items"]) == 2
     await people.close()
@@ -329,7 +330,7 @@ def test_half_a_world_refuses_to_start_and_says_why(tmp_path: Path) -> None:
         ("all", {"BROKER_URL": "kafka://x"}, "BROKER_URL"),
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "app", role], cwd=ROOT, capture_output=True, text=True, timeout=20,
+            [sys.executable, "-m", "app", role], cwd=ROOT, capture_output=True, text=True, timeout=paced(20),
             env={"DATA_DIR": str(tmp_path), **environment},
         )  # fmt: skip
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import httpx2
 
+from stack.pace import within
 from stack.parley import Role
 from stack.servers import Servers
 from tests.scenarios.test_accounts import refused
@@ -91,8 +92,8 @@ async def test_what_a_crowd_takes_is_given_back_within_a_minute(real: World, ser
     for _ in range(3):
         await crowd(people)
     await people.close()
-    async with asyncio.timeout(60):
-        while not within(await taken(real, servers), base):
+    async with within(60):
+        while not given_back(await taken(real, servers), base):
             await asyncio.sleep(0.5)
     grown = {role.child.name: memory_mib(role) - memory[role.child.name] for role in roles_of(real)}
     assert max(grown.values()) < 25, grown
@@ -132,7 +133,7 @@ async def servers_connections(servers: Servers) -> int:
         await connection.close()
 
 
-def within(now: dict[str, Any], base: dict[str, Any]) -> bool:
+def given_back(now: dict[str, Any], base: dict[str, Any]) -> bool:
     """The pools may have grown to their size meanwhile: eight connections of each of five processes at most."""
     return bool(
         now["broker"] == 0

@@ -16,6 +16,7 @@ import jwt
 import pytest
 
 from parley_client import Problem
+from stack.pace import within
 from tests.scenarios.test_accounts import refused
 from tests.scenarios.test_bounds_and_privacy import printed
 from tests.world import PASSWORD, People, Raw, World, new_id, start_embedded, stop_embedded
@@ -28,7 +29,7 @@ async def spoken(url: str, sent: bytes, wait_s: float = 15) -> bytes:
     try:
         writer.write(sent)
         await writer.drain()
-        async with asyncio.timeout(wait_s):
+        async with within(wait_s):
             return await reader.read()
     except ConnectionError:
         return b""
@@ -82,7 +83,7 @@ async def test_other_origins_read_answers_only_where_they_are_allowed() -> None:
             answer = await http.get("/v1/me", headers={"Origin": origin})
             assert answer.status_code == 401
             assert (answer.headers.get("access-control-allow-origin") == origin) is good, origin
-        async with asyncio.timeout(10):
+        async with within(10):
             while True:
                 headers = {"Authorization": f"Bearer {anna.rest.access_token}"}
                 answer = await http.post("/v1/ws-tickets", headers=headers)
@@ -129,7 +130,7 @@ async def test_one_who_floods_is_held_back_and_the_others_are_not(people: People
 
     flooding = asyncio.create_task(flood())
     reading = asyncio.create_task(raw.closed(60))
-    async with asyncio.timeout(20):
+    async with within(20):
         while not any(frame["type"] == "error" for frame in raw.seen):
             await asyncio.sleep(0.05)
     beside = await round_trips()

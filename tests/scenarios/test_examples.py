@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from stack.pace import paced
 from stack.parley import ROOT
 from tests.world import People, new_id
 
@@ -21,12 +22,12 @@ async def program(name: str, *arguments: str, cwd: Path = ROOT) -> asyncio.subpr
 
 async def line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    return (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+    return (await asyncio.wait_for(process.stdout.readline(), paced(30))).decode()
 
 
 async def test_the_client(people: People) -> None:
     process = await program("client.py", people.world.urls[0])
-    said, complained = await asyncio.wait_for(process.communicate(), 60)
+    said, complained = await asyncio.wait_for(process.communicate(), paced(60))
     assert (said.decode(), process.returncode) == ("2: hello, Ben\n3: pinned\n", 0), complained.decode()
 
 
@@ -68,6 +69,6 @@ async def test_the_bridge_carries_both_ways_and_goes_on_where_it_stopped(people:
         assert bridge.stdin is not None
         bridge.stdin.write(f"from outside {turn}\n".encode())
         bridge.stdin.close()
-        assert await asyncio.wait_for(bridge.wait(), 30) == 0
+        assert await asyncio.wait_for(bridge.wait(), paced(30)) == 0
         bodies = [m["body"] for m in (await anna.rest.get(f"/v1/chats/{chat_id}/messages"))["items"]]
         assert bodies[0] == f"from outside {turn}"

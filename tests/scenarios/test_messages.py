@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from parley_client import Rejected
+from stack.pace import paced
 from tests.scenarios.test_accounts import refused
 from tests.world import People, new_id
 
@@ -11,7 +12,7 @@ async def test_a_message_reaches_every_socket_of_every_member_once(people: Peopl
     anna, bert = await people.make(), await people.make()
     chat_id = await people.group(anna, bert)
     clients = [await person.client(gateway) for person in (anna, bert) for gateway in (0, 1)]
-    sent = await asyncio.wait_for(clients[0].send(chat_id, "hello"), 5)
+    sent = await asyncio.wait_for(clients[0].send(chat_id, "hello"), paced(5))
     for client in clients:
         await client.wait_for(lambda c=client: c.chats[chat_id].cursor == 2)  # type: ignore[misc]
     for client in clients:

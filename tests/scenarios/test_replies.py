@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from parley_client import Client
+from stack.pace import paced, within
 from tests.scenarios.test_accounts import refused
 from tests.world import People, Person, World
 
@@ -102,7 +103,7 @@ async def test_stop_before_and_after_the_first_token(people: People) -> None:
     over = await client.command("reply.stop", chat_id, message_id=reply_id)
     assert over["type"] == "committed" and "seq" not in over
     [end] = await ended(client, chat_id)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < paced(5)
     assert end["message"]["status"] == "stopped" and "command_id" not in end
     assert 0 < len(end["message"]["body"].split()) < 200
     again = await anna.rest.call("POST", f"/v1/chats/{chat_id}/messages/{reply_id}/stop")
@@ -197,7 +198,7 @@ async def test_stopping_ends_the_request_upstream(real: World) -> None:
     await asyncio.sleep(0.5)
     await client.command("reply.stop", chat_id, message_id=client.chats[chat_id].events[-1]["message"]["id"])
     assert real.model is not None
-    async with asyncio.timeout(8):
+    async with within(8):
         while True:
             log = (await anna.rest.http.get(f"{real.model.url}/log")).json()
             mine = [entry for entry in log if chat_id in entry["messages"][-1]["content"]]

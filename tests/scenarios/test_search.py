@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from stack.pace import within
 from tests.scenarios.test_accounts import refused
 from tests.world import People, Person, new_id
 
@@ -74,7 +75,7 @@ async def test_an_answer_is_found_once_it_is_written(people: People) -> None:
         lambda: [e["message"] for e in client.chats[chat_id].events if e["type"] == "message.completed"], 20
     )
     word = ends[0]["body"].split()[0].strip(".,:!?").lower()
-    async with asyncio.timeout(2):
+    async with within(2):
         while ends[0]["id"] not in await found(anna, word, sender_id=ends[0]["sender_id"]):
             await asyncio.sleep(0.1)
 

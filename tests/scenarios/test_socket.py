@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import websockets
 
+from stack.pace import paced
 from tests.world import People, Raw, new_id
 
 
@@ -233,8 +234,8 @@ async def test_a_socket_that_stops_reading_is_gone_and_others_go_on(people: Peop
             await asyncio.gather(*(client.send(chat_id, "x" * 7900) for _ in range(20)))
             await asyncio.sleep(0.4)
 
-    await asyncio.wait_for(gone(), 40)
-    await asyncio.wait_for(client.send(chat_id, "still here"), 5)
+    await asyncio.wait_for(gone(), paced(40))
+    await asyncio.wait_for(client.send(chat_id, "still here"), paced(5))
     await deaf.close()
 
 

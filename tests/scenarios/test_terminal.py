@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from stack.pace import within
 from stack.parley import ROOT
 from tests.world import PASSWORD, People, World, new_id, start_embedded, stop_embedded
 
@@ -56,7 +57,7 @@ class Screen:
     async def see(self, words: str, wait_s: float = 15) -> None:
         """Until this is shown; what stood before it is done with. Spaces may have been drawn as moves of the cursor."""
         words = words.replace(" ", r"\s*")
-        async with asyncio.timeout(wait_s):
+        async with within(wait_s):
             while (found := re.search(words, self.text)) is None:
                 await asyncio.sleep(0.05)
         self._seen += found.end()
@@ -79,7 +80,7 @@ class Screen:
 
     async def left(self) -> int:
         """Until the program ended by itself: its exit code."""
-        async with asyncio.timeout(10):
+        async with within(10):
             while (ended := os.waitpid(self._pid, os.WNOHANG))[0] == 0:
                 await asyncio.sleep(0.05)
         self._pid = 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from parley_client import Problem
 from stack.otlp_receiver import OtlpReceiver
+from stack.pace import within
 from stack.servers import Servers
 from tests.world import People, World, new_id, start_embedded, start_real, stop_embedded
 
@@ -19,7 +20,7 @@ QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
 
 async def traced(receiver: OtlpReceiver, good: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
     """The spans of the first trace that is good, in some seconds."""
-    async with asyncio.timeout(15):
+    async with within(15):
         while True:
             traces: dict[str, list[dict[str, Any]]] = {}
             for span in list(receiver.spans):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from parley_client import Client
+from stack.pace import within
 from stack.parley import Role, Stack
 from stack.servers import Servers
 from stack.versions import version
@@ -46,7 +47,7 @@ class Polls:
     async def end(self) -> list[dict[str, Any]]:
         self._stop = True
         await self._task
-        async with asyncio.timeout(60):
+        async with within(60):
             return list(await asyncio.gather(*self.sent))
 
 
@@ -66,7 +67,7 @@ async def stop(*roles: Role) -> None:
 
 async def polls_go_on(polls: Polls, wait_s: float = 30) -> float:
     began, known = time.monotonic(), polls.over
-    async with asyncio.timeout(wait_s):
+    async with within(wait_s):
         while polls.over <= known:
             await asyncio.sleep(0.05)
     return time.monotonic() - began
