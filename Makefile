@@ -109,5 +109,4 @@ clean: ## remove what was set up
 .venv/pages.ok: requirements-pages.lock .venv/dev.ok
 	@echo "installing what drives a browser (once) …"
 	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-pages.lock
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group deep -c requirements-dev.lock -o requirements-deep.lock
 	@touch $@

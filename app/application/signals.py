@@ -143,7 +143,7 @@ def unpack(chat_id: str, payload: bytes) -> Signal | None:
     if kind == b"E":
         head, *lines = payload.decode().split("\n")
         first, sent_at, trace, more = head[1:].split("\t", 3)
-        removed, done = json.loads(more) if more else ((), ())
+        removed, done, *_ = json.loads(more) if more else ((), ())
         whom = tuple((s, u) for s, u in removed)
         return Slice(chat_id, int(first), tuple(lines), whom, tuple(done), trace, float(sent_at))
     if kind == b"H":

@@ -15,7 +15,7 @@ from typing import Any
 from app.domain import chats, members, messages, pins, reactions, replies
 from app.domain.command import Command, UnknownAction
 from app.domain.errors import Code
-from app.domain.events import Event, EventKind
+from app.domain.events import Event, EventKind, Opaque
 from app.domain.fold import Fold, Limits, Refused, Rule
 from app.domain.policy import Answer, Ask
 from app.domain.state import Decided, Needs, Outcome, Result, State
@@ -43,8 +43,11 @@ for _subject in (messages, reactions, pins, chats, members, replies):
 
 
 def kind_of(event: Event) -> EventKind:
-    """What an event means; of an unknown type: nothing, to nobody."""
-    return EVENTS.get(event.type) or EventKind(event.type, type(event.payload))
+    """What an event means; of an unknown type, or a form unknown of its type: nothing, to nobody."""
+    kind = EVENTS.get(event.type)
+    if kind is None or isinstance(event.payload, Opaque):
+        return EventKind(event.type, type(event.payload))
+    return kind
 
 
 def whose_chats_change(event: Event) -> tuple[str, ...]:

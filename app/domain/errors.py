@@ -70,7 +70,7 @@ class ParleyError(Exception):
     ) -> None:
         super().__init__(code, reason)
         self.code = code
-        self.reason = reason or CODES[Code(code)].meaning
+        self.reason = reason or (CODES[Code(code)].meaning if code in CODES else code)
         self.retry_after_ms = retry_after_ms
         self.policies = policies
 

@@ -45,3 +45,7 @@ class EventKind:
     comes: Callable[[Any], tuple[str, ...]] = _nobody
     goes: Callable[[Any], tuple[str, ...]] = _nobody
     ends: Callable[[Any], tuple[str, ...]] = _nobody
+
+    @property
+    def takes_out(self) -> bool:
+        return self.goes is not _nobody

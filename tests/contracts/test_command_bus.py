@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import aio_pika
 import pytest
 
+from app.adapters.broker.collector import WAITING_BYTES_MAX
 from app.adapters.broker.envelope import BadEnvelope, EnvelopeCodec, NewerEnvelope
 from app.adapters.broker.in_process import InProcessBus
 from app.adapters.broker.rabbitmq.connection import queue_name
@@ -127,6 +128,7 @@ async def test_in_process_what_was_left_was_not_accepted() -> None:
         await asyncio.wait_for(good, paced(1))
         with pytest.raises(Unavailable):
             await left
+        assert bus._collector._budget._left == WAITING_BYTES_MAX, "what was taken is given back, once"
 
 
 async def test_a_broker_that_hangs_has_accepted_nothing(servers: Servers) -> None:

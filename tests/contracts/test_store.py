@@ -182,7 +182,17 @@ async def test_what_a_newer_version_wrote_is_read_as_far_as_it_is_known(database
                 chat_id=chat_id, seq=3, type="poll.opened", at=utc_now(), actor_id=anna, data={"question": "tea?"}
             )
         )
-        await connection.execute(sa.update(tables.chats).where(tables.chats.c.id == chat_id).values(head=3))
+        await connection.execute(
+            sa.insert(tables.changes).values(
+                chat_id=chat_id,
+                seq=4,
+                type="member.removed",
+                at=utc_now(),
+                actor_id=anna,
+                data={"whom": "of another form"},
+            )
+        )
+        await connection.execute(sa.update(tables.chats).where(tables.chats.c.id == chat_id).values(head=4))
         await connection.execute(
             sa.insert(tables.outcomes).values(
                 chat_id=chat_id, actor_id=anna, id=id_, type="poll.open", code="too_many_polls", reason="…",
@@ -190,12 +200,16 @@ async def test_what_a_newer_version_wrote_is_read_as_far_as_it_is_known(database
             )
         )  # fmt: skip
     [after] = await store.do(Command(chat_id, anna, new_id(), c.SendMessage("after")))
-    assert after.outcome.seq == 4
+    assert after.outcome.seq == 5
     events = await store.timeline.events(chat_id, 0, 100)
-    assert [e.seq for e in events] == [1, 2, 3, 4]
+    assert [e.seq for e in events] == [1, 2, 3, 4, 5]
     assert (events[2].type, events[2].payload) == ("poll.opened", Opaque())
     told = event_json(events[2])
     assert set(told) == {"type", "chat_id", "seq", "at", "actor_id"} and told["type"] == "poll.opened"
+    assert events[3].payload == Opaque() and set(event_json(events[3])) == set(told), (
+        "nor is a known type of another form"
+    )
+    assert not await store.timeline.removed_after(anna, chat_id, 0)
     [again] = await store.do(Command(chat_id, anna, id_, c.SendMessage("x")))
     assert again.repeat and again.outcome.code == "too_many_polls"
     outcome = await store.history.outcome(chat_id, anna, id_)

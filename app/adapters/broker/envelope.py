@@ -73,9 +73,10 @@ class EnvelopeCodec:
         if not any(hmac.compare_digest(mac, hmac.digest(key, body, "sha256")) for key in self._keys):
             raise BadEnvelope("signature")
         try:
-            version, shard, items = _decoder.decode(body)
+            version, *parts = _decoder.decode(body)
             if version > VERSION:
                 raise NewerEnvelope(str(version))
+            shard, items = parts
             return shard, [_command(item) for item in items]
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise BadEnvelope(type(error).__name__) from error

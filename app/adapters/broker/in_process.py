@@ -40,7 +40,10 @@ class InProcessBus:
             left = await asyncio.shield(asyncio.ensure_future(process(list(by_shard.values()))))
             not_done = {id(command) for delivery in left for command in delivery.commands}
             self._collector.settle([waiting for waiting in taken if id(waiting.command) not in not_done])
-            self._collector.settle(taken, Unavailable("only a newer version knows this command"))
+            self._collector.settle(
+                [waiting for waiting in taken if id(waiting.command) in not_done],
+                Unavailable("only a newer version knows this command"),
+            )
 
     def assign(self, mine: set[int]) -> None:
         """One process holds them all."""

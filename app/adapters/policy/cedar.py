@@ -13,7 +13,7 @@ from app.domain.errors import Code
 from app.domain.policy import Answer, Question
 
 # Where several refusals hold, the one told is the most basic: what cannot be seen, then what cannot be changed
-# by waiting, then the state of the chat, then one's own.
+# by waiting, then the state of the chat, then one's own; a code that is not here comes last.
 _PRECEDENCE = (Code.NOT_FOUND, Code.BANNED, Code.NOT_ALLOWED, Code.ARCHIVED, Code.MUTED)
 
 _ERROR = ("policy-error",)
@@ -62,7 +62,7 @@ class CedarPolicies:
         if result.allowed:
             return Answer(True, policies)
         codes = {policy: self._annotations.get(policy, {}).get("code", Code.NOT_ALLOWED) for policy in policies}
-        for code in _PRECEDENCE:
+        for code in (*_PRECEDENCE, *codes.values()):
             deciding = tuple(policy for policy in policies if codes[policy] == code)
             if deciding:
                 return Answer(False, deciding, code, self._annotations[deciding[0]].get("reason", ""))

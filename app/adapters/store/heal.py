@@ -67,7 +67,7 @@ def _add(healing: Healing, row: Any) -> None:
         healing.heads[chat_id] = max(head, healing.heads.get(chat_id, 0))
     healing.users.update(from_json(row.users))
     healing.revoked.update(from_json(row.revoked))
-    for chat_id, actor_id, id_, type_, code, reason, policies in from_json(row.refused):
+    for chat_id, actor_id, id_, type_, code, reason, policies, *_ in from_json(row.refused):
         outcome = Outcome(type_, None, code, reason, tuple(policies))
         healing.refused.append(Refusal(chat_id, actor_id, id_, outcome))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -123,11 +124,15 @@ def payload_data(payload: Any) -> Any:
 
 
 def event_of_change(row: Any, message: Message | None) -> Event:
-    """message: the one that the event is about, where it was looked up. Of a type that we don't know: its place alone."""
+    """message: the one that the event is about, where it was looked up. Of a type that we don't know,
+    or of a form that we don't know of its type: its place alone."""
     kind = EVENTS.get(row.type)
     payload: Any = Opaque()
-    if kind is not None:
-        payload = message if kind.payload is Message else msgspec.convert(from_json(row.data), kind.payload)
+    if kind is not None and kind.payload is Message:
+        payload = message
+    elif kind is not None:
+        with suppress(msgspec.ValidationError):
+            payload = msgspec.convert(from_json(row.data), kind.payload)
     return Event(
         row.type,
         str(row.chat_id),

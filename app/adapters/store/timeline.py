@@ -8,9 +8,12 @@ import sqlalchemy as sa
 
 from app.adapters.store import rows
 from app.adapters.store import tables as t
-from app.adapters.store.database import Database, from_json
+from app.adapters.store.database import Database
+from app.domain.decide import EVENTS, kind_of
 from app.domain.events import Event
 from app.domain.state import Pair
+
+_REMOVING = [kind.type for kind in EVENTS.values() if kind.takes_out]
 
 
 class SqlTimeline:
@@ -58,9 +61,10 @@ class SqlTimeline:
         x = t.changes
         async with self._database.read() as connection:
             found = await connection.execute(
-                sa.select(x.c.data).where(x.c.chat_id == chat_id, x.c.seq > after, x.c.type == "member.removed")
+                sa.select(x).where(x.c.chat_id == chat_id, x.c.seq > after, x.c.type.in_(_REMOVING))
             )
-            return any(from_json(row.data)["user_id"] == user_id for row in found)
+            events = [rows.event_of_change(row, None) for row in found]
+            return any(user_id in kind_of(event).goes(event.payload) for event in events)
 
     async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
         r = t.replies

@@ -31,7 +31,6 @@ HTTP_STATUS: dict[str, int] = {
     Code.UNAVAILABLE: 503,
     Code.OUTCOME_UNKNOWN: 202,
 }
-_OF_POLICIES = (Code.NOT_ALLOWED, Code.MUTED, Code.BANNED, Code.ARCHIVED, Code.NOT_FOUND)
 
 SocketCode: Any = Literal[tuple(code.value for code in Code if code is not Code.UNSUPPORTED_MEDIA_TYPE)]
 
@@ -62,7 +61,7 @@ def problem_json(error: ParleyError, status: int | None = None) -> dict[str, Any
         "detail": error.reason,
         "code": error.code,
     }
-    if error.code in _OF_POLICIES and error.policies:
+    if error.policies:
         body["policies"] = list(error.policies)
     if error.retry_after_ms is not None:
         body["retry_after_ms"] = error.retry_after_ms

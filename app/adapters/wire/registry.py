@@ -11,7 +11,7 @@ from app.adapters.wire import chats, members, messages, people, pins, policies, 
 from app.adapters.wire.examples import ANNA, AT, CHAT
 from app.adapters.wire.text import rfc3339
 from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, Request, Shown, type_of
-from app.domain.events import Event
+from app.domain.events import Event, Opaque
 
 COMMANDS: dict[str, CommandShape] = {}
 """By the type of the socket's request. Other commands are asked for by REST alone."""
@@ -80,7 +80,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "actor_id": event.actor_id,
     }
     shape = EVENTS.get(event.type)
-    if shape is None:
+    if shape is None or isinstance(event.payload, Opaque):
         return made
     if event.command_id is not None:
         made["command_id"] = event.command_id

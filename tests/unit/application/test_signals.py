@@ -62,6 +62,8 @@ def test_signals(signal: tuple[Any, bytes]) -> None:
 
 def test_what_a_newer_version_adds_is_passed_by() -> None:
     assert unpack("chat", b"Qnew") is None and unpack("chat", b"") is None
+    newer = unpack("chat", b'E5\t1.5\ttrace\t[[], [], "more"]\n{}')
+    assert isinstance(newer, Slice) and (newer.first, newer.lines) == (5, ("{}",))
     assert unpack("chat", b'N["chat", "c", "more"]') == Note("chat", "c")
     assert unpack("chat", b'D["m", 1, 2, "t", "more"]') == DeltaSignal("m", 1, 2, "t")
     result = Result(

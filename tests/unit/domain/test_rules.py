@@ -595,6 +595,8 @@ def test_what_nobody_knows_is_refused_to_members_and_unseen_by_strangers() -> No
     event = Event("poll.opened", CHAT, 9, START, ANNA, Opaque())
     assert decide.kind_of(event).type == "poll.opened" and decide.whose_chats_change(event) == ()
     assert decide.kind_of(event).ends(event.payload) == ()
+    other_form = Event("member.removed", CHAT, 9, START, ANNA, Opaque())
+    assert decide.whose_chats_change(other_form) == ()
 
 
 def test_the_policies_are_told_whom_it_is_about() -> None:

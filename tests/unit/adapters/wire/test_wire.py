@@ -64,7 +64,7 @@ def test_every_code_has_its_status_and_a_problem_says_what_it_knows() -> None:
     }  # fmt: skip
     assert problem_json(ParleyError(Code.RATE_LIMITED, "slow", retry_after_ms=5, policies=("p",)), 400) == {
         "type": "urn:parley:problem:rate_limited", "title": "rate limited", "status": 400, "detail": "slow",
-        "code": "rate_limited", "retry_after_ms": 5,
+        "code": "rate_limited", "policies": ["p"], "retry_after_ms": 5,
     }  # fmt: skip
     assert error_frame(None, ParleyError(Code.INVALID, "x")) == {"type": "error", "code": "invalid", "reason": "x"}
 
