@@ -14,6 +14,8 @@ from stack.servers import Servers
 
 ROOT = Path(__file__).parents[1]
 
+_MEASURING = ("COVERAGE_PROCESS_START", "COVERAGE_FILE")  # `make coverage` measures what is started here too
+
 
 class Role:
     """A process of one role. environment: settings beside the stack's. program: the module that is run, in `root`'s
@@ -34,7 +36,7 @@ class Role:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         settings = {"HOST": "127.0.0.1", "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
-        keep = {key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ}
+        keep = {key: os.environ[key] for key in ("PATH", "LANG", "HOME", *_MEASURING) if key in os.environ}
         self.child = Child(
             name, [python, "-m", program, role], folder / f"{name}.log", keep | environment | settings, root
         )

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from stack.pace import paced
 from stack.packages import Programs, find_programs
 from stack.processes import Child, free_port, wait_until
 
@@ -170,7 +171,7 @@ class RabbitMQ:
     def ctl(self, *arguments: str) -> str:
         done = subprocess.run(
             [str(self._programs.rabbitmq / "rabbitmqctl"), *arguments],
-            env=self.environment, capture_output=True, text=True, timeout=60,
+            env=self.environment, capture_output=True, text=True, timeout=paced(60),
         )  # fmt: skip
         if done.returncode != 0:
             raise RuntimeError(done.stderr[-500:])

@@ -1,4 +1,4 @@
-"""python -m tests.covered: branch coverage over unit, contract and scenario tests, and what the core has uncovered.
+"""python -m tests.covered: branch coverage over unit, contract and scenario tests, file by file.
 
 The processes that scenarios start measure themselves (COVERAGE_PROCESS_START). Fault runs are not measured: who is killed
 tells nothing.

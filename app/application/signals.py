@@ -18,7 +18,7 @@ ASSISTANTS = "assistants"
 FRAME_MAX = 256 * 1024
 """Bytes of a frame to a client, unless one event alone is larger."""
 SIGNAL_MEMBERS_MAX = 100
-"""Typing and presence only in chats of up to so many; read marks go to all members only there."""
+"""Typing only in chats of up to so many; read marks go to all members only there."""
 
 
 def chat_channel(chat_id: str) -> str:

@@ -31,9 +31,9 @@ from app.adapters.store.database import Database
 from app.adapters.store.heal import PostgresHeal, SqliteHeal
 from app.adapters.store.history import SqlHistory
 from app.adapters.store.jobs import SqlJobs
-from app.adapters.store.timeline import SqlTimeline
+from app.adapters.store.timeline_reads import SqlTimeline
 from app.adapters.store.workers import SqlWorkers
-from app.adapters.wire.codec import JsonCodec, ShownLimits
+from app.adapters.wire.encoder import JsonCodec, ShownLimits
 from app.application.announce import Announcer
 from app.application.authorize import Pep, Reader
 from app.application.background import Background

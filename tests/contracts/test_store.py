@@ -23,7 +23,7 @@ from app.adapters.store.heal import PostgresHeal
 from app.adapters.store.history import SqlHistory
 from app.adapters.store.jobs import SqlJobs
 from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
-from app.adapters.store.timeline import SqlTimeline
+from app.adapters.store.timeline_reads import SqlTimeline
 from app.adapters.wire.problems import problem_json
 from app.adapters.wire.registry import event_json
 from app.application.authorize import Pep
@@ -40,7 +40,7 @@ from app.domain.state import Decided
 from app.domain.values import Message
 from app.infrastructure.wiring import POLICIES
 from app.infrastructure.wiring import new_id as new_uuid7
-from stack.pace import within
+from stack.pace import paced, within
 from stack.servers import Servers
 from tests import actions as c
 from tests.world import new_id
@@ -56,7 +56,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     else:
         servers: Servers = request.getfixturevalue("servers")
         url = servers.postgres.database(f"store_{hashlib.md5(str(tmp_path).encode()).hexdigest()[:12]}")
-    database = Database(url, pool_size=4, deadline_s=5)
+    database = Database(url, pool_size=4, deadline_s=paced(5))
     await migrate(database, SHARDS)
     yield database
     await database.close()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.adapters.policy.cedar import CedarPolicies
-from app.adapters.wire.codec import JsonCodec, ShownLimits
+from app.adapters.wire.encoder import JsonCodec, ShownLimits
 from app.application.authorize import Pep
 from app.application.ports.errors import Transient
 from app.application.ports.history import Membership

@@ -131,7 +131,7 @@ def test_two_subjects_cannot_have_one_name() -> None:
 
 
 def test_the_codec_says_all_that_the_core_may_say() -> None:
-    from app.adapters.wire.codec import JsonCodec
+    from app.adapters.wire.encoder import JsonCodec
 
     for name, method in inspect.getmembers(Codec, inspect.isfunction):
         if name.startswith("_"):

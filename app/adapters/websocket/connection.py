@@ -24,7 +24,7 @@ from app.adapters.websocket.state_machine import (
     Tell,
 )
 from app.adapters.websocket.transport import EXTENSION, ParleyWebSocketProtocol
-from app.adapters.wire.codec import JsonCodec
+from app.adapters.wire.encoder import JsonCodec
 from app.adapters.wire.messages import ReadMark
 from app.adapters.wire.problems import PROBLEM_TYPE, problem_json
 from app.adapters.wire.socket import AuthRefresh, Hello, Ping, Sync, Typing
