@@ -99,6 +99,8 @@ def test_a_slice_names_who_goes_and_what_ends() -> None:
     part = slice_of(CHAT, store.log, [str(e.seq) for e in store.log])
     assert part.removed == ((5, BEN),) and part.done == (store.log[2].payload.id,) and (part.first, part.last) == (1, 5)
     assert isinstance(store.log[4].payload, MemberRemoved)
+    traced = slice_of(CHAT, store.log, part.lines, "trace", 1.5)
+    assert (traced.trace, traced.sent_at) == ("trace", 1.5)
 
 
 class World:

@@ -664,6 +664,16 @@ def test_a_deleted_question_in_another_chat_ends_nothing_here() -> None:
     assert scene.store.state.replies[(CHAT, reply.id)].attempt == 1 and scene.store.log[-1].payload.status == "stopped"
 
 
+def test_another_message_deleted_in_the_same_chat_ends_no_reply() -> None:
+    scene = Scene()
+    _, reply = scene.ask()
+    other = scene.say(BEN)
+    scene.store.batch([
+        Command(CHAT, BEN, "d", c.DeleteMessage(other.id)), Command(CHAT, ANNA, "e", c.ExpireReply(reply.id, 9)),
+    ])  # fmt: skip
+    assert not scene.store.state.replies[(CHAT, reply.id)].finished
+
+
 def needs(action: Any) -> Needs:
     return decide.needs_of([Command(CHAT, ANNA, "id", action)])
 

@@ -45,7 +45,7 @@ def test_one_emoji(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "x", "👍👍", "🇩", "🇩🇪🇫", "a⃣", "👍x", "‍👍", "👍‍", "1", "👍" + "🏽" * 9, "👍" * 17]
+    "value", ["", "x", "👍👍", "🇩", "🇩🇪🇫", "a⃣", "1x⃣", "12⃣", "👍x", "‍👍", "👍‍", "1", "👍" + "🏽" * 9, "👍" * 17]
 )
 def test_no_emoji(value: str) -> None:
     assert not is_emoji(value)
