@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.application.authorize import Reader
+from app.application.chats import UNREAD_MAX
 from app.application.ports.fan_out import FanOut
 from app.application.ports.history import History
 from app.application.ports.socket import Codec
@@ -19,7 +20,7 @@ class ReadMarks:
     async def mark(self, user_id: str, chat_id: str, seq: int) -> tuple[int, int]:
         """(read_seq, unread). Only moves forward; beyond the head counts as the head. Raises ParleyError."""
         chat, _ = await self._reader.permit(user_id, chat_id)
-        read_seq, unread = await self._history.mark_read(user_id, chat_id, seq, chat.head)
+        read_seq, unread = await self._history.mark_read(user_id, chat_id, seq, chat.head, UNREAD_MAX)
         frame = self._codec.read_marked(chat_id, user_id, read_seq)
         channel = chat_channel(chat_id) if chat.members_count <= SIGNAL_MEMBERS_MAX else user_channel(user_id)
         await self._fan_out.publish([(channel, pack_frame(Frame(frame)))])

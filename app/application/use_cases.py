@@ -19,6 +19,7 @@ from app.application.search import MessageSearch
 from app.application.sockets import Sockets
 from app.application.submit import Submitter
 from app.application.typing_signal import TypingSignal
+from app.domain.errors import Code, ParleyError
 
 
 @dataclass(slots=True)
@@ -41,3 +42,9 @@ class UseCases:
     limiter: Limiter
     background: Background
     draining: bool = False
+
+    def count_request(self, user_id: str) -> None:
+        """Raises ParleyError where it is one too many."""
+        retry_after_ms = self.limiter.request(user_id)
+        if retry_after_ms is not None:
+            raise ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.domain.values import Message
+
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
@@ -27,6 +29,13 @@ class Event:
     actor_id: str
     payload: Any
     command_id: str | None = None
+
+
+def message_created(message: Message, command_id: str | None) -> Event:
+    """The event of a new message, which follows from it alone."""
+    return Event(
+        "message.created", message.chat_id, message.seq, message.created_at, message.sender_id, message, command_id
+    )
 
 
 def _nobody(payload: Any) -> tuple[str, ...]:

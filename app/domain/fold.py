@@ -9,7 +9,7 @@ from typing import Any
 
 from app.domain.command import Command
 from app.domain.errors import NOT_FOUND_REASON, Code
-from app.domain.events import Event
+from app.domain.events import Event, message_created
 from app.domain.policy import Ask, Question, question
 from app.domain.state import State
 from app.domain.values import Chat, Message
@@ -92,17 +92,7 @@ class Fold:
         self.state.messages[key] = message
         self.state.reactions[key] = {}
         self.state.changes.new_messages.append(key)
-        self.events.append(
-            Event(
-                "message.created",
-                message.chat_id,
-                message.seq,
-                message.created_at,
-                message.sender_id,
-                message,
-                command_id,
-            )
-        )
+        self.events.append(message_created(message, command_id))
 
     def change_message(self, type_: str, actor_id: str, message: Message, command_id: str | None) -> int:
         """The event of a message's new state."""

@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.adapters.rest.door import BearerArg, PathId, Route, UseCasesArg, answer, nothing
+from app.adapters.rest.door import BearerArg, PathId, Route, UseCasesArg, answer, nothing, refuse_nulls
 from app.adapters.rest.problems import responses
 from app.adapters.wire import people as wire
+from app.adapters.wire.problems import token_error_json
 from app.adapters.wire.values import Items, Listed
 from app.application.identity import TICKET_TTL_S, SignInRefused
 from app.domain.errors import Code, ParleyError
@@ -69,7 +70,7 @@ async def token(
 
 
 def _refused(refused: SignInRefused) -> Response:
-    body = {"error": refused.error, "error_description": refused.description}
+    body = token_error_json(refused.error, refused.description)
     headers = {"Cache-Control": "no-store"}
     if refused.retry_after_s is not None:
         headers["Retry-After"] = str(refused.retry_after_s)
@@ -91,7 +92,7 @@ async def logout(who: BearerArg, use_cases: UseCasesArg) -> Response:
     responses=responses(),
 )
 async def ticket(who: BearerArg, use_cases: UseCasesArg) -> Response:
-    return answer({"ticket": await use_cases.identity.ticket(who), "expires_in": TICKET_TTL_S}, 201)
+    return answer(wire.ticket_json(await use_cases.identity.ticket(who), TICKET_TTL_S), 201)
 
 
 @router.get("/me", summary="Oneself", response_model=wire.UserJson, responses=responses())
@@ -101,9 +102,7 @@ async def me(who: BearerArg, use_cases: UseCasesArg) -> Response:
 
 @router.patch("/me", summary="Change oneself", response_model=wire.UserJson, responses=responses())
 async def change_me(body: wire.ProfileChanges, who: BearerArg, use_cases: UseCasesArg) -> Response:
-    for name in body.model_fields_set:
-        if getattr(body, name) is None:
-            raise ParleyError(Code.INVALID, f"{name}: not null")
+    refuse_nulls(body)
     return answer(wire.user_json(await use_cases.profiles.change(who.user_id, body.display_name, body.preferences)))
 
 

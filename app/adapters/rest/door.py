@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.adapters.rest.cursors import Cursors
-from app.adapters.rest.problems import problem
+from app.adapters.rest.problems import TOKEN_PATH, problem
 from app.adapters.wire.text import encode_bytes, parse
 from app.adapters.wire.values import Id
 from app.application.ports.people import Bearer
@@ -62,7 +63,7 @@ RULES = (Code.NOT_FOUND, Code.NOT_ALLOWED, Code.MUTED, Code.BANNED, Code.ARCHIVE
 
 
 def _is_form(route: APIRoute) -> bool:
-    return route.path.endswith("/auth/token")
+    return route.path == TOKEN_PATH
 
 
 def _check_media_type(request: Request) -> None:
@@ -98,9 +99,7 @@ def cursors_of(request: Request) -> Cursors:
 
 UseCasesArg = Annotated[UseCases, Depends(use_cases_of)]
 CursorsArg = Annotated[Cursors, Depends(cursors_of)]
-oauth2 = OAuth2PasswordBearer(
-    tokenUrl="/v1/auth/token", refreshUrl="/v1/auth/token", scheme_name="bearer", auto_error=False
-)
+oauth2 = OAuth2PasswordBearer(tokenUrl=TOKEN_PATH, refreshUrl=TOKEN_PATH, scheme_name="bearer", auto_error=False)
 
 
 async def bearer(request: Request, use_cases: UseCasesArg, token: Annotated[str | None, Depends(oauth2)]) -> Bearer:
@@ -108,10 +107,10 @@ async def bearer(request: Request, use_cases: UseCasesArg, token: Annotated[str 
         raise ParleyError(Code.UNAUTHENTICATED, "send an access token as Authorization: Bearer")
     found = await use_cases.identity.bearer(token)
     if request.method not in ("GET", "HEAD"):
-        retry_after_ms = use_cases.limiter.request(found.user_id)
-        request.state.rate = use_cases.limiter.remaining(found.user_id)
-        if retry_after_ms is not None:
-            raise ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)
+        try:
+            use_cases.count_request(found.user_id)
+        finally:
+            request.state.rate = use_cases.limiter.remaining(found.user_id)
     return found
 
 
@@ -122,6 +121,13 @@ IdempotencyKey = Annotated[
     Header(alias="Idempotency-Key", pattern=UUID_PATTERN, description="a UUID: the same one never acts twice"),
 ]
 PathId = Id
+
+
+def refuse_nulls(changes: BaseModel) -> None:
+    """A field that is named takes a value; what stays is not named."""
+    for name in changes.model_fields_set:
+        if getattr(changes, name) is None:
+            raise ParleyError(Code.INVALID, f"{name}: not null")
 
 
 Made = TypeVar("Made")

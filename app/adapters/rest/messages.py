@@ -129,7 +129,7 @@ async def unreact(
 )
 async def read(chat_id: PathId, body: wire.ReadSeq, who: BearerArg, use_cases: UseCasesArg) -> Response:
     read_seq, unread = await use_cases.read_marks.mark(who.user_id, chat_id, body.seq)
-    return answer({"read_seq": read_seq, "unread": unread})
+    return answer(wire.read_json(read_seq, unread))
 
 
 @router.get("/chats/{chat_id}/timeline", summary="Durable events", response_model=TimelineJson,

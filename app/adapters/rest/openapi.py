@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from app.adapters.rest.problems import responses
+from app.adapters.rest.problems import TOKEN_PATH, responses
 from app.adapters.wire import registry
 from app.adapters.wire.problems import PROBLEM_TYPE, ProblemJson
 from app.adapters.wire.service import AcceptedJson
@@ -77,7 +77,7 @@ def _problem(*codes: Code) -> dict[str, Any]:
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     answers: dict[str, Any] = operation["responses"]
-    if path == "/v1/auth/token":
+    if path == TOKEN_PATH:
         for status, words in (("400", "RFC 6749 §5.2"), ("413", "too large"), ("429", "too many failed tries: wait")):
             answers[status] = {"description": words, "content": {"application/json": {"schema": _TOKEN_ERROR}}}
         answers["503"] = _problem(Code.UNAVAILABLE)["503"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Query, Response
 
 from app.adapters.rest.cursors import Paging
-from app.adapters.rest.door import BearerArg, CursorsArg, Limit, PathId, Route, UseCasesArg, answer
+from app.adapters.rest.door import BearerArg, CursorsArg, Limit, PathId, Route, UseCasesArg, answer, refuse_nulls
 from app.adapters.rest.problems import responses
 from app.adapters.wire import people as wire
 from app.adapters.wire.values import Listed
 from app.application.ports.people import Account, AuditEntry
-from app.domain.errors import Code, ParleyError
+from app.domain.errors import Code
 from app.domain.text import check_text
 
 router = APIRouter(route_class=Route, prefix="/v1/admin", tags=["operators"])
@@ -36,9 +36,7 @@ async def users(
 @router.patch("/users/{user_id}", summary="Disable a person, or change their role", response_model=wire.AccountJson,
               responses=responses(Code.NOT_ALLOWED, Code.NOT_FOUND, Code.CONFLICT))  # fmt: skip
 async def change_user(user_id: PathId, body: wire.AccountChanges, who: BearerArg, use_cases: UseCasesArg) -> Response:
-    for name in body.model_fields_set:
-        if getattr(body, name) is None:
-            raise ParleyError(Code.INVALID, f"{name}: not null")
+    refuse_nulls(body)
     return answer(wire.account_json(await use_cases.operators.change(who, user_id, body.disabled, body.role)))
 
 

@@ -15,9 +15,10 @@ from app.adapters.wire.problems import (
     invalid_reason,
     problem_json,
     status_of,
+    token_error_json,
 )
 from app.application.ports.errors import Transient
-from app.application.submit import StillOpen
+from app.application.submit import UNAVAILABLE_RETRY_MS, StillOpen
 from app.domain.errors import CODES, Code, ParleyError
 
 
@@ -32,13 +33,16 @@ def problem(error: ParleyError, status: int | None = None) -> JSONResponse:
     return JSONResponse(body, status_code=body["status"], media_type=PROBLEM_TYPE, headers=headers)
 
 
+TOKEN_PATH = "/v1/auth/token"
+"""The one form among the calls; its errors are RFC 6749's."""
+
+
 def _is_token_form(request: Request) -> bool:
-    return request.url.path == "/v1/auth/token" and request.method == "POST"
+    return request.url.path == TOKEN_PATH and request.method == "POST"
 
 
 def _invalid_form() -> JSONResponse:
-    """Errors of the token form are RFC 6749's."""
-    return JSONResponse({"error": "invalid_request", "error_description": "not a good form"}, status_code=400)
+    return JSONResponse(token_error_json("invalid_request", "not a good form"), status_code=400)
 
 
 _BY_STATUS = {404: Code.NOT_FOUND, 405: Code.INVALID, 401: Code.UNAUTHENTICATED, 413: Code.TOO_LARGE}
@@ -55,7 +59,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Transient)
     async def _unavailable(request: Request, error: Transient) -> JSONResponse:
-        return problem(ParleyError(Code.UNAVAILABLE, "the store can't be reached", retry_after_ms=1_000))
+        return problem(ParleyError(Code.UNAVAILABLE, "the store can't be reached", retry_after_ms=UNAVAILABLE_RETRY_MS))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -197,13 +197,13 @@ class SqlHistory:
             return None
         return Outcome(row.type, row.seq, row.code, row.reason, tuple(row.policies))
 
-    async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int) -> tuple[int, int]:
+    async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int, unread_max: int) -> tuple[int, int]:
         async with self._primary.write() as connection:
             await rows.move_read_marks(self._primary, connection, {(chat_id, user_id): min(seq, head)})
             mark = await connection.scalar(
                 sa.select(t.reads.c.seq).where(t.reads.c.user_id == user_id, t.reads.c.chat_id == chat_id)
             )
-            unread = await _unread(self._primary, connection, user_id, {chat_id: int(mark or 0)}, 1_000)
+            unread = await _unread(self._primary, connection, user_id, {chat_id: int(mark or 0)}, unread_max)
         return int(mark or 0), unread.get(chat_id, 0)
 
 

@@ -144,12 +144,6 @@ def event_of_change(row: Any, message: Message | None) -> Event:
     )
 
 
-def event_of_message(message: Message, command_id: str | None) -> Event:
-    return Event(
-        "message.created", message.chat_id, message.seq, message.created_at, message.sender_id, message, command_id
-    )
-
-
 async def whole_messages(connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:
     """Messages of these rows with the reactions on them."""
     messages = [message_of(row) for row in found]

@@ -10,7 +10,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
 from app.domain.decide import EVENTS, kind_of
-from app.domain.events import Event
+from app.domain.events import Event, message_created
 from app.domain.state import Pair
 
 _REMOVING = [kind.type for kind in EVENTS.values() if kind.takes_out]
@@ -40,7 +40,7 @@ class SqlTimeline:
                 else []
             )
             messages = {message.id: message for message in await rows.whole_messages(connection, [*created, *about])}
-        events = [rows.event_of_message(messages[str(row.id)], rows.text_or_none(row.command_id)) for row in created]
+        events = [message_created(messages[str(row.id)], rows.text_or_none(row.command_id)) for row in created]
         events += [rows.event_of_change(row, messages.get(str(row.message_id))) for row in changed]
         events.sort(key=lambda event: event.seq)
         return _contiguous(events, after)[:limit]

@@ -25,7 +25,7 @@ from app.adapters.websocket.state_machine import (
 )
 from app.adapters.websocket.transport import EXTENSION, ParleyWebSocketProtocol
 from app.adapters.wire.encoder import JsonCodec
-from app.adapters.wire.messages import ReadMark
+from app.adapters.wire.messages import ReadMark, read_json
 from app.adapters.wire.problems import PROBLEM_TYPE, problem_json
 from app.adapters.wire.socket import AuthRefresh, Hello, Ping, Sync, Typing
 from app.application.bounded import Bounded
@@ -33,6 +33,7 @@ from app.application.hub.sessions import Session
 from app.application.ports.errors import Transient
 from app.application.ports.people import Bearer
 from app.application.ports.socket import Close
+from app.application.submit import UNAVAILABLE_RETRY_MS
 from app.application.use_cases import UseCases
 from app.domain.errors import Code, ParleyError
 
@@ -232,11 +233,11 @@ class _Connection:
 
     def _is_within_limit(self, session: Session, ref: str | None) -> bool:
         """Count a request; one too many is told to wait, and who goes on like this is cut off."""
-        retry_after_ms = self._use_cases.limiter.request(session.user_id)
-        if retry_after_ms is None:
+        try:
+            self._use_cases.count_request(session.user_id)
             return True
-        error = ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)
-        self._outbox.send(self._codec.error(ref, error))
+        except ParleyError as error:
+            self._outbox.send(self._codec.error(ref, error))
         over = self._protocol.over_limit(self._loop.time())
         if over is not None:
             self._outbox.close(over.code, over.reason)
@@ -262,14 +263,14 @@ class _Connection:
         except ParleyError as error:
             line = self._codec.error(ref, error)
         except Transient:
-            line = self._codec.error(ref, ParleyError(Code.UNAVAILABLE, retry_after_ms=1_000))
+            line = self._codec.error(ref, ParleyError(Code.UNAVAILABLE, retry_after_ms=UNAVAILABLE_RETRY_MS))
         finally:
             self._settled(0)
         self._outbox.send(line)
 
     async def _mark_read(self, session: Session, request: ReadMark) -> dict[str, Any]:
         read_seq, unread = await self._use_cases.read_marks.mark(session.user_id, request.chat_id, request.seq)
-        return {"chat_id": request.chat_id, "read_seq": read_seq, "unread": unread}
+        return {"chat_id": request.chat_id, **read_json(read_seq, unread)}
 
     async def _refresh(self, session: Session, request: AuthRefresh) -> dict[str, Any]:
         try:

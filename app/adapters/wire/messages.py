@@ -101,6 +101,10 @@ class ReadJson(TypedDict):
     unread: int
 
 
+def read_json(read_seq: int, unread: int) -> dict[str, Any]:
+    return {"read_seq": read_seq, "unread": unread}
+
+
 # Requests
 
 

@@ -120,6 +120,10 @@ class TicketJson(TypedDict):
     expires_in: int
 
 
+def ticket_json(ticket: str, expires_in_s: int) -> dict[str, Any]:
+    return {"ticket": ticket, "expires_in": expires_in_s}
+
+
 Username = Annotated[
     str,
     Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{2,31}$", description="capitals are lowered"),

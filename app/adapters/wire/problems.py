@@ -68,6 +68,11 @@ def problem_json(error: ParleyError, status: int | None = None) -> dict[str, Any
     return body
 
 
+def token_error_json(error: str, description: str) -> dict[str, str]:
+    """Of the token form: RFC 6749, 5.2."""
+    return {"error": error, "error_description": description}
+
+
 INTERNAL = {
     "type": "about:blank",
     "title": "internal",

@@ -95,6 +95,6 @@ class History(Protocol):
         """How a command ended; None while it has not."""
         ...
 
-    async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int) -> tuple[int, int]:
-        """(read_seq, unread) after moving the mark forward, never beyond head."""
+    async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int, unread_max: int) -> tuple[int, int]:
+        """(read_seq, unread, counted up to unread_max) after moving the mark forward, never beyond head."""
         ...
