@@ -34,13 +34,13 @@ def envelope() -> Callable[[bytes], None]:
 
 
 def frame() -> Callable[[bytes], None]:
-    from app.adapters.websocket.state_machine import SocketProtocol
+    from app.adapters.websocket.state_machine import StateMachine
 
     def one(data: bytes) -> None:
-        protocol = SocketProtocol(lambda body: body)
-        protocol.receive_text('{"type":"hello","token":"t"}')
-        protocol.authenticated()
-        protocol.receive_text(data.decode(errors="replace"))
+        machine = StateMachine(lambda body: body)
+        machine.receive_text('{"type":"hello","token":"t"}')
+        machine.authenticated()
+        machine.receive_text(data.decode(errors="replace"))
 
     return one
 

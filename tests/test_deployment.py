@@ -19,6 +19,7 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from app.adapters.broker.rabbitmq.connection import queue_name
 from app.infrastructure.settings import Settings
+from stack.pace import paced
 from stack.packages import find_programs
 from stack.parley import ROOT
 from stack.processes import Child, free_port, wait_until
@@ -35,7 +36,7 @@ OURS = {name: service for name, service in COMPOSE["services"].items() if "build
 )
 def test_files_are_good_by_their_schema(schema: str, file: str) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", file]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=paced(60))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -73,7 +74,9 @@ def test_the_image_s_steps_give_a_program_that_serves(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path)
     keep = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     keep |= {key: value for key, value in os.environ.items() if key.startswith("PIP_")}
-    made = subprocess.run(["make", ".venv/run.ok"], cwd=tmp_path, env=keep, capture_output=True, text=True, timeout=180)
+    made = subprocess.run(
+        ["make", ".venv/run.ok"], cwd=tmp_path, env=keep, capture_output=True, text=True, timeout=paced(180)
+    )
     assert made.returncode == 0, made.stderr
     for name in ("app", "policies", "parley_client"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -138,7 +141,7 @@ async def test_the_broker_s_users_may_what_they_need_and_no_more(servers: Server
     command = ["sh", str(ROOT / "deploy" / "rabbitmq-users.sh")]
     for _ in range(2):  # it may be run again
         done = await asyncio.to_thread(
-            subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60
+            subprocess.run, command, env=environment, capture_output=True, text=True, timeout=paced(120)
         )
         assert done.returncode == 0, done.stderr
     front, worker = (vhost.replace("guest:guest", who) for who in ("parley-front:front", "parley-worker:worker"))

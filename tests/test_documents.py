@@ -16,6 +16,7 @@ from app.adapters.wire.problems import status_of
 from app.application.ports.socket import Close
 from app.domain.errors import CODES
 from app.infrastructure.settings import Settings
+from stack.pace import paced
 from stack.parley import ROOT
 from tests.world import World, new_id
 
@@ -66,7 +67,7 @@ def test_the_readme_client_runs(world: World, tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=paced(60),
         env={"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from app.application.submit import Done, Submitter
 from app.domain.command import Action
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.events import Event
-from app.domain.messages import SendMessage
+from app.domain.messages import EditMessage, SendMessage
 from app.domain.replies import RegenerateReply
 from app.domain.text import check_body
 from app.domain.values import Message
@@ -44,6 +44,11 @@ class Messages:
         """The same id again is the first message again."""
         done = await self._submitter.run(user_id, chat_id, SendMessage(self.check_body(body), reply_to), id_)
         return Done(await self._at(chat_id, done.seq), done.seq, done.made)
+
+    async def edit(self, user_id: str, chat_id: str, message_id: str, body: str, id_: str | None) -> Done[Message]:
+        """The message as it is after it."""
+        action = EditMessage(message_id, self.check_body(body))
+        return await self.act(user_id, chat_id, message_id, action, id_)
 
     async def regenerate(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Message]:
         """The new reply."""

@@ -14,7 +14,7 @@ from app.application.background import Trouble
 from app.application.ports.bus import Delivery
 from app.application.ports.errors import DeadlineMissed, Transient
 from app.application.ports.store import CommandLog
-from app.domain import decide as rules
+from app.domain import decide
 from app.domain.command import Command, UnknownAction
 from app.domain.errors import Code
 from app.domain.fold import Limits
@@ -146,7 +146,7 @@ class Worker:
         shards = sorted({shard_of(command.chat_id, self._shards) for command in commands})
         async with self._log.transaction(shards) as transaction:
             state = await transaction.read(commands)
-            decided = rules.decide(state, commands, self._ask, self._new_id, self._limits)
+            decided = decide.decide(state, commands, self._ask, self._new_id, self._limits)
             await transaction.write(decided)
         return decided
 
@@ -154,7 +154,7 @@ class Worker:
         async def refuse() -> Decided:
             async with self._log.transaction([shard_of(command.chat_id, self._shards)]) as transaction:
                 state = await transaction.read([command])
-                decided = rules.refuse(state, command, Code.CONFLICT, "this command could not be decided")
+                decided = decide.refuse(state, command, Code.CONFLICT, "this command could not be decided")
                 await transaction.write(decided)
             return decided
 

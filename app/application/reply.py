@@ -71,12 +71,13 @@ class AssistantWorker:
         bus: CommandBus,
         fan_out: FanOut,
         at_once: int = 50,
+        drain_s: float = DRAIN_S,
         on_end: Callable[[str], None] = lambda status: None,
         trouble: Trouble = lambda what, error: None,
         watch: Callable[[Job], AbstractContextManager[object]] = lambda job: nullcontext(),
     ) -> None:
-        """holder: our name on leases. at_once: replies that are written side by side. on_end: told each end's status.
-        watch: entered around the writing of one reply."""
+        """holder: our name on leases. at_once: replies that are written side by side. drain_s: how long those
+        being written may take to end when we go. on_end: told each end's status. watch: entered around the writing of one reply."""
         self._watch = watch
         self._holder = holder
         self._jobs = jobs
@@ -85,6 +86,7 @@ class AssistantWorker:
         self._bus = bus
         self._fan_out = fan_out
         self._at_once = at_once
+        self._drain_s = drain_s
         self._on_end = on_end
         self._trouble = trouble
         self._woken = asyncio.Event()
@@ -128,7 +130,7 @@ class AssistantWorker:
         """Take nothing new; finish what is being written, then give the rest back."""
         self._draining = True
         self._woken.set()
-        await self._writing.finish(DRAIN_S if patience_s is None else patience_s)
+        await self._writing.finish(self._drain_s if patience_s is None else patience_s)
         for answer in list(self._answers.values()):
             with suppress(Transient):
                 await self._jobs.release(answer.job)

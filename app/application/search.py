@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 
 from app.application.authorize import Pep, Reader
 from app.application.clock import utc_now
@@ -36,13 +37,21 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return list(zip(starts, ends, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """highlights: [start, length] of each word in the body, in code points."""
+
+    message: Message
+    highlights: list[list[int]]
+
+
 class MessageSearch:
     def __init__(self, reader: Reader, pep: Pep, history: History) -> None:
         self._reader = reader
         self._pep = pep
         self._history = history
 
-    async def find(self, user_id: str, asked: Search, limit: int) -> list[Message]:
+    async def find(self, user_id: str, asked: Search, limit: int) -> list[Found]:
         """Newest first. A chat named by a stranger is `not_found`; of all others only what the policies let them read."""
         if asked.chat_id is not None:
             await self._reader.permit(user_id, asked.chat_id)
@@ -57,4 +66,8 @@ class MessageSearch:
         readable = {
             m.chat.id for m in memberships if self._pep.ask(question("chat.read", m.chat, m.member, now)).allowed
         }
-        return [message for message in found if message.chat_id in readable]
+        return [
+            Found(message, highlights(message.body or "", asked.words))
+            for message in found
+            if message.chat_id in readable
+        ]

@@ -18,16 +18,14 @@ from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.history import History
 from app.application.ports.limits import Limiter
 from app.application.ports.socket import Codec
-from app.domain.chats import CreateChat
 from app.domain.command import Action, Command
-from app.domain.errors import Code, ParleyError
-from app.domain.members import AddMember
+from app.domain.decide import cost_of
+from app.domain.errors import Code, ParleyError, unavailable
 from app.domain.messages import SendMessage
 from app.domain.state import Outcome
 
 OUTCOME_WAIT_S = 10.0
 LOOK_UP_S = 1.0
-UNAVAILABLE_RETRY_MS = 1_000
 
 T = TypeVar("T")
 
@@ -69,12 +67,8 @@ class Submitter:
         self._tags = itertools.count(1)
 
     def _too_much(self, user_id: str, action: Action) -> None:
-        chats, members = 0, 0
-        if isinstance(action, CreateChat):
-            chats, members = 1, len(action.member_ids)
-        elif isinstance(action, AddMember):
-            members = 1
-        retry_after_ms = self._limiter.command(user_id, chats, members)
+        cost = cost_of(action)
+        retry_after_ms = self._limiter.command(user_id, cost.chats, cost.members)
         if retry_after_ms is not None:
             raise ParleyError(Code.RATE_LIMITED, "too many commands", retry_after_ms=retry_after_ms)
 
@@ -155,4 +149,4 @@ class Submitter:
 def _unaccepted(error: BaseException) -> ParleyError:
     if isinstance(error, OutcomeUnknown):
         return ParleyError(Code.OUTCOME_UNKNOWN, str(error))
-    return ParleyError(Code.UNAVAILABLE, str(error), retry_after_ms=UNAVAILABLE_RETRY_MS)
+    return unavailable(str(error))

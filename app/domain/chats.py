@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from app.domain import members
-from app.domain.command import Command
+from app.domain.command import Command, Cost
 from app.domain.errors import Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
@@ -112,6 +112,7 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
     return fold.append(chat.id, "chat.updated", command.actor_id, after, command.id)
 
 
+COSTS = {CreateChat: lambda do: Cost(chats=1, members=len(do.member_ids))}
 ACTIONS: dict[type, Rule] = {CreateChat: create, UpdateChat: update}
 EVENTS = (
     EventKind("chat.created", ChatCreated, comes=lambda created: tuple(m.user.id for m in created.members)),

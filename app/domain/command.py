@@ -23,6 +23,14 @@ class Action(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What an action makes that is limited by the hour: so many chats, so many memberships."""
+
+    chats: int = 0
+    members: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownAction:
     """Of a newer version: carried as it came, left for who knows it. fields: the action's, unread."""
 

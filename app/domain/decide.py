@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from app.domain import chats, members, messages, pins, reactions, replies
-from app.domain.command import Command, UnknownAction
+from app.domain.command import Action, Command, Cost, UnknownAction
 from app.domain.errors import Code
 from app.domain.events import Event, EventKind, Opaque
 from app.domain.fold import Fold, Limits, Refused, Rule
@@ -23,16 +23,19 @@ from app.domain.state import Decided, Needs, Outcome, Result, State
 RULES: dict[type, Rule] = {}
 ACTIONS: dict[str, type[Any]] = {}
 """By the type of the command."""
+COSTS: dict[type, Callable[[Any], Cost]] = {}
+"""Of the actions that make what is limited by the hour."""
 EVENTS: dict[str, EventKind] = {}
 """By the type of the event. One that is missing here is of a newer version: see `kind_of`."""
 
 
 def add_subject(subject: ModuleType) -> None:
-    """ACTIONS and EVENTS of a subject's file. Raises ValueError where a type is another subject's."""
+    """ACTIONS and EVENTS of a subject's file, COSTS where it has any. Raises ValueError where a type is another subject's."""
     for action, rule in subject.ACTIONS.items():
         if ACTIONS.setdefault(action.type, action) is not action:
             raise ValueError(f"two actions are called {action.type}")
         RULES[action] = rule
+    COSTS.update(getattr(subject, "COSTS", {}))
     for kind in subject.EVENTS:
         if EVENTS.setdefault(kind.type, kind) is not kind:
             raise ValueError(f"two events are called {kind.type}")
@@ -54,6 +57,12 @@ def whose_chats_change(event: Event) -> tuple[str, ...]:
     """The users who come into the chat or leave it by this event."""
     kind = kind_of(event)
     return kind.comes(event.payload) + kind.goes(event.payload)
+
+
+def cost_of(action: Action | UnknownAction) -> Cost:
+    """What it makes that is limited by the hour."""
+    cost = COSTS.get(type(action))
+    return cost(action) if cost is not None else Cost()
 
 
 def needs_of(commands: Iterable[Command]) -> Needs:

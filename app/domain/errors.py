@@ -81,3 +81,8 @@ def not_found() -> ParleyError:
 
 
 NOT_FOUND_REASON = not_found().reason
+
+
+def unavailable(reason: str = "the store can't be reached") -> ParleyError:
+    """Nothing was accepted; it may go better in a second."""
+    return ParleyError(Code.UNAVAILABLE, reason, retry_after_ms=1_000)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
 
-from app.domain.command import Command
+from app.domain.command import Command, Cost
 from app.domain.errors import NOT_FOUND_REASON, Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
@@ -189,6 +189,7 @@ def _count(fold: Fold, chat: Chat, more: int) -> None:
     fold.state.changes.whole_chats.add(chat.id)
 
 
+COSTS = {AddMember: lambda do: Cost(members=1)}
 ACTIONS: dict[type, Rule] = {
     AddMember: add,
     UpdateMember: update,

@@ -13,6 +13,7 @@ from opentelemetry import trace as otel
 from app.application.bounded import Bounded
 from app.application.ports.bus import CommandBus, Delivery, Process
 from app.application.ports.errors import OutcomeUnknown
+from app.application.ports.held import Keep
 from app.application.ports.jobs import Job
 from app.application.ports.model import Delta, Finish, Model, Prompt
 from app.application.signals import Slice
@@ -34,8 +35,11 @@ class ObservedBus:
     def ready(self) -> bool:
         return self._bus.ready()
 
-    async def publish(self) -> None:
-        await self._bus.publish()
+    async def start(self, keep: Keep) -> None:
+        await self._bus.start(keep)
+
+    async def close(self) -> None:
+        await self._bus.close()
 
     def submit(self, command: Command) -> asyncio.Future[None]:
         span, trace = None, ""
@@ -181,6 +185,9 @@ class ObservedModel:
             raise
         finally:
             span.end()
+
+    async def start(self, keep: Keep) -> None:
+        await self._model.start(keep)
 
     async def close(self) -> None:
         await self._model.close()

@@ -14,13 +14,13 @@ import uuid_utils.compat as uuid
 
 from app.adapters.assistant.demo import DemoModel
 from app.adapters.broker.envelope import EnvelopeCodec
-from app.adapters.broker.in_process import InProcessBus
+from app.adapters.broker.in_process import InProcessBus, OneWorker
 from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
 from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
 from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.adapters.fan_out.redis_pubsub import RedisFanOut, RedisLiveTexts
 from app.adapters.identity.local import Argon2Passwords, JwtTokens
-from app.adapters.limits.in_process import LimitSettings, UserLimits
+from app.adapters.limits.counting import LimitSettings, UserLimits
 from app.adapters.limits.redis_shared import SharedLimits
 from app.adapters.open_sockets.in_process import InProcessOpenSockets
 from app.adapters.open_sockets.redis_sets import RedisOpenSockets
@@ -44,17 +44,17 @@ from app.application.identity import Identity
 from app.application.members import Members
 from app.application.messages import Messages
 from app.application.operators import Operators
-from app.application.ports.bus import CommandBus, CommandSource
+from app.application.ports.bus import CommandBus, CommandSource, Workers
 from app.application.ports.fan_out import FanOut, LiveTexts, OpenSockets
 from app.application.ports.history import History
 from app.application.ports.jobs import Jobs
 from app.application.ports.model import Model
-from app.application.ports.people import Accounts
+from app.application.ports.people import Accounts, Passwords
 from app.application.ports.store import CommandLog, Heal, Timeline
 from app.application.process import Worker
 from app.application.profiles import Profiles
 from app.application.read_marks import ReadMarks
-from app.application.reply import AssistantWorker, Expirer
+from app.application.reply import DRAIN_S, AssistantWorker, Expirer
 from app.application.search import MessageSearch
 from app.application.sockets import Sockets
 from app.application.submit import Submitter
@@ -74,8 +74,7 @@ def new_id() -> str:
 
 @dataclass(slots=True)
 class World:
-    """The adapters of this process, by port. workers: for who shares the shards; None where one process holds all.
-    lock: of the embedded world's folder."""
+    """The adapters of this process, by port. Who uses one that is Held starts it. lock: of the embedded world's folder."""
 
     settings: Settings
     process_id: str
@@ -89,7 +88,8 @@ class World:
     heal: Heal
     jobs: Jobs
     accounts: Accounts
-    workers: SqlWorkers | None
+    workers: Workers
+    passwords: Passwords
     bus: CommandBus
     source: CommandSource
     fan_out: FanOut
@@ -104,15 +104,6 @@ class World:
     @property
     def traced(self) -> bool:
         return bool(self.settings.otel_exporter_otlp_endpoint)
-
-    async def close(self) -> None:
-        """What fails to close doesn't keep the others open."""
-        for port in (self.fan_out, self.live, self.limiter, self.open_sockets, self.model, self.replica, self.database):
-            try:
-                if port is not None:
-                    await port.close()
-            except Exception as error:
-                telemetry.trouble("close", error)
 
 
 def lock_data_dir(folder: Path) -> IO[str]:
@@ -175,7 +166,8 @@ def make_world(settings: Settings, role: str) -> World:
         heal=SqliteHeal(database) if settings.embedded else PostgresHeal(database),
         jobs=SqlJobs(database),
         accounts=SqlAccounts(database),
-        workers=None if settings.embedded else SqlWorkers(database),
+        workers=OneWorker() if settings.embedded else SqlWorkers(database),
+        passwords=Argon2Passwords(),
         bus=ObservedBus(bus, bool(settings.otel_exporter_otlp_endpoint)),
         source=source,
         fan_out=fan_out,
@@ -251,6 +243,8 @@ def make_assistant(world: World) -> AssistantWorker:
         model=world.model,
         bus=world.bus,
         fan_out=world.fan_out,
+        # In one process nobody else would go on with a reply that is given back, and its restart does.
+        drain_s=0.0 if world.settings.embedded else DRAIN_S,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),
         trouble=telemetry.trouble,
         watch=observed_reply,
@@ -276,7 +270,7 @@ def make_use_cases(world: World) -> UseCases:
         watch=observed_delivery,
     )
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
-    identity = Identity(world.accounts, Argon2Passwords(), tokens, limiter, world.fan_out, new_id)
+    identity = Identity(world.accounts, world.passwords, tokens, limiter, world.fan_out, new_id)
     reader = Reader(pep, history)
     submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id)
     return UseCases(
@@ -289,7 +283,7 @@ def make_use_cases(world: World) -> UseCases:
         messages=Messages(submitter, reader, history, world.timeline, settings.body_max),
         search=MessageSearch(reader, pep, history),
         read_marks=ReadMarks(reader, history, world.fan_out, world.codec),
-        typing=TypingSignal(pep, history, world.fan_out, world.codec),
+        typing=TypingSignal(pep, history, world.fan_out, world.codec, world.background),
         explain=Explain(reader, pep, history),
         sockets=Sockets(
             hub, identity, world.accounts, world.open_sockets, world.fan_out, new_id, settings.sockets_per_user

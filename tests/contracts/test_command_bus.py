@@ -23,6 +23,7 @@ from app.domain.ids import shard_of
 from app.domain.messages import SendMessage
 from stack.pace import paced, within
 from stack.servers import Servers
+from tests.held import held
 from tests.world import new_id
 
 SHARDS = 8
@@ -35,22 +36,12 @@ def command(chat_id: str, body: str) -> Command:
 
 
 @asynccontextmanager
-async def ended(*tasks: asyncio.Task[None]) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@asynccontextmanager
 async def running(
     kind: str, servers: Servers, process: Process, refused: list[str] | None = None
 ) -> AsyncIterator[CommandBus]:
     if kind == "in process":
         bus = InProcessBus(SHARDS)
-        async with ended(asyncio.create_task(bus.consume(process))):
+        async with held(bus, kept=(bus.consume(process),)):
             yield bus
         return
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "contract")
@@ -62,8 +53,7 @@ async def running(
         BACKGROUND,
         on_refused=(refused if refused is not None else []).append,
     )
-    tasks = [asyncio.create_task(publisher.publish()), asyncio.create_task(consumer.consume(process))]
-    async with ended(*tasks):
+    async with held(publisher, consumer, kept=(consumer.consume(process),)):
         while not publisher.ready():
             await asyncio.sleep(0.05)
         yield publisher
@@ -104,7 +94,7 @@ async def test_in_process_nothing_is_accepted_before_it_is_committed() -> None:
         return ()
 
     bus = InProcessBus(SHARDS)
-    async with ended(asyncio.create_task(bus.consume(process))):
+    async with held(bus, kept=(bus.consume(process),)):
         future = bus.submit(command(new_id(), "x"))
         await began.wait()
         await asyncio.sleep(0.1)
@@ -118,7 +108,7 @@ async def test_in_process_what_was_left_was_not_accepted() -> None:
         return [d for d in deliveries if any(isinstance(c.action, UnknownAction) for c in d.commands)]
 
     bus = InProcessBus(SHARDS)
-    async with ended(asyncio.create_task(bus.consume(process))):
+    async with held(bus, kept=(bus.consume(process),)):
         chat_id = new_id()
         known, unknown = (
             command("0" * 8 + chat_id[8:-1] + "0", "x"),
@@ -135,7 +125,7 @@ async def test_a_broker_that_hangs_has_accepted_nothing(servers: Servers) -> Non
     """Accepted means confirmed; what is not confirmed in 2 s may have landed, and is never said again by us."""
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "hangs")
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
-    async with ended(asyncio.create_task(publisher.publish())):
+    async with held(publisher):
         while not publisher.ready():
             await asyncio.sleep(0.05)
         chat_id = new_id()
@@ -165,7 +155,7 @@ async def test_envelopes_outlive_the_broker_and_go_where_there_is_a_queue(server
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
     sent = command(new_id(), "x")
     name = queue_name(shard_of(sent.chat_id, SHARDS))
-    async with ended(asyncio.create_task(publisher.publish())), await aio_pika.connect(url) as connection:
+    async with held(publisher), await aio_pika.connect(url) as connection:
         while not publisher.ready():
             await asyncio.sleep(0.05)
         await asyncio.wait_for(publisher.submit(sent), paced(5))
@@ -200,9 +190,7 @@ async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_don
 
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
     consumers = [RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(3)]
-    async with ended(
-        asyncio.create_task(publisher.publish()), *(asyncio.create_task(c.consume(process)) for c in consumers)
-    ):
+    async with held(publisher, *consumers, kept=tuple(consumer.consume(process) for consumer in consumers)):
         while not publisher.ready():
             await asyncio.sleep(0.05)
         for n in range(60):
@@ -294,7 +282,7 @@ async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: 
 
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
     older, newer = (RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(2))
-    async with ended(asyncio.create_task(publisher.publish()), asyncio.create_task(older.consume(old))):
+    async with held(publisher, older, kept=(older.consume(old),)):
         while not publisher.ready():
             await asyncio.sleep(0.05)
         for each in sent:  # one envelope each
@@ -302,7 +290,7 @@ async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: 
         async with within(5):
             while by_old != sent[:1] or shard in older.active():
                 await asyncio.sleep(0.02)
-        async with ended(asyncio.create_task(newer.consume(new))):
+        async with held(newer, kept=(newer.consume(new),)):
             async with within(10):
                 while len(by_new) < 3:
                     await asyncio.sleep(0.02)
@@ -313,6 +301,6 @@ async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: 
 
 async def test_without_a_broker_nothing_is_accepted(servers: Servers) -> None:
     publisher = RabbitPublisher("amqp://guest:guest@127.0.0.1:1/", SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
-    async with ended(asyncio.create_task(publisher.publish())):
+    async with held(publisher):
         with pytest.raises(Unavailable):
             await publisher.submit(command(new_id(), "x"))

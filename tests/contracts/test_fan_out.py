@@ -13,6 +13,7 @@ from app.application.ports.fan_out import FanOut, LiveText, LiveTexts
 from app.application.signals import DeltaSignal, chat_channel, unpack
 from stack.pace import within
 from stack.servers import Servers
+from tests.held import held
 from tests.world import new_id
 
 KINDS = ["in process", "redis"]
@@ -27,13 +28,9 @@ async def running(kind: str, servers: Servers, heard: list[Any]) -> AsyncIterato
         return
     fan_out, live = RedisFanOut(servers.redis.url), RedisLiveTexts(servers.redis.url)
     fan_out.listen(lambda channel, payload: heard.append((channel, payload)), lambda: heard.append("reset"))
-    task = asyncio.create_task(fan_out.run())
-    await asyncio.sleep(0.2)
-    yield fan_out, live
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await fan_out.close()
-    await live.close()
+    async with held(fan_out, live):
+        await asyncio.sleep(0.2)
+        yield fan_out, live
 
 
 async def until(found: Any) -> None:

@@ -22,6 +22,7 @@ import uvloop
 from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
 from app.application.ports.bus import CommandBus, CommandSource, Delivery, Process
 from app.application.ports.fan_out import LiveTexts
+from app.application.ports.held import Keep
 from app.application.ports.jobs import Job, Jobs
 from app.application.ports.store import CommandLog, Heal, LogTransaction
 from app.domain import replies
@@ -73,8 +74,11 @@ class _Bus:
     def ready(self) -> bool:
         return self._bus.ready()
 
-    async def publish(self) -> None:
-        await self._bus.publish()
+    async def start(self, keep: Keep) -> None:
+        await self._bus.start(keep)
+
+    async def close(self) -> None:
+        await self._bus.close()
 
     def submit(self, command: Command) -> asyncio.Future[None]:
         future = self._bus.submit(command)

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from grafana.make_dashboards import FOLDER, made
+from stack.pace import paced
 from stack.packages import find_programs
 from stack.parley import ROOT
 from stack.prometheus import Prometheus
@@ -28,7 +29,7 @@ def test_the_dashboards_are_as_they_are_made() -> None:
 def test_rules_parse_and_fire_when_they_should() -> None:
     tool = find_programs().promtool
     for command in (["check", "rules", "rules.yaml"], ["test", "rules", "rules_test.yaml"]):
-        done = subprocess.run([str(tool), *command], cwd=GRAFANA, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([str(tool), *command], cwd=GRAFANA, capture_output=True, text=True, timeout=paced(60))
         assert done.returncode == 0, done.stdout + done.stderr
 
 

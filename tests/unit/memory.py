@@ -56,6 +56,7 @@ class MemoryStore:
         self._ids = (derived_id("message", str(n)) for n in itertools.count())
         self._limits = Limits(members_max)
         self.calls: list[str] = []
+        self.read_seqs: dict[tuple[str, str], int] = {}
 
     # Deciding
 
@@ -203,6 +204,14 @@ class MemoryStore:
         self._may_fail("memberships")
         mine = [c for (c, user) in self.state.members if user == user_id and (chat_ids is None or c in chat_ids)]
         return [Membership(self.state.chats[c], self.state.members[(c, user_id)], 0, 0, None) for c in mine][:limit]
+
+    async def member(self, chat_id: str, user_id: str) -> Member | None:
+        return self.state.members.get((chat_id, user_id))
+
+    async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int, unread_max: int) -> tuple[int, int]:
+        key = (user_id, chat_id)
+        self.read_seqs[key] = max(self.read_seqs.get(key, 0), min(seq, head))
+        return self.read_seqs[key], 0
 
     async def message_at(self, chat_id: str, seq: int) -> Message | None:
         return next((m for m in self.state.messages.values() if m.chat_id == chat_id and m.seq == seq), None)

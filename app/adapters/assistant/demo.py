@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import AsyncIterator
 
+from app.application.ports.held import NothingHeld
 from app.application.ports.model import Delta, Finish, Prompt
 from app.domain.values import Usage
 
@@ -40,7 +41,9 @@ def sentences_asked(question: str) -> int:
     return max(1, min(_SENTENCES_MAX, int(word) if word.isdigit() else _NUMBERS[word]))
 
 
-class DemoModel:
+class DemoModel(NothingHeld):
+    """Implements Model."""
+
     def __init__(self, words_per_s: float = WORDS_PER_S) -> None:
         self._pause_s = 1 / words_per_s
 
@@ -53,6 +56,3 @@ class DemoModel:
             yield Delta(word)
             await asyncio.sleep(self._pause_s)
         yield Finish(Usage(sum(len(turn.text.split()) for turn in prompt.turns), len(words)))
-
-    async def close(self) -> None:
-        """Nothing is held open."""

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import openai
 
+from app.application.ports.held import Keep
 from app.application.ports.model import Delta, Finish, ModelFailed, Prompt
 from app.domain.values import Usage
 
@@ -17,7 +18,7 @@ _DONE = ("stop", "length", "content_filter", "tool_calls", "function_call")
 
 
 class OpenAIModel:
-    """read_s: how long the server may be silent, before the first token and between tokens."""
+    """Implements Model. read_s: how long the server may be silent, before the first token and between tokens."""
 
     def __init__(self, *, api_key: str, base_url: str | None, model: str, read_s: float = READ_S) -> None:
         self._model = model
@@ -27,6 +28,9 @@ class OpenAIModel:
             max_retries=0,  # retries are counted by the caller, who knows whether anything was said
             timeout=httpx2.Timeout(read_s, connect=CONNECT_S),
         )
+
+    async def start(self, keep: Keep) -> None:
+        """The client connects at its first call."""
 
     async def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
         messages: list[Any] = []

@@ -7,11 +7,12 @@ import asyncio
 from app.adapters.broker.collector import Budget, Collector
 from app.application.ports.bus import Delivery, Process
 from app.application.ports.errors import Unavailable
+from app.application.ports.held import NothingHeld
 from app.domain.command import Command
 from app.domain.ids import shard_of
 
 
-class InProcessBus:
+class InProcessBus(NothingHeld):
     """Implements CommandBus and CommandSource. All shards are decided by one serial loop; what arrives while a batch
     commits is the next batch."""
 
@@ -24,10 +25,6 @@ class InProcessBus:
 
     def ready(self) -> bool:
         return True
-
-    async def publish(self) -> None:
-        """Nothing is between submitting and deciding."""
-        await asyncio.Event().wait()
 
     async def consume(self, process: Process) -> None:
         """Decide what is submitted, for ever. Cancelled between batches it leaves nothing half done."""
@@ -53,3 +50,13 @@ class InProcessBus:
 
     async def drain(self) -> None:
         """What is not decided was not accepted."""
+
+
+class OneWorker:
+    """Implements Workers, where one process holds all shards."""
+
+    async def beat(self, worker_id: str) -> list[str]:
+        return [worker_id]
+
+    async def leave(self, worker_id: str) -> None:
+        """Nobody is there to take over."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from app.application.bounded import Bounded
 from app.application.ports.fan_out import LiveText
+from app.application.ports.held import NothingHeld
 from app.application.signals import DeltaSignal, chat_channel, pack_delta
 from app.domain.state import Pair
 
 _ENDED_MAX = 10_000
 
 
-class InProcessFanOut:
+class InProcessFanOut(NothingHeld):
+    """Implements FanOut."""
+
     def __init__(self) -> None:
         self._handlers: list[Callable[[str, bytes], None]] = []
         self._channels: set[str] = set()
@@ -33,15 +35,10 @@ class InProcessFanOut:
     async def unsubscribe(self, channels: Sequence[str]) -> None:
         self._channels.difference_update(channels)
 
-    async def run(self) -> None:
-        """Nothing comes from outside."""
-        await asyncio.Event().wait()
 
-    async def close(self) -> None:
-        """Nothing is held open."""
+class InProcessLiveTexts(NothingHeld):
+    """Implements LiveTexts."""
 
-
-class InProcessLiveTexts:
     def __init__(self, fan_out: InProcessFanOut) -> None:
         self._fan_out = fan_out
         self._texts: dict[Pair, LiveText] = {}
@@ -62,6 +59,3 @@ class InProcessLiveTexts:
     async def end(self, key: Pair) -> None:
         self._texts.pop(key, None)
         self._ended[key] = None
-
-    async def close(self) -> None:
-        """Nothing is held open."""

@@ -13,6 +13,7 @@ from redis.asyncio.client import PubSub
 from app.adapters.redis_connection import LOST, connect
 from app.application.ports.errors import Transient
 from app.application.ports.fan_out import LiveText
+from app.application.ports.held import Keep
 from app.application.signals import DeltaSignal, chat_channel, pack_delta
 from app.domain.state import Pair
 
@@ -23,6 +24,8 @@ SILENCE_S = 12.0
 
 
 class RedisFanOut:
+    """Implements FanOut."""
+
     def __init__(self, url: str, *, on_drop: Callable[[], None] = lambda: None) -> None:
         self._url = url
         self._publisher = connect(url)
@@ -72,7 +75,10 @@ class RedisFanOut:
                 async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
                     await self._pubsub.unsubscribe(*known)
 
-    async def run(self) -> None:
+    async def start(self, keep: Keep) -> None:
+        keep("fan-out", self._run())
+
+    async def _run(self) -> None:
         """Listen for ever; after a loss connect anew, take all channels up again and say so."""
         first = True
         while True:
@@ -153,10 +159,15 @@ return 1
 
 
 class RedisLiveTexts:
+    """Implements LiveTexts. ttl_s: how long a text is kept after its last delta."""
+
     def __init__(self, url: str, ttl_s: int = 600) -> None:
         self._redis = connect(url)
         self._append = self._redis.register_script(_APPEND)
         self._ttl_s = ttl_s
+
+    async def start(self, keep: Keep) -> None:
+        """The client connects at its first call."""
 
     async def append(self, key: Pair, attempt: int, index: int, delta: str, whole: str) -> bool:
         signal = pack_delta(DeltaSignal(key[1], attempt, index, delta))

@@ -12,6 +12,7 @@ import jwt
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from app.application.ports.held import Keep
 from app.application.ports.people import Bearer
 from app.domain.errors import Code, ParleyError
 from app.domain.ids import is_id
@@ -24,12 +25,18 @@ _TOKEN_MAX = 4_096
 
 
 class Argon2Passwords:
-    """At most `threads` at once: each takes some 20 ms of a core and 19 MiB (OWASP's smaller set of parameters)."""
+    """Implements Passwords. At most `threads` at once: each takes some 20 ms of a core and 19 MiB (OWASP's smaller set of parameters)."""
 
     def __init__(self, threads: int = 2) -> None:
         self._hasher = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._nobody = self._hasher.hash("nobody has this password")
+        self._nobody = ""
+
+    async def start(self, keep: Keep) -> None:
+        self._nobody = await self.hash("nobody has this password")
+
+    async def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str) -> str:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, password)
@@ -41,7 +48,7 @@ class Argon2Passwords:
 
 
 class JwtTokens:
-    """secrets: the first signs, all verify, so that the secret can be changed in two rolling restarts. A token names
+    """Implements Tokens. secrets: the first signs, all verify, so that the secret can be changed in two rolling restarts. A token names
     its key by `kid`, a hash of the key."""
 
     def __init__(self, secrets: Sequence[str], ttl_s: int) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import limits
 
-from app.adapters.limits.in_process import LimitSettings, UserLimits
+from app.adapters.limits.counting import LimitSettings, UserLimits
 from app.adapters.redis_connection import LOST, connect
 from app.application.bounded import Bounded
+from app.application.ports.held import Keep
 
 SETTLE_S = 1.0
 DEADLINE_S = 1.0
@@ -45,7 +46,10 @@ class SharedLimits(UserLimits):
         self._bucket = self._redis.register_script(_BUCKET)
         self._seen: Bounded[str, int] = Bounded(_SEEN_MAX)
 
-    async def run(self) -> None:
+    async def start(self, keep: Keep) -> None:
+        keep("limits", self._run())
+
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(SETTLE_S)
             with suppress(*LOST):

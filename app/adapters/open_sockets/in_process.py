@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+from app.application.ports.held import NothingHeld
 
 
-class InProcessOpenSockets:
+class InProcessOpenSockets(NothingHeld):
+    """Implements OpenSockets."""
+
     def __init__(self) -> None:
         self._open: dict[str, dict[str, None]] = {}
 
@@ -22,13 +24,6 @@ class InProcessOpenSockets:
         mine.pop(session_id, None)
         if not mine:
             self._open.pop(user_id, None)
-
-    async def run(self) -> None:
-        """There are no others to tell."""
-        await asyncio.Event().wait()
-
-    async def close(self) -> None:
-        """Nothing is held open."""
 
     def all(self) -> dict[str, list[str]]:
         return {user_id: list(mine) for user_id, mine in self._open.items()}

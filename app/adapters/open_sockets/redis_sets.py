@@ -12,6 +12,7 @@ from typing import Any
 
 from app.adapters.open_sockets.in_process import InProcessOpenSockets
 from app.adapters.redis_connection import LOST, connect
+from app.application.ports.held import Keep
 
 SEEN_EVERY_S = 10.0
 FORGOTTEN_S = 30.0
@@ -19,7 +20,7 @@ DEADLINE_S = 0.5
 
 
 class RedisOpenSockets:
-    """Without Redis each gateway counts its own."""
+    """Implements OpenSockets. Without Redis each gateway counts its own."""
 
     def __init__(self, url: str) -> None:
         self._redis: Any = connect(url)
@@ -46,7 +47,10 @@ class RedisOpenSockets:
         self._mine.closed(user_id, session_id)
         self._gone.append((user_id, session_id))
 
-    async def run(self) -> None:
+    async def start(self, keep: Keep) -> None:
+        keep("open sockets", self._run())
+
+    async def _run(self) -> None:
         """Take out what was closed; say what is still open."""
         seen_at = 0.0
         while True:

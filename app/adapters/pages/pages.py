@@ -14,7 +14,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from app.adapters.pages.asyncapi import asyncapi
-from app.adapters.wire.registry import request_answers
+from app.adapters.wire.registry import EVENTS, request_answers
 
 router = APIRouter(include_in_schema=False)
 _OWN = Path(__file__).parent / "static"
@@ -91,9 +91,9 @@ def _socket_page() -> str:
     messages, schemas = document["components"]["messages"], document["components"]["schemas"]
     answered = {name for told in request_answers().values() for name in told}
     groups: tuple[tuple[str, list[str]], ...] = (
-        ("What a client sends", [key for key in messages if key.startswith("request.")]),
+        ("What a client sends", [f"request.{name}" for name in request_answers()]),
         ("What answers it", [f"frame.{name}" for name in sorted(answered)]),
-        ("Durable events", [key for key in messages if key.startswith("frame.") and "seq" in _fields(messages[key], schemas) and key[6:] not in answered]),
+        ("Durable events", [f"frame.{name}" for name in EVENTS]),
         ("Signals and the rest", []),
     )  # fmt: skip
     shown = {key for _, keys in groups for key in keys}
@@ -115,12 +115,6 @@ def _socket_page() -> str:
 
 def _name(key: str) -> str:
     return key.partition(".")[2]
-
-
-def _fields(message: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    schema = schemas[message["payload"]["$ref"].rpartition("/")[2]]
-    found: dict[str, Any] = schema.get("properties", {})
-    return found
 
 
 def _article(key: str, message: dict[str, Any], schemas: dict[str, Any]) -> str:

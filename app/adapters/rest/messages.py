@@ -27,12 +27,11 @@ from app.adapters.wire.reactions import Emoji
 from app.adapters.wire.registry import TimelineJson, event_json
 from app.adapters.wire.values import Id, Listed, ListedBySeq, Time
 from app.application.ports.history import Search
-from app.application.search import highlights, words_of
+from app.application.search import Found, words_of
 from app.domain.errors import Code
-from app.domain.messages import DeleteMessage, EditMessage
+from app.domain.messages import DeleteMessage
 from app.domain.reactions import AddReaction, RemoveReaction
 from app.domain.text import check_text
-from app.domain.values import Message
 
 router = APIRouter(route_class=Route, prefix="/v1", tags=["messages"])
 SeqQuery = Annotated[int | None, Query(ge=0, le=2**63 - 1)]
@@ -79,8 +78,7 @@ async def edit(
     use_cases: UseCasesArg,
     key: IdempotencyKey = None,
 ) -> Response:
-    action = EditMessage(message_id, use_cases.messages.check_body(body.body))
-    return made(await use_cases.messages.act(who.user_id, chat_id, message_id, action, key), wire.message_json)
+    return made(await use_cases.messages.edit(who.user_id, chat_id, message_id, body.body, key), wire.message_json)
 
 
 @router.delete("/chats/{chat_id}/messages/{message_id}", summary="Delete a message",
@@ -165,14 +163,14 @@ async def search_(
 ) -> Response:
     words = words_of(check_text(q, "q"))
     query = f"search {words} {chat_id} {sender_id} {since} {until}"
-    paging: Paging[Message] = Paging(cursors, who.user_id, query, cursor, limit, datetime, str)
+    paging: Paging[Found] = Paging(cursors, who.user_id, query, cursor, limit, datetime, str)
     before = (paging.place[0], paging.place[1]) if paging.place else None
     asked = Search(words, chat_id, sender_id, since, until, before)
     found = await use_cases.search.find(who.user_id, asked, paging.to_ask)
     return answer(
         paging.page(
             found,
-            lambda message: {**wire.message_json(message), "highlights": highlights(message.body or "", words)},
-            lambda message: [message.created_at, message.id],
+            lambda one: {**wire.message_json(one.message), "highlights": one.highlights},
+            lambda one: [one.message.created_at, one.message.id],
         )
     )

@@ -18,8 +18,8 @@ from app.adapters.wire.problems import (
     token_error_json,
 )
 from app.application.ports.errors import Transient
-from app.application.submit import UNAVAILABLE_RETRY_MS, StillOpen
-from app.domain.errors import CODES, Code, ParleyError
+from app.application.submit import StillOpen
+from app.domain.errors import CODES, Code, ParleyError, unavailable
 
 
 def problem(error: ParleyError, status: int | None = None) -> JSONResponse:
@@ -59,7 +59,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Transient)
     async def _unavailable(request: Request, error: Transient) -> JSONResponse:
-        return problem(ParleyError(Code.UNAVAILABLE, "the store can't be reached", retry_after_ms=UNAVAILABLE_RETRY_MS))
+        return problem(unavailable())
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.application.clock import utc_now
 from app.application.ports.errors import DeadlineMissed, Transient
+from app.application.ports.held import Keep
 
 _STATEMENT_TIMEOUT = "57014"
 _TRANSIENT_CLASSES = ("08", "25P0", "40", "53", "55", "57", "58")
@@ -45,7 +46,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 class Database:
-    """One engine for PostgreSQL; for SQLite one connection that writes and several that read.
+    """Implements Held, for all of the store. One engine for PostgreSQL; for SQLite one connection that writes and several that read.
 
     deadline_s bounds every use of a connection: past it the connection is thrown away, for a server that is stopped
     answers nothing, not even a close.
@@ -132,6 +133,9 @@ class Database:
         pools = [engine.pool for engine in {self._writer, self._reader}]
         found = [pool for pool in pools if isinstance(pool, sa.QueuePool)]
         return {"used": sum(p.checkedout() for p in found), "idle": sum(p.checkedin() for p in found)}
+
+    async def start(self, keep: Keep) -> None:
+        """Connections are made as they are needed."""
 
     async def close(self) -> None:
         for engine in {self._writer, self._reader}:

@@ -1,4 +1,4 @@
-"""Which workers live: each says so every second; the fair sharing of shards follows from the list."""
+"""Which workers live: a row each, with when it last said so."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ _ALIVE = "interval '4 seconds'"
 
 
 class SqlWorkers:
+    """Implements Workers."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def beat(self, worker_id: str) -> list[str]:
-        """Say that this worker lives; all that do, by the database's clock, sorted."""
         async with self._database.write() as connection:
             await connection.execute(
                 sa.text(
@@ -32,10 +33,3 @@ class SqlWorkers:
     async def leave(self, worker_id: str) -> None:
         async with self._database.write() as connection:
             await connection.execute(sa.text("delete from workers where id = :id"), {"id": worker_id})
-
-
-def fair_share(worker_id: str, alive: list[str], shards: int) -> set[int]:
-    """Every shard has one holder in every worker's view, and nobody holds two more than another."""
-    everybody = sorted({*alive, worker_id})
-    place = everybody.index(worker_id)
-    return {shard for shard in range(shards) if shard % len(everybody) == place}

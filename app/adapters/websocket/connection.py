@@ -18,8 +18,8 @@ from app.adapters.websocket.state_machine import (
     Disconnect,
     Do,
     Output,
-    SocketProtocol,
     State,
+    StateMachine,
     Submit,
     Tell,
 )
@@ -28,21 +28,17 @@ from app.adapters.wire.encoder import JsonCodec
 from app.adapters.wire.messages import ReadMark, read_json
 from app.adapters.wire.problems import PROBLEM_TYPE, problem_json
 from app.adapters.wire.socket import AuthRefresh, Hello, Ping, Sync, Typing
-from app.application.bounded import Bounded
 from app.application.hub.sessions import Session
 from app.application.ports.errors import Transient
 from app.application.ports.people import Bearer
 from app.application.ports.socket import Close
-from app.application.submit import UNAVAILABLE_RETRY_MS
 from app.application.use_cases import UseCases
-from app.domain.errors import Code, ParleyError
+from app.domain.errors import Code, ParleyError, unavailable
 
 SUBPROTOCOL = "parley.v1"
 IN_FLIGHT_MAX = 100
 IN_FLIGHT_BYTES_MAX = 256 * 1024
 EXPIRING_S = 60.0
-TYPING_EVERY_S = 3.0
-TYPED_MAX = 1_000
 
 
 def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
@@ -88,24 +84,23 @@ class _Connection:
         self._door = door
         self._use_cases = door.use_cases
         self._codec = door.codec
-        self._protocol = SocketProtocol(door.use_cases.messages.check_body)
+        self._machine = StateMachine(door.use_cases.messages.check_body)
         self._socket: ParleyWebSocketProtocol = websocket.scope["extensions"][EXTENSION]
         self._outbox = Outbox(self._socket, door.on_close)
         self._session: Session | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
         self._in_flight = self._in_flight_bytes = 0
-        self._typed: Bounded[str, float] = Bounded(TYPED_MAX)
 
     async def run(self) -> None:
         hello = self._loop.call_later(self._door.hello_s, self._hello_timeout)
         try:
-            while self._protocol.state is not State.CLOSED and not self._outbox.closed:
+            while self._machine.state is not State.CLOSED and not self._outbox.closed:
                 message = await self._websocket.receive()
                 if message["type"] != "websocket.receive":
                     break
                 text = message.get("text")
-                outputs = self._protocol.receive_text(text) if text is not None else self._protocol.receive_bytes()
+                outputs = self._machine.receive_text(text) if text is not None else self._machine.receive_bytes()
                 for output in outputs:
                     await self._do(output)
                     if self._outbox.closed:
@@ -122,7 +117,7 @@ class _Connection:
 
     def _on_text(self, text: str) -> None:
         """A frame of a signed-in client: nothing is awaited between reading it and queueing its commands."""
-        for output in self._protocol.receive_text(text):
+        for output in self._machine.receive_text(text):
             if self._outbox.closed:
                 return
             self._do_now(output)
@@ -130,12 +125,12 @@ class _Connection:
             self._socket.pause_reading()
 
     def _hello_timeout(self) -> None:
-        for output in self._protocol.hello_timeout():
+        for output in self._machine.hello_timeout():
             if isinstance(output, Disconnect):
                 self._outbox.close(output.code, output.reason)
 
     def _close(self, code: int, reason: str) -> None:
-        self._protocol.closed()
+        self._machine.closed()
         self._outbox.close(code, reason)
 
     async def _do(self, output: Output) -> None:
@@ -164,11 +159,11 @@ class _Connection:
             bearer = await self._bearer(hello)
             session, account = await sockets.signed_in(bearer, self._outbox)
             self._session = session
-            self._protocol.authenticated()
+            self._machine.authenticated()
             if not await sockets.welcome(
                 session, account, resume.chats if resume else {}, resume.epoch if resume else ""
             ):
-                return self._protocol.closed()
+                return self._machine.closed()
             self._expire_at(bearer)
         except ParleyError as error:
             self._close(Close.UNAUTHENTICATED, error.reason)
@@ -223,7 +218,7 @@ class _Connection:
             case Sync():
                 self._use_cases.hub.sync(session, request.ref, dict(request.chats))
             case Typing():
-                self._typing(session, request.chat_id)
+                self._use_cases.typing.say(session, request.chat_id)
             case ReadMark():
                 self._spawn(request.ref, self._mark_read(session, request))
             case AuthRefresh():
@@ -238,7 +233,7 @@ class _Connection:
             return True
         except ParleyError as error:
             self._outbox.send(self._codec.error(ref, error))
-        over = self._protocol.over_limit(self._loop.time())
+        over = self._machine.over_limit(self._loop.time())
         if over is not None:
             self._outbox.close(over.code, over.reason)
         return False
@@ -263,7 +258,7 @@ class _Connection:
         except ParleyError as error:
             line = self._codec.error(ref, error)
         except Transient:
-            line = self._codec.error(ref, ParleyError(Code.UNAVAILABLE, retry_after_ms=UNAVAILABLE_RETRY_MS))
+            line = self._codec.error(ref, unavailable())
         finally:
             self._settled(0)
         self._outbox.send(line)
@@ -277,16 +272,9 @@ class _Connection:
             bearer = await self._use_cases.sockets.refresh(session, request.token)
         finally:
             if self._outbox.closed:  # the new token's session has ended
-                self._protocol.closed()
+                self._machine.closed()
         self._expire_at(bearer)
         return {"expires_in": _seconds_left(bearer)}
-
-    def _typing(self, session: Session, chat_id: str) -> None:
-        now = self._loop.time()
-        if chat_id not in session.cursors or now - self._typed.get(chat_id, -TYPING_EVERY_S) < TYPING_EVERY_S:
-            return
-        self._typed[chat_id] = now
-        self._use_cases.background.create_task(self._use_cases.typing.tell(session.user_id, chat_id))
 
 
 def _seconds_left(bearer: Bearer) -> int:

@@ -69,7 +69,7 @@ class Disconnect:
 Output = Authenticate | Submit | Do | Tell | Disconnect
 
 
-class SocketProtocol:
+class StateMachine:
     def __init__(self, check_body: Callable[[str], str]) -> None:
         """check_body: raises ParleyError for what is no good text of a message."""
         self.state = State.HELLO

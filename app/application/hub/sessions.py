@@ -45,6 +45,7 @@ class Session:
     cursors: the last seq given, of each chat that it hears. behind: the chats that are not live for it now.
     replies: message id → (attempt, next index) of the deltas given. asked, over: by tag, requests whose end was not
     told, and those whose rejection was. joining, recheck: chats whose membership is being read, or must be once opened.
+    typed: chat id → when its typing was told last, monotonic seconds.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Session:
     over: Bounded[int, None] = field(default_factory=lambda: Bounded(_PENDING_MAX))
     joining: set[str] = field(default_factory=set)
     recheck: set[str] = field(default_factory=set)
+    typed: Bounded[str, float] = field(default_factory=lambda: Bounded(_PENDING_MAX))
     opened: bool = False
     closed: bool = False
     catching: bool = False

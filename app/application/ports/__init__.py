@@ -2,5 +2,6 @@
 
 Each method states its guarantee, order, bounds, units and errors, and what the caller owes. Every port has an embedded
 implementation that is a product choice, and one on a real server; one contract suite (tests/contracts) runs over both.
-What a port's implementation holds open it opens at its first use or when its tasks start, and gives back in `close`.
+A port that holds something open is `Held`: `start` and `close` are its own, so nobody asks which implementation it is. What
+is read and written in the store shares one database, which is held for all of it; policies and tokens hold nothing.
 """

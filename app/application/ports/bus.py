@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.application.ports.held import Held
 from app.domain.command import Command
 
 
-class CommandBus(Protocol):
+class CommandBus(Held, Protocol):
+    """Started, it keeps its connection up, for ever."""
+
     def submit(self, command: Command) -> asyncio.Future[None]:
         """Queue a command for its shard. Synchronous, so that nothing overtakes between reading and queueing.
 
@@ -22,10 +25,6 @@ class CommandBus(Protocol):
 
     def ready(self) -> bool:
         """Whether a command submitted now has a chance; never waits."""
-        ...
-
-    async def publish(self) -> None:
-        """Keep what submitting needs, for ever: connect, publish, connect anew. Ended by cancelling."""
         ...
 
 
@@ -43,7 +42,7 @@ Process = Callable[[Sequence[Delivery]], Awaitable[Sequence[Delivery]]]
 those are of a newer version, and left for who knows it. Raises only when cancelled."""
 
 
-class CommandSource(Protocol):
+class CommandSource(Held, Protocol):
     """The other end of the bus: what was submitted, by shards, each of which one worker at a time decides."""
 
     async def consume(self, process: Process) -> None:
@@ -65,4 +64,17 @@ class CommandSource(Protocol):
 
     async def drain(self) -> None:
         """Finish the batch under way, then give all shards back."""
+        ...
+
+
+class Workers(Protocol):
+    """Which workers live, so that they share the shards. Each raises Transient."""
+
+    async def beat(self, worker_id: str) -> list[str]:
+        """Say that this worker lives, to be said every second; ids of all that do, sorted, this one too. One that said
+        nothing for 4 s, by the store's clock, is dead."""
+        ...
+
+    async def leave(self, worker_id: str) -> None:
+        """It lives no more, as of now."""
         ...

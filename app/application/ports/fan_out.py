@@ -6,20 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.application.ports.held import Held
 from app.domain.state import Pair
 
 
-class FanOut(Protocol):
-    """At most once, in order per channel from one publisher, silently lossy: nobody trusts it."""
+class FanOut(Held, Protocol):
+    """At most once, in order per channel from one publisher, silently lossy: nobody trusts it. Started, it listens."""
 
     def listen(self, handler: Callable[[str, bytes], None], reset: Callable[[], None]) -> None:
         """handler: called in the event loop with channel and payload of each message of a subscribed channel; must not
         raise. reset: called after the connection was lost and made anew, when anything may have been missed. To be
-        called before `run`."""
-        ...
-
-    async def run(self) -> None:
-        """Listen, for ever. Ended by cancelling."""
+        called before `start`."""
         ...
 
     async def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
@@ -35,8 +32,6 @@ class FanOut(Protocol):
         """What is not subscribed is passed over."""
         ...
 
-    async def close(self) -> None: ...
-
 
 @dataclass(frozen=True, slots=True)
 class LiveText:
@@ -47,7 +42,7 @@ class LiveText:
     text: str
 
 
-class LiveTexts(Protocol):
+class LiveTexts(Held, Protocol):
     """Texts of replies while they stream, by (chat id, message id). May be lost at any time: the holder writes the
     whole anew."""
 
@@ -64,20 +59,15 @@ class LiveTexts(Protocol):
         """The reply is over: no delta is taken any more. Raises Transient."""
         ...
 
-    async def close(self) -> None: ...
 
-
-class OpenSockets(Protocol):
-    """Which sockets a user has open, on all gateways. Best effort: what a dead process left is forgotten after 30 s."""
-
-    async def run(self) -> None:
-        """Tell the others what is open here, for ever. Ended by cancelling."""
-        ...
+class OpenSockets(Held, Protocol):
+    """Which sockets a user has open, on all gateways. Best effort: what a dead process left is forgotten after 30 s.
+    Started, it tells the others what is open here; closed, that nothing is."""
 
     async def opened(self, user_id: str, session_id: str, most: int) -> list[str]:
         """Count this one in; session ids of the oldest beyond `most`, on whatever gateway."""
         ...
 
-    def closed(self, user_id: str, session_id: str) -> None: ...
-
-    async def close(self) -> None: ...
+    def closed(self, user_id: str, session_id: str) -> None:
+        """Count it out; one that was never counted in is passed over."""
+        ...

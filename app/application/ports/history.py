@@ -66,7 +66,9 @@ class History(Protocol):
         """By user id."""
         ...
 
-    async def member(self, chat_id: str, user_id: str) -> Member | None: ...
+    async def member(self, chat_id: str, user_id: str) -> Member | None:
+        """None for who isn't in it now, or where there is no such chat."""
+        ...
 
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
         """By user id."""
@@ -76,7 +78,9 @@ class History(Protocol):
         """after: oldest first; before, or neither: newest first. Not both. Deleted ones are there as tombstones."""
         ...
 
-    async def message(self, chat_id: str, message_id: str) -> Message | None: ...
+    async def message(self, chat_id: str, message_id: str) -> Message | None:
+        """As it is now, a deleted one as a tombstone; None where this chat has no such message."""
+        ...
 
     async def message_at(self, chat_id: str, seq: int) -> Message | None:
         """The message whose place it is; None where another event stands there."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from app.application.ports.held import Held
 
-class Limiter(Protocol):
-    """Counts what users do. Each call counts, and answers how many milliseconds to wait where it was too much."""
 
-    def request(self, user_id: str) -> int | None: ...
+class Limiter(Held, Protocol):
+    """Counts what users do, in the process alone, so that nothing is awaited. Started, it settles its counts with other
+    gateways each second."""
+
+    def request(self, user_id: str) -> int | None:
+        """Count one. None, or the milliseconds to wait where it was one too many; those are not counted."""
+        ...
 
     def remaining(self, user_id: str) -> tuple[int, int, int]:
         """(most at once, left of it, seconds until it is whole again)."""
@@ -19,14 +24,9 @@ class Limiter(Protocol):
         ...
 
     def command(self, user_id: str, new_chats: int, new_members: int) -> int | None:
-        """Also too much: a user whose commands were rejected again and again."""
+        """Count one that makes so many chats and memberships. None, or the milliseconds to wait: for those, or because
+        commands of this user were rejected again and again."""
         ...
-
-    async def run(self) -> None:
-        """Settle counts with other gateways, for ever. Ended by cancelling."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 class SignInLimiter(Protocol):
@@ -36,4 +36,6 @@ class SignInLimiter(Protocol):
         """Seconds to wait, where too many tries failed."""
         ...
 
-    def failed(self, username: str, address: str) -> None: ...
+    def failed(self, username: str, address: str) -> None:
+        """Count one that failed."""
+        ...

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.application.ports.held import Held
 from app.domain.values import Usage
 
 
@@ -47,10 +48,8 @@ class ModelFailed(Exception):
         self.code, self.reason, self.retry, self.retry_after_s = code, reason, retry, retry_after_s
 
 
-class Model(Protocol):
+class Model(Held, Protocol):
     def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
         """The answer's deltas, then exactly one Finish; ends without a Finish only by ModelFailed. Closing the
         iterator ends the request upstream."""
         ...
-
-    async def close(self) -> None: ...

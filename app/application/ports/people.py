@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from app.application.ports.held import Held
 from app.domain.values import Person
 
 
@@ -68,13 +69,21 @@ class Accounts(Protocol):
         """False where the name is taken."""
         ...
 
-    async def by_name(self, username: str) -> Account | None: ...
+    async def by_name(self, username: str) -> Account | None:
+        """By the whole name, in lower case; a disabled one too; None where nobody has it."""
+        ...
 
-    async def by_id(self, user_id: str) -> Account | None: ...
+    async def by_id(self, user_id: str) -> Account | None:
+        """A disabled one too."""
+        ...
 
-    async def search(self, prefix: str, limit: int) -> list[Account]: ...
+    async def search(self, prefix: str, limit: int) -> list[Account]:
+        """Enabled ones whose username or display name begins so, in any case, by username; assistants too."""
+        ...
 
-    async def update(self, user_id: str, display_name: str | None, preferences: dict[str, object] | None) -> None: ...
+    async def update(self, user_id: str, display_name: str | None, preferences: dict[str, object] | None) -> None:
+        """None leaves it as it is; preferences are replaced as a whole. Of a stranger nothing is changed."""
+        ...
 
     async def page(self, prefix: str, after_name: str, limit: int) -> list[Account]:
         """By username, disabled ones too; an empty prefix finds all."""
@@ -103,28 +112,38 @@ class Accounts(Protocol):
         """Those that can still be refreshed, newest first."""
         ...
 
-    async def owns_session(self, user_id: str, session_id: str) -> bool: ...
+    async def owns_session(self, user_id: str, session_id: str) -> bool:
+        """Whether it is this user's, and not ended."""
+        ...
 
     async def use_refresh(self, refresh_hash: str, new_hash: str, grace_s: float, ttl_s: float) -> RefreshTry | None:
         """Rotate: mark the token used and keep the new one. None for a token that is unknown, expired, or of an
         ended session. Replayed: the session is ended in the same transaction."""
         ...
 
-    async def session_alive(self, session_id: str) -> bool: ...
+    async def session_alive(self, session_id: str) -> bool:
+        """Whether it was started, and neither ended nor its account disabled."""
+        ...
 
-    async def end_session(self, session_id: str) -> None: ...
+    async def end_session(self, session_id: str) -> None:
+        """Its tokens and tickets are no good from here on; the poll finds it. Ending it again does nothing."""
+        ...
 
-    async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None: ...
+    async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
+        """Keep it for so many seconds, by this process's clock."""
+        ...
 
     async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:
         """(session id, user id) the first time, within its life; None ever after."""
         ...
 
 
-class Passwords(Protocol):
+class Passwords(Held, Protocol):
     """Slow on purpose, so off the event loop, and few at once."""
 
-    async def hash(self, password: str) -> str: ...
+    async def hash(self, password: str) -> str:
+        """With its parameters and a salt of its own, so that `verify` needs nothing else."""
+        ...
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """With None as hash it takes as long, and is False."""
@@ -145,7 +164,9 @@ class Tokens(Protocol):
 
     ttl_s: int
 
-    def issue(self, user_id: str, session_id: str) -> str: ...
+    def issue(self, user_id: str, session_id: str) -> str:
+        """Good from now on, for ttl_s."""
+        ...
 
     def verify(self, token: str) -> Bearer:
         """Whoever signed it, whether or not the session lives. Raises ParleyError `unauthenticated`."""

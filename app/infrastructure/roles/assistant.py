@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
-
 from app.infrastructure import wiring
+from app.infrastructure.roles.role import Life
 from app.infrastructure.wiring import World
 
 
@@ -14,11 +12,11 @@ class AssistantRole:
         self._world = world
         self._assistant = wiring.make_assistant(world)
 
-    async def start(self) -> None:
+    async def start(self, life: Life) -> None:
+        assert self._world.model is not None
+        await life.hold(self._world.live, self._world.model)
         await self._assistant.start()
-
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
-        return {"assistant": self._assistant.run()}
+        life.keep("assistant", self._assistant.run())
 
     def handle(self, channel: str, payload: bytes) -> None:
         self._assistant.handle(channel, payload)
@@ -33,5 +31,4 @@ class AssistantRole:
         pass
 
     async def drain(self) -> None:
-        """In one process nobody else would go on with a reply that is given back, and its restart does."""
-        await self._assistant.drain(0.0 if self._world.settings.embedded else None)
+        await self._assistant.drain()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any
-
 from app.adapters.rest.cursors import Cursors
 from app.adapters.websocket.connection import SocketDoor
 from app.application.ports.socket import Close
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.doors import Doors
+from app.infrastructure.roles.role import Life
 from app.infrastructure.settings import listed
 from app.infrastructure.wiring import World
 
@@ -32,15 +30,11 @@ class GatewayRole:
         self.doors = Doors(self._use_cases, socket, Cursors(wiring.cursor_keys(world)))
         self._healed = dict.fromkeys(self._hub.counts, 0)
 
-    async def start(self) -> None:
+    async def start(self, life: Life) -> None:
+        world = self._world
+        await life.hold(world.live, world.passwords, world.limiter, world.open_sockets)
         await self._hub.start()
-
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
-        return {
-            "hub": self._hub.run(),
-            "limits": self._world.limiter.run(),
-            "sockets": self._world.open_sockets.run(),
-        }
+        life.keep("hub", self._hub.run())
 
     def handle(self, channel: str, payload: bytes) -> None:
         self._hub.handle(channel, payload)

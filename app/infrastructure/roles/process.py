@@ -7,49 +7,21 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 from fastapi import FastAPI
 
 from app.adapters.store.migrate import migrate
 from app.application.ports.errors import Transient
+from app.application.ports.held import Held
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.http import Server, make_app, make_server
+from app.infrastructure.roles.role import Role
 from app.infrastructure.settings import Settings, SettingsError, check_world
 from app.infrastructure.wiring import World
-
-
-class Role(Protocol):
-    """A part of a process's life. The process starts all, hands them what the fan-out says, and drains them in order."""
-
-    async def start(self) -> None:
-        """Ready what `tasks` need. Raises Transient: tried again until the servers are up."""
-        ...
-
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """What lasts as long as the process: one that ends by itself ends it."""
-        ...
-
-    def handle(self, channel: str, payload: bytes) -> None:
-        """What the fan-out says, to whatever channel."""
-        ...
-
-    def reset(self) -> None:
-        """The fan-out may have lost something."""
-        ...
-
-    def why_not_ready(self) -> str | None: ...
-
-    def measure(self) -> None:
-        """Set the gauges; called once a second."""
-        ...
-
-    async def drain(self) -> None:
-        """Finish what is under way, take nothing new."""
-        ...
 
 
 async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = lambda world: None) -> None:
@@ -82,15 +54,23 @@ def _check_port(settings: Settings) -> None:
 
 
 class Process:
+    """Implements Life."""
+
     def __init__(self, world: World, role: str) -> None:
         self._world = world
         self._name = role
         self._roles, self._open_doors = _make_roles(world, role)
         self._stopping = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._held: list[Held] = []
 
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """A task that lasts as long as the process: if it ends by itself, so does the process."""
+    async def hold(self, *ports: Held) -> None:
+        for port in ports:
+            if port not in self._held:
+                self._held.append(port)
+                await port.start(self.keep)
+
+    def keep(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)
         self._tasks[name] = task
         task.add_done_callback(self._ended)
@@ -146,16 +126,20 @@ class Process:
     async def _start_all(self) -> None:
         world = self._world
         world.fan_out.listen(self._handle, self._reset)
-        self._start("fan-out", world.fan_out.run())
-        self._start("publisher", world.bus.publish())
+        await self.hold(world.database, world.fan_out, world.bus)
+        if world.replica is not None:
+            await self.hold(world.replica)
         for role in self._roles:
-            await _until(role.start)
-        self._start("gauges", self._measure())
-        for role in self._roles:
-            for name, work in role.tasks().items():
-                self._start(name, work)
-        if self._name != "gateway":
-            self._start("expirer", wiring.make_expirer(world).run())
+            await self._start(role)
+        self.keep("gauges", self._measure())
+
+    async def _start(self, role: Role) -> None:
+        """The servers may still be coming up."""
+        while True:
+            try:
+                return await role.start(self)
+            except Transient:
+                await asyncio.sleep(0.5)
 
     def _handle(self, channel: str, payload: bytes) -> None:
         """One listener for all roles of the process."""
@@ -175,8 +159,7 @@ class Process:
         while True:
             for state, connections in self._world.database.pool().items():
                 telemetry.POOL.labels(state).set(connections)
-            if not self._world.settings.embedded:
-                telemetry.BROKER.labels("publish").set(self._world.bus.ready())
+            telemetry.BROKER.labels("publish").set(self._world.bus.ready())
             for role in self._roles:
                 role.measure()
             await asyncio.sleep(1)
@@ -194,7 +177,11 @@ class Process:
             task.cancel()
         await asyncio.wait(self._tasks.values(), timeout=5)
         await self._world.background.close()
-        await self._world.close()
+        for port in reversed(self._held):
+            try:
+                await port.close()
+            except Exception as error:  # what fails to close doesn't keep the others open
+                telemetry.trouble("close", error)
         telemetry.log.info("ended", role=self._name)
 
 
@@ -217,13 +204,3 @@ def _make_roles(world: World, name: str) -> tuple[list[Role], Callable[[FastAPI]
 
         roles.append(WorkerRole(world))
     return roles, open_doors
-
-
-async def _until(start: Callable[[], Awaitable[None]]) -> None:
-    """At start the servers may still be coming up."""
-    while True:
-        try:
-            await start()
-            return
-        except Transient:
-            await asyncio.sleep(0.5)

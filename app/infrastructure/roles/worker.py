@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
 
-from app.adapters.store.workers import SqlWorkers, fair_share
 from app.application.ports.errors import Transient
+from app.application.shards import fair_share
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.observed import observed_process
+from app.infrastructure.roles.role import Life
 from app.infrastructure.wiring import World
 
 PRUNE_S = 60.0
@@ -21,17 +20,16 @@ class WorkerRole:
     def __init__(self, world: World) -> None:
         self._world = world
         self._process = observed_process(wiring.make_worker(world).process, world.traced)
+        self._expirer = wiring.make_expirer(world)
         self._leaving = False
         self._sharing = asyncio.Lock()
 
-    async def start(self) -> None:
-        pass
-
-    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
-        found = {"worker": self._world.source.consume(self._process), "pruner": self._prune()}
-        if self._world.workers is not None:
-            found["shards"] = self._share_shards(self._world.workers)
-        return found
+    async def start(self, life: Life) -> None:
+        await life.hold(self._world.live, self._world.source)
+        life.keep("worker", self._world.source.consume(self._process))
+        life.keep("shards", self._share_shards())
+        life.keep("pruner", self._prune())
+        life.keep("expirer", self._expirer.run())
 
     def handle(self, channel: str, payload: bytes) -> None:
         pass
@@ -43,11 +41,10 @@ class WorkerRole:
         return None if self._world.source.ready() else "the broker can't be reached"
 
     def measure(self) -> None:
-        if not self._world.settings.embedded:
-            telemetry.BROKER.labels("consume").set(self._world.source.ready())
-            telemetry.SHARDS.labels("active").set(len(self._world.source.active()))
+        telemetry.BROKER.labels("consume").set(self._world.source.ready())
+        telemetry.SHARDS.labels("active").set(len(self._world.source.active()))
 
-    async def _share_shards(self, workers: SqlWorkers) -> None:
+    async def _share_shards(self) -> None:
         """Say that we live, see who else does, hold what is ours."""
         shards = self._world.settings.command_shards
         while True:
@@ -55,7 +52,7 @@ class WorkerRole:
                 if self._leaving:
                     return
                 with suppress(Transient):
-                    alive = await workers.beat(self._world.process_id)
+                    alive = await self._world.workers.beat(self._world.process_id)
                     mine = fair_share(self._world.process_id, alive, shards)
                     self._world.source.assign(mine)
                     telemetry.SHARDS.labels("assigned").set(len(mine))
@@ -70,9 +67,8 @@ class WorkerRole:
     async def drain(self) -> None:
         async with self._sharing:  # a beat that is under way would bring us back
             self._leaving = True
-            if self._world.workers is not None:
-                with suppress(Transient):
-                    await self._world.workers.leave(self._world.process_id)
+            with suppress(Transient):
+                await self._world.workers.leave(self._world.process_id)
         with suppress(TimeoutError):  # with the database down the batch stays open; the broker has it
             async with asyncio.timeout(DRAIN_BATCH_S):
                 await self._world.source.drain()

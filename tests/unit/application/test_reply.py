@@ -11,6 +11,7 @@ import pytest
 
 from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
+from app.application.ports.held import NothingHeld
 from app.application.ports.jobs import Job
 from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Turn
 from app.application.reply import AssistantWorker, Expirer
@@ -93,11 +94,8 @@ class Store:
     def ready(self) -> bool:
         return True
 
-    async def publish(self) -> None:
-        await asyncio.Event().wait()
 
-
-class Model:
+class Model(NothingHeld):
     """Says `script`: texts, pauses in seconds, errors; each call takes the next script. closed: streams that were ended."""
 
     def __init__(self, *scripts: list[Any]) -> None:
@@ -119,9 +117,6 @@ class Model:
                     yield piece
         finally:
             self.closed += 1
-
-    async def close(self) -> None:
-        pass
 
 
 DONE = Finish(Usage(1, 2))

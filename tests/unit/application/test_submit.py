@@ -12,6 +12,7 @@ import pytest
 from app.application.hub.outcomes import Outcomes
 from app.application.hub.sessions import Session, Sessions
 from app.application.ports.errors import OutcomeUnknown, Unavailable
+from app.application.ports.held import NothingHeld
 from app.application.signals import Told
 from app.application.submit import StillOpen, Submitter
 from app.domain.command import Command
@@ -25,7 +26,7 @@ ANNA, BEN = USERS[:2]
 CHAT = CHATS[0]
 
 
-class Bus:
+class Bus(NothingHeld):
     """Implements CommandBus; what is submitted waits for the test's word."""
 
     def __init__(self) -> None:
@@ -38,9 +39,6 @@ class Bus:
 
     def ready(self) -> bool:
         return True
-
-    async def publish(self) -> None:
-        await asyncio.Event().wait()
 
 
 class Limiter:

@@ -9,13 +9,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.command import Command
+from app.domain import decide
+from app.domain.command import Command, UnknownAction
+from app.domain.errors import Code
+from app.domain.events import Event, Opaque
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.values import Reply
 from tests import actions as c
+from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, OTHER, Scene
 from tests.unit.memory import CHATS, START, USERS, MemoryStore
-
-Log = MemoryStore
 
 
 def ids(kind: str) -> st.SearchStrategy[str]:
@@ -76,10 +78,10 @@ def test_the_cut_into_batches_redelivery_and_zombies_change_nothing(
     history: list[Command], data: st.DataObject
 ) -> None:
     history = [created(0), created(1), *history]
-    one_by_one = Log()
+    one_by_one = MemoryStore()
     expected = [told(one_by_one.batch([command]))[0] for command in history]
 
-    cut = Log()
+    cut = MemoryStore()
     outcomes: list[Any] = []
     start = 0
     while start < len(history):
@@ -100,7 +102,7 @@ def test_the_cut_into_batches_redelivery_and_zombies_change_nothing(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(commands, max_size=60))
 def test_what_a_history_leaves_is_consistent(history: list[Command]) -> None:
-    log = Log()
+    log = MemoryStore()
     results = log.batch([created(0), created(1), *history])
     for chat_id in CHATS:
         chat = log.state.chats[chat_id]
@@ -123,7 +125,7 @@ def test_what_a_history_leaves_is_consistent(history: list[Command]) -> None:
 
 
 def test_a_removed_member_is_silent_within_the_same_batch() -> None:
-    log = Log()
+    log = MemoryStore()
     results = log.batch(
         [
             created(0),
@@ -135,7 +137,7 @@ def test_a_removed_member_is_silent_within_the_same_batch() -> None:
 
 
 def test_a_message_sent_while_muted_stays_rejected_after_the_unmute() -> None:
-    log = Log()
+    log = MemoryStore()
     send = Command(CHATS[0], USERS[1], derived_id("x", "1"), c.SendMessage("hello"))
     mute = c.UpdateMember(USERS[1], ("muted_until",), None, START + timedelta(days=1))
     unmute = c.UpdateMember(USERS[1], ("muted_until",), None, None)
@@ -148,7 +150,7 @@ def test_a_message_sent_while_muted_stays_rejected_after_the_unmute() -> None:
 
 
 def test_deleting_a_question_ends_its_reply_first() -> None:
-    log = Log()
+    log = MemoryStore()
     log.batch([created(0)])
     sent = log.batch([Command(CHATS[0], USERS[1], derived_id("x", "1"), c.SendMessage("@assistant, hello"))])
     question = next(e.payload.id for e in log.log if e.seq == sent[0].outcome.seq)
@@ -166,7 +168,7 @@ def test_deleting_a_question_ends_its_reply_first() -> None:
 
 
 def test_neither_archive_nor_removal_of_the_asker_keeps_an_answer_from_ending() -> None:
-    log = Log()
+    log = MemoryStore()
     log.batch([created(0), Command(CHATS[0], USERS[1], derived_id("x", "1"), c.SendMessage("@assistant, hello"))])
     key, reply = next(iter(log.state.replies.items()))
     log.state.replies[key] = Reply(*key, reply.question_id, attempt=1, held=True)
@@ -179,3 +181,46 @@ def test_neither_archive_nor_removal_of_the_asker_keeps_an_answer_from_ending() 
     )
     assert results[-1].outcome.seq == log.state.chats[CHATS[0]].head
     assert log.state.messages[key].body == "here"
+
+
+def test_an_id_is_one_of_chat_actor_and_id_together() -> None:
+    scene = Scene()
+    scene.store.do(OTHER, ANNA, c.CreateChat("group", None, (BEN,)))
+    same = [Command(chat, actor, "same", c.SendMessage("x")) for chat in (CHAT, OTHER) for actor in (ANNA, BEN)]
+    results = scene.store.batch([*same, *same])
+    assert [r.repeat for r in results] == [False] * 4 + [True] * 4
+    assert [r.outcome for r in results[:4]] == [r.outcome for r in results[4:]]
+
+
+def test_what_is_refused_in_a_chat_that_is_not_there_leaves_no_trace() -> None:
+    scene = Scene()
+    result = scene.do(ANNA, c.SendMessage("x"), OTHER)
+    assert (result.outcome.code, result.outcome.policies) == ("not_found", ("strangers-see-nothing",))
+    assert result.command.key not in scene.store.state.known
+    result = scene.do(CARL, c.SendMessage("x"))
+    assert result.command.key in scene.store.state.known
+
+
+def test_a_command_that_cannot_be_decided_is_refused_with_its_trace_and_a_known_one_told_again() -> None:
+    scene = Scene()
+    command = Command(CHAT, BEN, "poison", c.SendMessage("x"))
+    decided = decide.refuse(scene.store.state, command, Code.CONFLICT, "this command could not be decided")
+    [result] = decided.results
+    assert (result.outcome.type, result.outcome.code, result.outcome.reason, result.outcome.seq, result.repeat) == (
+        "message.send", "conflict", "this command could not be decided", None, False,
+    )  # fmt: skip
+    assert decided.events == [] and decided.state.changes.traces == [result]
+    [again] = decide.refuse(decided.state, command, Code.INVALID, "other words").results
+    assert again.repeat and again.outcome == result.outcome
+    assert again.command is command
+
+
+def test_what_nobody_knows_is_refused_to_members_and_unseen_by_strangers() -> None:
+    scene = Scene()
+    scene.refused(BEN, UnknownAction("poll.open", {"q": 1}), "conflict", "no process knows what poll.open is")
+    scene.refused(CARL, UnknownAction("poll.open"), "not_found")
+    event = Event("poll.opened", CHAT, 9, START, ANNA, Opaque())
+    assert decide.kind_of(event).type == "poll.opened" and decide.whose_chats_change(event) == ()
+    assert decide.kind_of(event).ends(event.payload) == ()
+    other_form = Event("member.removed", CHAT, 9, START, ANNA, Opaque())
+    assert decide.whose_chats_change(other_form) == ()

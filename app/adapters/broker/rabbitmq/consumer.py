@@ -28,6 +28,7 @@ from app.adapters.broker.rabbitmq.connection import (
 )
 from app.application.background import Background
 from app.application.ports.bus import Delivery, Process
+from app.application.ports.held import NothingHeld
 from app.domain.ids import shard_of
 
 PREFETCH = 20
@@ -45,11 +46,11 @@ class _Shard:
     leaving: bool = False
 
 
-class RabbitConsumer:
-    """Takes what all its shards deliver into one batch after another, in order, and acks last.
+class RabbitConsumer(NothingHeld):
+    """Implements CommandSource: takes what all its shards deliver into one batch after another, in order, and acks last.
 
     Every worker waits at every shard, so that a dead one's shards go on at once; which of them it should hold is
-    told by `assign`. A shard is given back by finishing the batch and closing its channel, never by cancelling.
+    told by `assign`. A shard is given back by finishing the batch and closing its channel, never by cancelling. Its connection lasts as long as `consume`.
     """
 
     def __init__(

@@ -27,6 +27,7 @@ from app.adapters.broker.rabbitmq.connection import (
 )
 from app.application.background import Background
 from app.application.ports.errors import OutcomeUnknown, Unavailable
+from app.application.ports.held import Keep
 from app.domain.command import Command
 from app.domain.ids import shard_of
 
@@ -67,7 +68,13 @@ class RabbitPublisher:
             return refused
         return self._collectors[shard].add(command, self._codec.pack_command(command))
 
-    async def publish(self) -> None:
+    async def start(self, keep: Keep) -> None:
+        keep("publisher", self._run())
+
+    async def close(self) -> None:
+        """Its connection ends with what is kept."""
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_connected(), name="broker publisher connection")
             for shard in range(self._shards):

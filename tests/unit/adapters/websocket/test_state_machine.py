@@ -1,4 +1,4 @@
-"""The socket's protocol with text alone: every request, in every order, good and bad."""
+"""The socket's machine with text alone: every request, in every order, good and bad."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from app.adapters.websocket.state_machine import (
     Authenticate,
     Disconnect,
     Do,
-    SocketProtocol,
     State,
+    StateMachine,
     Submit,
     Tell,
 )
@@ -32,16 +32,16 @@ def check(body: str) -> str:
     return check_body(body, 100)
 
 
-def opened() -> SocketProtocol:
-    protocol = SocketProtocol(check)
-    [output] = protocol.receive_text(HELLO)
-    assert isinstance(output, Authenticate) and protocol.state is State.AUTHENTICATING
-    protocol.authenticated()
-    return protocol
+def opened() -> StateMachine:
+    machine = StateMachine(check)
+    [output] = machine.receive_text(HELLO)
+    assert isinstance(output, Authenticate) and machine.state is State.AUTHENTICATING
+    machine.authenticated()
+    return machine
 
 
-def one(text: str | dict[str, Any], protocol: SocketProtocol | None = None) -> Any:
-    outputs = (protocol or opened()).receive_text(text if isinstance(text, str) else json.dumps(text))
+def one(text: str | dict[str, Any], machine: StateMachine | None = None) -> Any:
+    outputs = (machine or opened()).receive_text(text if isinstance(text, str) else json.dumps(text))
     assert len(outputs) == 1
     return outputs[0]
 
@@ -77,21 +77,21 @@ def test_hello_comes_first_and_once() -> None:
     for bad in (
         json.dumps(EXAMPLES["ping"]), '{"type": "hello", "x": 1}', '{"type": "hello", "token": 5}', "[]", "nonsense", "", "5",
     ):  # fmt: skip
-        protocol = SocketProtocol(check)
-        output = one(bad, protocol)
-        assert isinstance(output, Disconnect) and output.code == 4400 and protocol.state is State.CLOSED
-    both = one({"type": "hello", "token": "t", "ticket": "t"}, SocketProtocol(check))
+        machine = StateMachine(check)
+        output = one(bad, machine)
+        assert isinstance(output, Disconnect) and output.code == 4400 and machine.state is State.CLOSED
+    both = one({"type": "hello", "token": "t", "ticket": "t"}, StateMachine(check))
     assert isinstance(both, Disconnect) and both.code == 4400
-    assert one({"type": "hello"}, SocketProtocol(check)) == Authenticate(socket.Hello(type="hello"))
+    assert one({"type": "hello"}, StateMachine(check)) == Authenticate(socket.Hello(type="hello"))
     assert refusal(HELLO) == (None, "invalid")
     too_many = {"type": "hello", "resume": {"epoch": "e", "chats": {EXAMPLES["sync"]["ref"]: 1}}}
-    assert one(too_many, SocketProtocol(check)).code == 4400, "a key that is no id fails the whole"
+    assert one(too_many, StateMachine(check)).code == 4400, "a key that is no id fails the whole"
 
 
 def test_lines_may_follow_hello_in_its_frame_and_a_bad_one_fails_itself_alone() -> None:
-    protocol = SocketProtocol(check)
+    machine = StateMachine(check)
     ping = json.dumps(EXAMPLES["ping"])
-    hello, first, bad, second = protocol.receive_text(f"{HELLO}\n\n{ping}\r\n{{\n  \n{ping}\n")
+    hello, first, bad, second = machine.receive_text(f"{HELLO}\n\n{ping}\r\n{{\n  \n{ping}\n")
     assert isinstance(hello, Authenticate) and isinstance(first, Do) and isinstance(second, Do)
     assert isinstance(bad, Tell) and bad.error.code == "bad_json" and bad.ref is None
 
@@ -128,28 +128,28 @@ def test_a_refusal_says_where_without_what_was_sent() -> None:
 
 
 def test_bytes_close_and_after_a_close_nothing_is_heard() -> None:
-    protocol = opened()
-    [output] = protocol.receive_bytes()
+    machine = opened()
+    [output] = machine.receive_bytes()
     assert isinstance(output, Disconnect) and output.code == 1003
-    assert protocol.receive_text(json.dumps(EXAMPLES["ping"])) == []
+    assert machine.receive_text(json.dumps(EXAMPLES["ping"])) == []
     closed = opened()
     closed.closed()
     assert closed.receive_text(json.dumps(EXAMPLES["ping"])) == []
 
 
 def test_who_says_no_hello_in_time_is_closed_and_who_did_is_not() -> None:
-    protocol = SocketProtocol(check)
-    [output] = protocol.hello_timeout()
+    machine = StateMachine(check)
+    [output] = machine.hello_timeout()
     assert isinstance(output, Disconnect) and output.code == 4408
-    assert opened().hello_timeout() == [] and protocol.hello_timeout() == []
+    assert opened().hello_timeout() == [] and machine.hello_timeout() == []
 
 
 def test_going_on_over_the_limits_for_ten_seconds_ends_it() -> None:
-    protocol = opened()
+    machine = opened()
     for second in range(10):
-        assert protocol.over_limit(100.0 + second) is None
-    output = protocol.over_limit(110.0)
-    assert output is not None and output.code == 4429 and protocol.state is State.CLOSED
+        assert machine.over_limit(100.0 + second) is None
+    output = machine.over_limit(110.0)
+    assert output is not None and output.code == 4429 and machine.state is State.CLOSED
     calm = opened()
     for at in (100.0, 102.1, 104.2, 106.3, 108.4, 110.5, 112.6):
         assert calm.over_limit(at) is None, "who pauses for two seconds begins anew"
@@ -173,27 +173,27 @@ steps = st.lists(
 
 @given(steps)
 def test_whatever_comes_in_whatever_order_the_machine_stands(history: list[str]) -> None:
-    protocol, authenticated, now = SocketProtocol(check), 0, 0.0
+    machine, authenticated, now = StateMachine(check), 0, 0.0
     for step in history:
-        before = protocol.state
+        before = machine.state
         if step == "bytes":
-            outputs: list[Any] = protocol.receive_bytes() if before is not State.CLOSED else []
+            outputs: list[Any] = machine.receive_bytes() if before is not State.CLOSED else []
         elif step == "timeout":
-            outputs = protocol.hello_timeout()
+            outputs = machine.hello_timeout()
         elif step == "over":
             now += 1.0
             outputs = []
             if before is State.OPEN:
-                protocol.over_limit(now)
+                machine.over_limit(now)
         else:
-            outputs = protocol.receive_text(step)
+            outputs = machine.receive_text(step)
         for output in outputs:
             if isinstance(output, Authenticate):
                 authenticated += 1
                 assert before is State.HELLO
-                protocol.authenticated()
+                machine.authenticated()
             elif isinstance(output, Disconnect):
-                assert protocol.state is State.CLOSED and output is outputs[-1]
+                assert machine.state is State.CLOSED and output is outputs[-1]
             elif isinstance(output, Tell):
                 assert isinstance(output.error, ParleyError) and output.error.reason
             else:

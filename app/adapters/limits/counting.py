@@ -4,7 +4,6 @@ serve, `redis_shared` settles the counts between them each second.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from app.application.bounded import Bounded
+from app.application.ports.held import NothingHeld
 
 BURST_S = 10
 _KEYS_MAX = 100_000
@@ -90,7 +90,7 @@ class Windows:
         return max(100, int((reset - time.time()) * 1000))
 
 
-class UserLimits:
+class UserLimits(NothingHeld):
     """Implements Limiter and SignInLimiter, where one process serves all."""
 
     def __init__(self, settings: LimitSettings) -> None:
@@ -134,10 +134,3 @@ class UserLimits:
     def failed(self, username: str, address: str) -> None:
         self.windows.hit(self._names, username)
         self.windows.hit(self._addresses, address)
-
-    async def run(self) -> None:
-        """There are no others to settle with."""
-        await asyncio.Event().wait()
-
-    async def close(self) -> None:
-        """Nothing is held open."""

@@ -1,0 +1,43 @@
+"""Limits count, for each user and each bound apart."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from app.adapters.limits.counting import LimitSettings, TokenBuckets, UserLimits
+
+
+def test_a_bucket_fills_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    buckets = TokenBuckets(10, 20)
+    assert [buckets.take("a") for _ in range(20)] == [None] * 20
+    assert buckets.take("a") == 100 and buckets.take("b") is None
+    now[0] += 0.11
+    assert buckets.take("a") is None and buckets.take("a") is not None
+    assert buckets.taken == {"a": 21, "b": 1}
+    now[0] += 100
+    assert buckets.left("a") == 20
+    buckets.taken.clear()
+    buckets.adopt("a", 3.0)
+    assert int(buckets.left("a")) == 3
+
+
+def test_users_are_counted_apart() -> None:
+    limits = UserLimits(LimitSettings(5, 2, 3, 10, failures_per_name=2, failures_per_address=3))
+    assert [limits.command("a", 1, 2) for _ in range(3)] == [None] * 3
+    assert (limits.command("a", 1, 0) or 0) > 0 and limits.command("b", 1, 0) is None
+    assert limits.command("a", 0, 4) is None and (limits.command("a", 0, 1) or 0) > 0
+    for _ in range(2):
+        limits.rejected("c")
+    assert (limits.command("c", 0, 0) or 0) > 0 and limits.command("d", 0, 0) is None
+    limits.failed("n", "1")
+    assert limits.blocked("n", "1") is None
+    limits.failed("n", "1")
+    assert (limits.blocked("n", "2") or 0) > 0 and limits.blocked("m", "1") is None
+    limits.failed("m", "1")
+    assert (limits.blocked("m", "1") or 0) > 0
+    burst, left, reset_s = limits.remaining("fresh")
+    assert (burst, left, reset_s) == (50, 50, 1)

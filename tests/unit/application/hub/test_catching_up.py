@@ -1,0 +1,147 @@
+"""A socket that is behind: resume, sync, and what is said meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.application.signals import (
+    chat_channel,
+)
+from tests import actions as c
+from tests.unit.application.hub.world import ANNA, BEN, CARL, CHAT, OTHER, World, frames, say, seqs, with_world
+
+
+@with_world
+async def test_a_backfill_ends_at_ones_own_removal_and_others_go_on(world: World) -> None:
+    _, ben = await world.open(BEN)
+    _, anna = await world.open(ANNA)
+    world.lossy = True
+    await world.do(say("1"), (CHAT, ANNA, c.RemoveMember(BEN)), say("secret"))
+    world.lossy = False
+    await world.do(say("secret too"))
+    await world.settle()
+    assert seqs(ben) == [2, 3] and frames(ben)[-1]["type"] == "member.removed"
+    assert seqs(anna) == [2, 3, 4, 5]
+
+
+@with_world
+async def test_a_resume_is_given_what_was_missed_and_one_end(world: World) -> None:
+    await world.do(say("1"), say("2"), say("3"))
+    _, ben = await world.open(BEN, {CHAT: 2, OTHER: 7})
+    await world.settle()
+    assert seqs(ben) == [3, 4]
+    assert [(f["chat_id"], f["head"]) for f in frames(ben, "synced")] == [(CHAT, 4)]
+    assert [f["chat_id"] for f in frames(ben, "gone")] == [OTHER]
+    await world.do(say("live"))
+    assert seqs(ben) == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("after", "epoch", "code"),
+    [(1, "another", "epoch"), (5, "epoch", "ahead"), (1, "epoch", "too_far"), (2, "epoch", "")],
+)
+def test_a_resume_is_reset_where_it_can_not_go_on(after: int, epoch: str, code: str) -> None:
+    async def test(world: World) -> None:
+        if code == "too_far" or not code:
+            for _ in range(5):
+                await world.do(*[say("x") for _ in range(100)])
+            await world.do(say("501"))
+        _, ben = await world.open(BEN, {CHAT: after}, epoch)
+        await world.settle()
+        head = world.store.state.chats[CHAT].head
+        if not code:
+            assert seqs(ben) == list(range(3, 503)) and frames(ben, "synced")[0]["head"] == 502
+            return
+        [reset] = frames(ben, "reset")
+        assert (reset["code"], reset["head"]) == (code, head) and "ref" not in reset
+        await world.do(say("live"))
+        await world.settle()
+        assert seqs(ben) == [head + 1]
+
+    with_world(test)()
+
+
+@with_world
+async def test_more_than_a_mebibyte_missed_is_too_far(world: World) -> None:
+    await world.do(*[say("ü" * 8_000) for _ in range(70)])
+    _, ben = await world.open(BEN, {CHAT: 1})
+    await world.settle()
+    assert [f["code"] for f in frames(ben, "reset")] == ["too_far"] and seqs(ben) == []
+
+
+@with_world
+async def test_who_was_removed_and_added_meanwhile_is_reset(world: World) -> None:
+    await world.do((CHAT, ANNA, c.RemoveMember(BEN)), say("secret"), (CHAT, ANNA, c.AddMember(BEN, "member")))
+    session, ben = await world.open(BEN)
+    world.hub.sync(session, "s1", {CHAT: 1})
+    await world.settle()
+    assert [(f["code"], f["ref"], f["head"]) for f in frames(ben, "reset")] == [("rejoined", "s1", 4)]
+    world.hub.sync(session, "s2", {CHAT: 2})
+    await world.settle()
+    assert frames(ben, "synced")[-1]["ref"] == "s2" and seqs(ben) == [3, 4], "from its removal on it had seen all"
+
+
+@with_world
+async def test_a_sync_gives_again_what_was_given_and_each_ref_has_one_end(world: World) -> None:
+    session, ben = await world.open(BEN)
+    await world.do(say("1"), say("2"))
+    world.hub.sync(session, "a", {CHAT: 2})
+    world.hub.sync(session, "b", {CHAT: 1})
+    await world.settle()
+    assert seqs(ben) == [2, 3, 2, 3], "both are answered by what the longer one gives"
+    assert [f["ref"] for f in frames(ben, "synced")] == ["a", "b"]
+    world.hub.sync(session, "c", {OTHER: 1})
+    await world.settle()
+    assert [f["ref"] for f in frames(ben, "gone")] == ["c"]
+
+
+@with_world
+async def test_what_is_said_while_one_catches_up_is_given_in_its_place(world: World) -> None:
+    await world.do(*[say(str(n)) for n in range(300)])
+    session, ben = await world.open(BEN)
+    world.hub.sync(session, "a", {CHAT: 1})
+    for n in range(5):
+        await asyncio.sleep(0)
+        await world.do(say(f"meanwhile {n}"))
+    await world.settle()
+    assert seqs(ben) == list(range(2, 307))
+
+
+@with_world
+async def test_the_store_that_fails_is_asked_again(world: World) -> None:
+    session, ben = await world.open(BEN)
+    world.lossy = True
+    await world.do(say("1"))
+    world.lossy = False
+    world.store.fail = 3
+    await world.do(say("2"))
+    await world.settle(2)
+    assert seqs(ben) == [2, 3]
+    world.store.fail = 2
+    world.hub.sync(session, "a", {CHAT: 1})
+    await world.settle(2)
+    assert [f["ref"] for f in frames(ben, "synced")] == ["a"]
+
+
+@with_world
+async def test_a_sync_of_what_one_is_no_member_of_leaves_nothing_heard(world: World) -> None:
+    session, carl = await world.open(CARL)
+    world.hub.sync(session, "a", {CHAT: 0})
+    await world.settle()
+    assert [f["ref"] for f in frames(carl, "gone")] == ["a"] and chat_channel(CHAT) not in world.fan_out._channels
+    assert session.behind == {} and not session.catching
+
+
+@with_world
+async def test_a_sync_of_a_chat_that_one_was_just_added_to_is_answered_before_the_hint(world: World) -> None:
+    session, carl = await world.open(CARL)
+    world.lossy = True
+    await world.do((CHAT, ANNA, c.AddMember(CARL, "member")), say("hi"))
+    world.lossy = False
+    world.hub.sync(session, "a", {CHAT: 1})
+    await world.settle()
+    assert seqs(carl) == [2, 3] and frames(carl, "synced")[0]["head"] == 3
+    await world.do(say("live"))
+    assert seqs(carl) == [2, 3, 4]

@@ -1,0 +1,79 @@
+"""The enforcement point: what it asks, what it remembers, and that it fails closed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.application.authorize import Pep, Reader
+from app.domain.errors import ParleyError
+from app.domain.policy import Answer, Question
+from tests import actions as c
+from tests.unit.memory import CHATS, PEP, USERS, MemoryStore
+
+ANNA, BEN, CARL = USERS[:3]
+CHAT, OTHER = CHATS
+
+
+class Policies:
+    version = "1"
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.broken = False
+
+    def decide(self, question: Question) -> Answer:
+        self.asked.append(question)
+        if self.broken:
+            raise RuntimeError("broken")
+        return Answer(question.role == "owner", ("p",), "muted", "why")
+
+    def knows(self, action: str) -> bool:
+        if self.broken:
+            raise RuntimeError("broken")
+        return action == "known"
+
+
+def test_an_answer_is_remembered_by_the_whole_question() -> None:
+    policies = Policies()
+    pep, owner = Pep(policies), Question("message.send", role="owner")
+    assert pep.ask(owner).allowed and pep.ask(Question("message.send", role="owner")).allowed
+    assert not pep.ask(Question("message.send", role="reader")).allowed
+    assert not pep.ask(Question("message.send", role="member", archived=True)).allowed
+    assert len(policies.asked) == 3
+
+
+def test_policies_that_fail_refuse_and_nothing_of_it_is_remembered() -> None:
+    policies = Policies()
+    pep, owner = Pep(policies), Question("message.send", role="owner")
+    policies.broken = True
+    assert pep.ask(owner) == Answer(False, ("no-decision",), reason="the policies could not be asked")
+    assert not pep.knows("known")
+    policies.broken = False
+    assert pep.ask(owner).allowed and pep.knows("known") and not pep.knows("unknown")
+
+
+def test_a_stranger_hears_of_a_chat_what_a_missing_one_says() -> None:
+    store: Any = MemoryStore()
+    store.do(CHAT, ANNA, c.CreateChat("group", None, (BEN,)))
+    reader = Reader(PEP, store)
+
+    async def refused(user: str, chat: str, action: str = "chat.read") -> tuple[str, str]:
+        with pytest.raises(ParleyError) as error:
+            await reader.permit(user, chat, action)
+        return error.value.code, error.value.reason
+
+    async def go() -> None:
+        chat, member = await reader.permit(BEN, CHAT)
+        assert (chat.id, member.user.id) == (CHAT, BEN)
+        assert (
+            await refused(CARL, CHAT) == await refused(CARL, OTHER) == ("not_found", "no such chat, message or person")
+        )
+        assert (await refused(BEN, CHAT, "bans.read"))[0] == "not_allowed"
+        await reader.still_reads(CARL, CHAT, repeat=False)
+        with pytest.raises(ParleyError):
+            await reader.still_reads(CARL, CHAT, repeat=True)
+
+    asyncio.run(go())

@@ -1,0 +1,90 @@
+"""What is done about members, exactly: the event, what it changes, and by what words it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from app.domain import decide
+from app.domain.ids import derived_id
+from app.domain.members import MemberRemoved, MemberUnbanned
+from tests import actions as c
+from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, DORA, Scene
+from tests.unit.memory import PEOPLE, START, USERS
+
+
+def test_members_come_and_go() -> None:
+    scene = Scene()
+    added = scene.ok(ANNA, c.AddMember(CARL, "reader"))
+    member = added.payload
+    assert (added.type, member.user, member.role, member.joined_seq, member.joined_at) == (
+        "member.added", PEOPLE[CARL], "reader", 2, START,
+    )  # fmt: skip
+    assert decide.whose_chats_change(added) == (CARL,) and member.muted_until is None
+    assert scene.store.state.chats[CHAT].members_count == 3
+    scene.nothing(ANNA, c.AddMember(CARL, "member"))
+    scene.refused(ANNA, c.AddMember(derived_id("nobody"), "member"), "invalid", "user_id names nobody: …")
+    scene.ok(ANNA, c.AddMember(DORA, "member"))
+    scene.refused(ANNA, c.AddMember(USERS[4], "member"), "conflict", "a chat takes at most 4 members")
+    left = scene.ok(CARL, c.RemoveMember(CARL))
+    assert (left.type, left.payload) == ("member.removed", MemberRemoved(CARL, "left"))
+    assert decide.whose_chats_change(left) == (CARL,)
+    removed = scene.ok(ANNA, c.RemoveMember(DORA))
+    assert removed.payload == MemberRemoved(DORA, "removed")
+    assert scene.store.state.chats[CHAT].members_count == 2
+    scene.refused(ANNA, c.RemoveMember(DORA), "not_found")
+    scene.refused(BEN, c.RemoveMember(ANNA), "not_allowed")
+    scene.refused(ANNA, c.RemoveMember(ANNA), "conflict", "the last owner cannot leave: make another owner first")
+
+
+def test_roles_and_owners_are_counted() -> None:
+    scene = Scene()
+    event = scene.ok(ANNA, c.UpdateMember(BEN, ("role",), "owner"))
+    assert (event.type, event.payload.role) == ("member.updated", "owner")
+    assert scene.store.state.owners[CHAT] == 2
+    scene.nothing(ANNA, c.UpdateMember(BEN, ("role",), "owner"))
+    scene.refused(ANNA, c.UpdateMember(ANNA, ("role",), "member"), "not_allowed")
+    scene.ok(BEN, c.UpdateMember(ANNA, ("role",), "admin"))
+    assert scene.store.state.owners[CHAT] == 1
+    scene.refused(ANNA, c.UpdateMember(BEN, ("role",), "member"), "not_allowed")
+    scene.refused(ANNA, c.AddMember(CARL, "admin"), "not_allowed")
+    scene.refused(BEN, c.UpdateMember(CARL, ("role",), "member"), "not_found")
+    scene.ok(ANNA, c.RemoveMember(ANNA))
+    assert scene.store.state.owners[CHAT] == 1
+    scene.ok(BEN, c.AddMember(CARL, "owner"))
+    assert scene.store.state.owners[CHAT] == 2
+    scene.ok(BEN, c.RemoveMember(BEN))
+    assert scene.store.state.owners[CHAT] == 1
+    scene.refused(CARL, c.RemoveMember(CARL), "conflict")
+
+
+def test_a_mute_ends_by_itself() -> None:
+    scene = Scene()
+    until = START + timedelta(minutes=1)
+    event = scene.ok(ANNA, c.UpdateMember(BEN, ("muted_until",), "owner", until))
+    assert (event.payload.muted_until, event.payload.role) == (until, "member")
+    scene.refused(BEN, c.SendMessage("x"), "muted")
+    scene.store.state = replace(scene.store.state, now=until)
+    scene.say(BEN)
+    scene.ok(ANNA, c.UpdateMember(BEN, ("muted_until",), None, until + timedelta(minutes=1)))
+    scene.ok(ANNA, c.UpdateMember(BEN, ("muted_until",)))
+    scene.say(BEN)
+
+
+def test_bans_keep_out_until_they_are_lifted() -> None:
+    scene = Scene()
+    banned = scene.ok(ANNA, c.BanMember(BEN))
+    assert (banned.type, banned.payload) == ("member.removed", MemberRemoved(BEN, "banned"))
+    scene.nothing(ANNA, c.BanMember(BEN))
+    scene.refused(ANNA, c.AddMember(BEN, "member"), "banned")
+    scene.refused(BEN, c.SendMessage("x"), "not_found")
+    lifted = scene.ok(ANNA, c.UnbanMember(BEN))
+    assert (lifted.type, lifted.payload) == ("member.unbanned", MemberUnbanned(BEN))
+    scene.nothing(ANNA, c.UnbanMember(BEN))
+    scene.ok(ANNA, c.AddMember(BEN, "member"))
+    scene.nothing(ANNA, c.BanMember(CARL))
+    assert (CHAT, CARL) in scene.store.state.bans
+    scene.refused(ANNA, c.BanMember(derived_id("nobody")), "not_found")
+    scene.refused(ANNA, c.BanMember(ANNA), "not_allowed")
+    scene.refused(BEN, c.BanMember(CARL), "not_allowed")
+    scene.refused(BEN, c.UnbanMember(CARL), "not_allowed")

@@ -1,0 +1,186 @@
+"""What is done about an answer, exactly: the event, what it changes, and by what words it is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.domain import decide
+from app.domain.command import Command
+from app.domain.ids import ASSISTANT_ID, derived_id
+from app.domain.replies import is_asked
+from app.domain.values import Failure, Message, Usage
+from tests import actions as c
+from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, OTHER, Scene
+from tests.unit.memory import START
+
+
+def test_a_question_commits_with_its_reply() -> None:
+    scene = Scene()
+    question, reply = scene.ask()
+    assert [e.type for e in scene.store.log[-2:]] == ["message.created"] * 2
+    event = scene.store.log[-1]
+    assert (event.actor_id, event.seq, event.command_id) == (ASSISTANT_ID, question.seq + 1, None)
+    assert reply == Message(
+        CHAT, question.seq + 1, reply.id, ASSISTANT_ID, "assistant", None, "", question.id, "pending", START
+    )
+    job = scene.store.state.replies[(CHAT, reply.id)]
+    assert (job.question_id, job.attempt, job.held, job.finished) == (question.id, 0, False, False)
+    command = Command(CHAT, BEN, "traced", c.SendMessage("@assistant"), trace="00-1-2-01")
+    scene.store.batch([command])
+    assert list(scene.store.state.replies.values())[-1].trace == "00-1-2-01"
+
+
+def test_who_may_not_ask_says_nothing_and_the_assistant_asks_nobody() -> None:
+    scene = Scene(others=(BEN, ASSISTANT_ID))
+    scene.say(ASSISTANT_ID, "I am @assistant")
+    assert scene.store.state.replies == {}
+    direct = Scene("direct")
+    direct.say(ANNA, "@assistant hello")
+    assert direct.store.state.replies == {}
+    own = Scene("assistant", ())
+    own.say(ANNA, "hello")
+    assert len(own.store.state.replies) == 1
+
+
+def test_a_reply_ends_once_by_its_attempt() -> None:
+    scene = Scene()
+    _, reply = scene.ask()
+    scene.hold(reply, 2)
+    usage = Usage(3, 4)
+    for wrong in (1, 3):
+        scene.nothing(ASSISTANT_ID, c.CompleteReply(reply.id, wrong, "complete", "late"))
+    end = scene.ok(ASSISTANT_ID, c.CompleteReply(reply.id, 2, "complete", "here", None, usage))
+    assert (end.type, end.actor_id, end.command_id) == ("message.completed", ASSISTANT_ID, None)
+    message = end.payload
+    assert (message.status, message.body, message.attempt, message.usage, message.failure) == (
+        "complete",
+        "here",
+        2,
+        usage,
+        None,
+    )
+    job = scene.store.state.replies[(CHAT, reply.id)]
+    assert (job.finished, job.held, job.attempt) == (True, False, 2)
+    scene.nothing(ASSISTANT_ID, c.CompleteReply(reply.id, 2, "complete", "again"))
+    scene.nothing(ASSISTANT_ID, c.ExpireReply(reply.id, 2))
+    scene.nothing(ASSISTANT_ID, c.CompleteReply(derived_id("none"), 1, "complete", "x"))
+    assert decide.kind_of(end).ends(message) == (reply.id,)
+
+
+def test_a_reply_without_progress_fails_as_one_attempt_more() -> None:
+    scene = Scene()
+    _, cut = scene.ask()
+    scene.hold(cut)
+    failed = scene.ok(ASSISTANT_ID, c.CompleteReply(cut.id, 1, "failed", "half", Failure("cut", "why"))).payload
+    assert (failed.status, failed.body, failed.failure) == ("failed", "half", Failure("cut", "why"))
+    _, reply = scene.ask()
+    scene.hold(reply)
+    scene.nothing(ASSISTANT_ID, c.ExpireReply(reply.id, 2))
+    end = scene.ok(ASSISTANT_ID, c.ExpireReply(reply.id, 1)).payload
+    assert (end.status, end.body, end.attempt) == ("failed", "", 2)
+    assert end.failure == Failure("no_progress", "the assistant made no progress")
+
+
+def test_a_stop_asks_the_holder_and_ends_at_once_what_nobody_holds() -> None:
+    scene = Scene()
+    question, reply = scene.ask()
+    scene.refused(BEN, c.StopReply(question.id), "conflict", "this message is no assistant's reply")
+    scene.hold(reply)
+    scene.nothing(BEN, c.StopReply(reply.id))
+    assert scene.store.state.replies[(CHAT, reply.id)].stop_requested
+    assert not scene.store.state.replies[(CHAT, reply.id)].finished
+    _, second = scene.ask()
+    known = len(scene.store.log)
+    assert scene.do(BEN, c.StopReply(second.id)).outcome.seq is None
+    [end] = scene.store.log[known:]
+    assert (end.type, end.payload.status, end.payload.attempt, end.payload.body) == (
+        "message.completed",
+        "stopped",
+        1,
+        "",
+    )
+    scene.nothing(BEN, c.StopReply(second.id))
+    scene.refused(CARL, c.StopReply(reply.id), "not_found")
+
+
+@pytest.mark.parametrize("which", ["question", "reply"])
+def test_deleting_ends_the_reply_first(which: str) -> None:
+    scene = Scene()
+    question, reply = scene.ask()
+    other_question, other = scene.ask()
+    scene.hold(reply)
+    scene.ok(ANNA, c.DeleteMessage({"question": question, "reply": reply}[which].id))
+    assert [e.type for e in scene.store.log[-2:]] == ["message.completed", "message.deleted"]
+    assert scene.store.log[-2].payload.status == "stopped" and scene.store.log[-2].payload.attempt == 2
+    assert not scene.store.state.replies[(CHAT, other.id)].finished and other_question
+
+
+def test_regenerate_makes_a_new_reply_to_the_same_question() -> None:
+    scene = Scene()
+    question, reply = scene.ask()
+    scene.refused(BEN, c.RegenerateReply(reply.id), "conflict", "the reply is still being written: stop it first")
+    scene.hold(reply)
+    scene.ok(ASSISTANT_ID, c.CompleteReply(reply.id, 1, "complete", "x"))
+    event = scene.ok(BEN, c.RegenerateReply(reply.id))
+    anew = event.payload
+    assert (event.type, event.actor_id, anew.reply_to, anew.regenerates) == (
+        "message.created",
+        ASSISTANT_ID,
+        question.id,
+        reply.id,
+    )
+    assert event.command_id is not None and anew.id != reply.id and anew.status == "pending"
+    assert scene.store.state.replies[(CHAT, anew.id)].question_id == question.id
+    scene.refused(BEN, c.RegenerateReply(question.id), "not_allowed")
+    scene.refused(ANNA, c.RegenerateReply(question.id), "conflict", "this message is no assistant's reply")
+    scene.ok(ANNA, c.AddMember(CARL, "member"))
+    scene.refused(CARL, c.RegenerateReply(reply.id), "not_allowed")
+    scene.ok(ANNA, c.RegenerateReply(reply.id))
+    scene.ok(ANNA, c.DeleteMessage(reply.id))
+    scene.refused(BEN, c.RegenerateReply(reply.id), "conflict", "the reply or its question is deleted")
+
+
+def test_regenerate_of_a_deleted_question_is_refused() -> None:
+    scene = Scene()
+    question, reply = scene.ask()
+    scene.hold(reply)
+    scene.ok(ASSISTANT_ID, c.CompleteReply(reply.id, 1, "complete", "x"))
+    scene.ok(BEN, c.DeleteMessage(question.id))
+    scene.refused(BEN, c.RegenerateReply(reply.id), "conflict", "the reply or its question is deleted")
+
+
+def test_a_deleted_question_in_another_chat_ends_nothing_here() -> None:
+    scene = Scene()
+    scene.store.do(OTHER, ANNA, c.CreateChat("group", None, (BEN,)))
+    _, reply = scene.ask()
+    other = scene.store.do(OTHER, ANNA, c.SendMessage("x"))
+    message = next(m for m in scene.store.state.messages.values() if m.chat_id == OTHER and m.seq == other.outcome.seq)
+    scene.store.batch([
+        Command(OTHER, ANNA, "d", c.DeleteMessage(message.id)), Command(CHAT, BEN, "s", c.StopReply(reply.id)),
+        Command(CHAT, ANNA, "d2", c.DeleteMessage(message.id)),
+    ])  # fmt: skip
+    assert scene.store.state.replies[(CHAT, reply.id)].attempt == 1 and scene.store.log[-1].payload.status == "stopped"
+
+
+def test_another_message_deleted_in_the_same_chat_ends_no_reply() -> None:
+    scene = Scene()
+    _, reply = scene.ask()
+    other = scene.say(BEN)
+    scene.store.batch([
+        Command(CHAT, BEN, "d", c.DeleteMessage(other.id)), Command(CHAT, ANNA, "e", c.ExpireReply(reply.id, 9)),
+    ])  # fmt: skip
+    assert not scene.store.state.replies[(CHAT, reply.id)].finished
+
+
+@pytest.mark.parametrize("body", ["@assistant hi", "hi @Assistant", "(@assistant)", "@assistant, hi", "@assistant."])
+def test_a_group_calls_the_assistant(body: str) -> None:
+    assert is_asked("group", body, "anna")
+    assert not is_asked("group", body, ASSISTANT_ID) and not is_asked("direct", body, "anna")
+
+
+@pytest.mark.parametrize(
+    "body", ["hi", "assistant", "a@assistant.org", "@assistants", "@assistant-x", "@assistant.de", "@@assistant"]
+)
+def test_a_group_does_not_call_the_assistant(body: str) -> None:
+    assert not is_asked("group", body, "anna")
+    assert is_asked("assistant", body, "anna") and not is_asked("assistant", body, ASSISTANT_ID)
