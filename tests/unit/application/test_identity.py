@@ -161,6 +161,23 @@ async def test_too_many_failures_of_a_name_or_an_address_wait() -> None:
         await s.identity.sign_in("fresh", "wrong", "1.1.1.1")
 
 
+@pytest.mark.parametrize(("name", "address"), [("ann", "9.9.9.9"), ("another", "1.1.1.1")])
+async def test_failures_of_others_meanwhile_hold_back_a_right_password_too(name: str, address: str) -> None:
+    s = Setting()
+    await s.ann()
+    verify = s.passwords.verify
+
+    async def slow(password: str, hashed: str | None) -> bool:
+        for _ in range(6):
+            s.limiter.failed(name, address)
+        return await verify(password, hashed)
+
+    s.passwords.verify = slow  # type: ignore[method-assign]
+    with pytest.raises(SignInRefused, match="rate_limited"):
+        await s.identity.sign_in("ann", "a long password", "1.1.1.1")
+    assert s.accounts.sessions.keys() == {derived_id("session", "0")}, "nobody was signed in"
+
+
 async def test_a_disabled_account_or_one_that_changed_meanwhile_is_not_signed_in() -> None:
     from dataclasses import replace
 

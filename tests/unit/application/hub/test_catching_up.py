@@ -7,7 +7,10 @@ import asyncio
 import pytest
 
 from app.application.signals import (
+    Note,
     chat_channel,
+    pack_note,
+    user_channel,
 )
 from tests import actions as c
 from tests.unit.application.hub.world import ANNA, BEN, CARL, CHAT, OTHER, World, frames, say, seqs, with_world
@@ -145,3 +148,46 @@ async def test_a_sync_of_a_chat_that_one_was_just_added_to_is_answered_before_th
     assert seqs(carl) == [2, 3] and frames(carl, "synced")[0]["head"] == 3
     await world.do(say("live"))
     assert seqs(carl) == [2, 3, 4]
+
+
+@with_world
+async def test_who_closes_or_leaves_while_it_is_asked_about_is_given_nothing_more(world: World) -> None:
+    await world.do((OTHER, ANNA, c.CreateChat("group", None, (BEN,))), (OTHER, ANNA, c.SendMessage("1")))
+    await world.do(*[say(str(n)) for n in range(5)])
+    session, ben = await world.open(BEN)
+    joined, waiting = world.store.joined, asyncio.Event()
+
+    async def slow(user_id: str, chat_ids: object) -> dict[str, tuple[int, int]]:
+        found = await joined(user_id, chat_ids)  # type: ignore[arg-type]
+        await waiting.wait()
+        return found
+
+    world.store.joined = slow  # type: ignore[method-assign]
+    world.hub.sync(session, "a", {CHAT: 1, OTHER: 1})
+    await world.settle()
+    before = len(ben.lines)
+    world.hub.drop(session)
+    waiting.set()
+    await world.settle()
+    assert len(ben.lines) == before and world.hub._feeds.get(CHAT) is None, "its place is given up, once"
+    await world.do(say("after"))
+    assert len(ben.lines) == before
+
+
+@with_world
+async def test_a_read_goes_as_far_as_what_is_known_and_no_further(world: World) -> None:
+    _, ben = await world.open(BEN)
+    world.lossy = True
+    await world.do(say("1"), say("2"))
+    world.lossy = False
+    world.store.calls.clear()
+    await world.fan_out.publish([(user_channel(BEN), pack_note(Note("chat", CHAT)))])
+    await world.settle()
+    assert seqs(ben) == [2, 3] and world.store.calls.count("events") == 1
+    world.lossy = True
+    await world.do((CHAT, ANNA, c.RemoveMember(BEN)))
+    world.lossy = False
+    world.store.calls.clear()
+    await world.fan_out.publish([(user_channel(BEN), pack_note(Note("chat", CHAT)))])
+    await world.settle()
+    assert frames(ben)[-1]["type"] == "member.removed" and world.store.calls.count("events") == 1

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from typing import Any
+
+from app.application.hub.outcomes import Outcomes
+from app.application.hub.sessions import Session, Sessions
 from app.application.ports.store import Healing, Refusal
 from app.application.signals import (
     Note,
@@ -13,7 +19,8 @@ from app.domain.command import Command
 from app.domain.state import Outcome, Result
 from tests import actions as c
 from tests.unit.application.hub.world import ANNA, CARL, CHAT, World, frames, say, with_world
-from tests.unit.memory import START
+from tests.unit.memory import CODEC, START, Sink
+from tests.unit.virtual_time import run
 
 
 @with_world
@@ -66,3 +73,52 @@ async def test_who_waits_elsewhere_in_this_process_is_told_a_rejection_too(world
     assert [future.result() for future in waiting] == [(outcome, False)] * 2 and world.rejected == [ANNA]
     world.hub.outcomes.tell_rejected((CHAT, "nobody here", "id"), outcome)
     assert world.rejected == [ANNA]
+
+
+@with_world
+async def test_a_refusal_is_told_once_in_a_minute(world: World) -> None:
+    _, sink = await world.open(ANNA)
+    key, outcome = (CHAT, ANNA, "id"), Outcome("message.send", None, "muted", "why")
+    for wait_s, told in ((0.0, 1), (59.9, 1), (0.2, 2), (59.9, 2)):
+        await world.settle(wait_s)
+        world.hub.outcomes.tell_rejected(key, outcome)
+        assert len(frames(sink, "rejected")) == told, wait_s
+
+
+def test_what_nobody_told_is_looked_up_after_a_second_and_a_message_only_in_doubt() -> None:
+    class History:
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
+            self.asked.append(id)
+            return Outcome("message.edit", 5) if id == "edit" else None
+
+    async def go() -> None:
+        sessions, history = Sessions(), History()
+        asked: Any = history
+        outcomes = Outcomes(sessions, asked, CODEC, lambda user_id: None)
+        session = Session("s", ANNA, "auth", sink := Sink(), opened=True)
+        sessions.add(session)
+        session.expect(1, (CHAT, ANNA, "edit"), "r1", False)
+        session.expect(2, (CHAT, ANNA, "send"), "r2", True)
+        await asyncio.sleep(1.0)
+        await outcomes.look_up()
+        assert history.asked == [], "a second is not over yet"
+        await asyncio.sleep(0.1)
+        await outcomes.look_up()
+        assert history.asked == ["edit"] and [json.loads(line)["ref"] for line in sink.lines] == ["r1"]
+        assert list(session.asked) == [2]
+        outcomes.doubt = True
+        await outcomes.look_up()
+        assert history.asked == ["edit", "send"] and not outcomes.doubt
+        await asyncio.sleep(29)
+        outcomes.doubt = True
+        await outcomes.look_up()
+        assert history.asked.count("send") == 2
+        await asyncio.sleep(2)
+        outcomes.doubt = True
+        await outcomes.look_up()
+        assert history.asked.count("send") == 2, "what was announced that long ago is not in doubt"
+
+    run(go())

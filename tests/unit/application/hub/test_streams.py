@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.application.hub.sessions import CatchUp
 from app.application.signals import (
     DeltaSignal,
     chat_channel,
@@ -84,3 +85,35 @@ async def test_who_is_behind_gets_no_delta_between_events_that_it_has_not(world:
     assert frames(ben, "reply.delta") == []
     await world.settle()
     assert seqs(ben)[-1] == 4
+
+
+@with_world
+async def test_who_is_behind_or_missed_one_keeps_the_delta_from_nobody_else(world: World) -> None:
+    await world.do(say("@assistant a"))
+    [key] = world.store.state.replies
+    behind, first = await world.open(ANNA)
+    missed, second = await world.open(BEN)
+    _, third = await world.open(ANNA)
+    behind.behind[CHAT] = CatchUp(CHAT)
+    missed.replies[key[1]] = (1, 5)  # it has what comes now already
+    await world.live.append(key, 1, 0, "a", "a")
+    assert [f["text"] for f in frames(third, "reply.delta")] == ["a"]
+    assert frames(first, "reply.delta") == frames(second, "reply.delta") == []
+    missed.replies[key[1]] = (0, 0)
+    world.live.asked = 0  # type: ignore[attr-defined]
+    get = world.live.get
+
+    async def counted(key: tuple[str, str]) -> object:
+        world.live.asked += 1  # type: ignore[attr-defined]
+        return await get(key)
+
+    world.live.get = counted  # type: ignore[assignment,method-assign]
+    for index, text in ((1, "b"), (2, "c")):
+        await world.live.append(key, 1, index, text, "abc"[: index + 1])
+    await world.settle()
+    assert [f["text"] for f in frames(third, "reply.delta")] == ["a", "b", "c"]
+    assert [f["text"] for f in frames(second, "reply.snapshot")] == ["abc"] and world.live.asked == 1  # type: ignore[attr-defined]
+    assert frames(first, "reply.snapshot") == []
+    await world.live.append(key, 1, 3, "d", "abcd")
+    assert frames(second, "reply.delta")[-1]["text"] == frames(third, "reply.delta")[-1]["text"] == "d"
+    assert frames(third, "reply.snapshot") == [], "who has it all is told nothing twice"
