@@ -36,6 +36,7 @@ Frame = dict[str, Any]
 """A frame as it came; its fields by type stand in `frames.py`."""
 Hear = Callable[[frames.Frame], None] | Callable[[Frame], None]
 HearEvent = Callable[[frames.Event], None] | Callable[[Frame], None]
+"""An event of a type that this client doesn't know comes too: branch by `type`, and pass by what you don't name."""
 
 
 class Rejected(Exception):
@@ -248,7 +249,7 @@ class Client:
         return self._command(chat_id, frame["client_message_id"], frame)
 
     def command(self, type_: str, chat_id: str, **fields: Any) -> asyncio.Future[Frame]:
-        """message.edit, message.delete, reaction.add, reaction.remove, reply.stop, reply.regenerate."""
+        """Any other request that changes a chat (message.edit …), with its fields."""
         id_ = fields.pop("command_id", None) or str(uuid.uuid4())
         return self._command(chat_id, id_, {"type": type_, "command_id": id_, **fields})
 
@@ -406,7 +407,7 @@ class Client:
         if self._keep_events:
             chat.events.append(frame)
         self._on_event(frame)
-        if frame["type"] == "member.removed" and frame["user_id"] == self.welcome["user"]["id"]:
+        if frame["type"] == "member.removed" and frame.get("user_id") == self.welcome["user"]["id"]:
             del self.chats[frame["chat_id"]]
 
     def _over_by_event(self, frame: Frame) -> None:

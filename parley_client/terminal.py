@@ -207,13 +207,14 @@ class Terminal:
 
     async def _take_event(self, frame: Frame, here: bool) -> None:
         kind, chat_id, message = frame["type"], frame["chat_id"], frame.get("message")
-        if kind == "member.removed" and frame["user_id"] == self._rest.user["id"]:
+        if kind == "member.removed" and frame.get("user_id") == self._rest.user["id"]:
             return self._leave(chat_id)
         if here:
             self._read_up_to(chat_id, frame["seq"])
         if message is None:
-            if here and kind in ("member.added", "member.removed"):
-                who = await self._directory.name(frame.get("user_id") or frame["member"]["user"]["id"])
+            user_id = frame.get("user_id") or frame.get("member", {}).get("user", {}).get("id")
+            if here and user_id and kind in ("member.added", "member.removed"):
+                who = await self._directory.name(user_id)
                 self._note(f"  {who} {'came' if kind == 'member.added' else 'went'}")
             return
         self._typing.pop((chat_id, message["sender_id"]), None)

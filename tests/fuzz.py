@@ -37,7 +37,7 @@ def frame() -> Callable[[bytes], None]:
     from app.adapters.websocket.state_machine import StateMachine
 
     def one(data: bytes) -> None:
-        machine = StateMachine(lambda body: body)
+        machine = StateMachine()
         machine.receive_text('{"type":"hello","token":"t"}')
         machine.authenticated()
         machine.receive_text(data.decode(errors="replace"))

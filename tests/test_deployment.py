@@ -42,14 +42,18 @@ def test_files_are_good_by_their_schema(schema: str, file: str) -> None:
 
 def test_the_compose_file_says_what_the_program_knows() -> None:
     settings = {name.upper() for name in Settings.model_fields}
-    asked = set()
     for service in OURS.values():
         assert set(service["environment"]) == settings - {"DATA_DIR"}, "each setting reaches each process"
         assert service["environment"]["PORT"] == "8000"
     assert sorted(service["command"][0] for service in OURS.values()) == ["assistant", "gateway", "gateway", "worker"]
     assert OURS["worker"]["deploy"]["replicas"] == 2
     text = (ROOT / "docker-compose.yaml").read_text()
-    asked = set(re.findall(r"\$\{([A-Z_]+)", text))
+    asked = set(re.findall(r"\$\{([A-Z0-9_]+)", text))
+    defaults = {name.upper(): str(field.default) for name, field in Settings.model_fields.items()}
+    given = {
+        name: value for name, value in re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", text) if name != "TRUSTED_PROXIES"
+    }  # there the balancer is trusted
+    assert given == {name: defaults[name] for name in given}
     example = (ROOT / ".env.example").read_text()
     assert asked <= set(re.findall(r"^#? ?([A-Z_0-9]+)=", example, re.MULTILINE))
     for path in re.findall(r"\./([\w./-]+):", text):

@@ -14,7 +14,7 @@ class Background:
     """trouble: told of what a task raised; the process goes on, for others are served by it."""
 
     def __init__(self, trouble: Trouble) -> None:
-        self._trouble = trouble
+        self.trouble = trouble
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -26,7 +26,7 @@ class Background:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._trouble("background", error)
+            self.trouble("background", error)
 
     async def finish(self, patience_s: float) -> None:
         """Wait for what runs, at most so long; the rest is cancelled."""

@@ -11,9 +11,8 @@ from app.application.submit import Done, Submitter
 from app.domain.command import Action
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.events import Event
-from app.domain.messages import EditMessage, SendMessage
+from app.domain.messages import SendMessage
 from app.domain.replies import RegenerateReply
-from app.domain.text import check_body
 from app.domain.values import Message
 
 
@@ -25,30 +24,18 @@ class TimelinePart:
 
 
 class Messages:
-    """Each command raises ParleyError, StillOpen; each read ParleyError. body_max: in code points."""
+    """Each command raises ParleyError, StillOpen; each read ParleyError."""
 
-    def __init__(
-        self, submitter: Submitter, reader: Reader, history: History, timeline: Timeline, body_max: int
-    ) -> None:
+    def __init__(self, submitter: Submitter, reader: Reader, history: History, timeline: Timeline) -> None:
         self._submitter = submitter
         self._reader = reader
         self._history = history
         self._timeline = timeline
-        self._body_max = body_max
-
-    def check_body(self, body: str) -> str:
-        """Raises ParleyError."""
-        return check_body(body, self._body_max)
 
     async def send(self, user_id: str, chat_id: str, id_: str, body: str, reply_to: str | None) -> Done[Message]:
         """The same id again is the first message again."""
-        done = await self._submitter.run(user_id, chat_id, SendMessage(self.check_body(body), reply_to), id_)
+        done = await self._submitter.run(user_id, chat_id, SendMessage(body, reply_to), id_)
         return Done(await self._at(chat_id, done.seq), done.seq, done.made)
-
-    async def edit(self, user_id: str, chat_id: str, message_id: str, body: str, id_: str | None) -> Done[Message]:
-        """The message as it is after it."""
-        action = EditMessage(message_id, self.check_body(body))
-        return await self.act(user_id, chat_id, message_id, action, id_)
 
     async def regenerate(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Message]:
         """The new reply."""

@@ -23,6 +23,7 @@ from app.domain.decide import cost_of
 from app.domain.errors import Code, ParleyError, unavailable
 from app.domain.messages import SendMessage
 from app.domain.state import Outcome
+from app.domain.text import check_body
 
 OUTCOME_WAIT_S = 10.0
 LOOK_UP_S = 1.0
@@ -57,16 +58,23 @@ class Submitter:
         codec: Codec,
         limiter: Limiter,
         new_id: Callable[[], str],
+        body_max: int,
     ) -> None:
+        """body_max: of a message's text, in code points."""
         self._bus = bus
         self._hub = hub
         self._history = history
         self._codec = codec
         self._limiter = limiter
         self._new_id = new_id
+        self._body_max = body_max
         self._tags = itertools.count(1)
 
-    def _too_much(self, user_id: str, action: Action) -> None:
+    def _check(self, user_id: str, action: Action) -> None:
+        """Raises ParleyError for a text that is none, and for one command too many."""
+        body = getattr(action, "body", None)
+        if body is not None:
+            check_body(body, self._body_max)
         cost = cost_of(action)
         retry_after_ms = self._limiter.command(user_id, cost.chats, cost.members)
         if retry_after_ms is not None:
@@ -80,7 +88,7 @@ class Submitter:
         """Queue it now; `accepted` or `error` goes to the session when it is known. id_: None for one that we draw.
         settled: called then."""
         try:
-            self._too_much(session.user_id, action)
+            self._check(session.user_id, action)
         except ParleyError as error:
             session.sink.send(self._codec.error(ref, error))
             return settled()
@@ -110,7 +118,7 @@ class Submitter:
     async def run(self, user_id: str, chat_id: str, action: Action, id_: str | None = None) -> Done[None]:
         """Do it, and wait for its outcome. Raises ParleyError where nothing was accepted, and for a refusal; StillOpen
         where the outcome is not known in 10 s."""
-        self._too_much(user_id, action)
+        self._check(user_id, action)
         command = Command(chat_id, user_id, id_ or self._new_id(), action, self._hub.process_id, wait=True)
         told = self._hub.outcomes.expect(command.key)
         try:

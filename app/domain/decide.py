@@ -35,7 +35,7 @@ def add_subject(subject: ModuleType) -> None:
         if ACTIONS.setdefault(action.type, action) is not action:
             raise ValueError(f"two actions are called {action.type}")
         RULES[action] = rule
-    COSTS.update(getattr(subject, "COSTS", {}))
+    COSTS.update(vars(subject).get("COSTS", {}))
     for kind in subject.EVENTS:
         if EVENTS.setdefault(kind.type, kind) is not kind:
             raise ValueError(f"two events are called {kind.type}")

@@ -13,7 +13,7 @@ from app.adapters.websocket.connection import SocketDoor
 from app.application.use_cases import UseCases
 from app.infrastructure import telemetry
 
-ROOMS = (accounts, chats, members, messages, pins, replies, policies, operators, pages)
+ROUTED = (accounts, chats, members, messages, pins, replies, policies, operators, pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Doors:
 
     def open(self, app: FastAPI) -> None:
         app.state.use_cases, app.state.cursors = self.use_cases, self.cursors
-        for room in ROOMS:
-            app.include_router(room.router)
+        for door in ROUTED:
+            app.include_router(door.router)
         openapi.install(app)
 
         @app.websocket("/v1/ws")

@@ -98,7 +98,6 @@ class World:
     open_sockets: OpenSockets
     pep: Pep
     codec: JsonCodec
-    model: Model | None
     lock: IO[str] | None
 
     @property
@@ -132,7 +131,7 @@ def make_database(settings: Settings) -> Database:
     return Database(url, pool_size=settings.database_pool)
 
 
-def make_world(settings: Settings, role: str) -> World:
+def make_world(settings: Settings) -> World:
     lock = lock_data_dir(settings.data_dir) if settings.embedded else None
     keys = _secrets(settings)
     background = Background(telemetry.trouble)
@@ -184,7 +183,6 @@ def make_world(settings: Settings, role: str) -> World:
                 settings.heartbeat_s,
             )
         ),
-        model=ObservedModel(_make_model(settings)) if role in ("all", "assistant") else None,
         lock=lock,
     )
 
@@ -195,7 +193,10 @@ def _make_bus(settings: Settings, keys: list[str], background: Background) -> tu
         return local, local
     url, shards, codec = settings.broker_url, settings.command_shards, EnvelopeCodec(keys)
     publisher = RabbitPublisher(url, shards, codec, background, on_envelope=telemetry.ENVELOPE.observe)
-    return publisher, RabbitConsumer(url, shards, codec, background, on_refused=telemetry.envelope_refused)
+    return publisher, RabbitConsumer(
+        url, shards, codec, background, on_refused=telemetry.envelope_refused,
+        on_newer=lambda: telemetry.unknown_command("an envelope", False),
+    )  # fmt: skip
 
 
 def _make_fan_out(settings: Settings) -> tuple[FanOut, LiveTexts]:
@@ -203,6 +204,10 @@ def _make_fan_out(settings: Settings) -> tuple[FanOut, LiveTexts]:
         local = InProcessFanOut()
         return local, InProcessLiveTexts(local)
     return RedisFanOut(settings.redis_url, on_drop=telemetry.DROPS.inc), RedisLiveTexts(settings.redis_url)
+
+
+def make_model(settings: Settings) -> Model:
+    return ObservedModel(_make_model(settings))
 
 
 def _make_model(settings: Settings) -> Model:
@@ -234,13 +239,12 @@ def make_worker(world: World) -> Worker:
     )
 
 
-def make_assistant(world: World) -> AssistantWorker:
-    assert world.model is not None
+def make_assistant(world: World, model: Model) -> AssistantWorker:
     return AssistantWorker(
         holder=world.process_id,
         jobs=world.jobs,
         live=world.live,
-        model=world.model,
+        model=model,
         bus=world.bus,
         fan_out=world.fan_out,
         # In one process nobody else would go on with a reply that is given back, and its restart does.
@@ -272,7 +276,7 @@ def make_use_cases(world: World) -> UseCases:
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
     identity = Identity(world.accounts, world.passwords, tokens, limiter, world.fan_out, new_id)
     reader = Reader(pep, history)
-    submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id)
+    submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id, settings.body_max)
     return UseCases(
         identity=identity,
         profiles=Profiles(world.accounts),
@@ -280,7 +284,7 @@ def make_use_cases(world: World) -> UseCases:
         submitter=submitter,
         chats=Chats(submitter, reader, history, new_id),
         members=Members(submitter, reader, history),
-        messages=Messages(submitter, reader, history, world.timeline, settings.body_max),
+        messages=Messages(submitter, reader, history, world.timeline),
         search=MessageSearch(reader, pep, history),
         read_marks=ReadMarks(reader, history, world.fan_out, world.codec),
         typing=TypingSignal(pep, history, world.fan_out, world.codec, world.background),

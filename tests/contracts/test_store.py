@@ -37,7 +37,7 @@ from app.domain.events import Opaque
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, shard_of
 from app.domain.state import Decided
-from app.domain.values import Message
+from app.domain.values import Failure, Message, Usage
 from app.infrastructure.wiring import POLICIES
 from app.infrastructure.wiring import new_id as new_uuid7
 from stack.pace import paced, within
@@ -215,6 +215,63 @@ async def test_what_a_newer_version_wrote_is_read_as_far_as_it_is_known(database
     outcome = await store.history.outcome(chat_id, anna, id_)
     assert outcome is not None and outcome.code == "too_many_polls"
     assert problem_json(ParleyError("too_many_polls", "…"))["status"] == 409
+    first = events[1].payload
+    async with database.write() as connection:
+        grown = {
+            "failure": {"code": "cut", "reason": "why", "hint": 1},
+            "usage": {"prompt_tokens": 1, "completion_tokens": 2, "cost": 3},
+        }
+        await connection.execute(sa.update(tables.messages).where(tables.messages.c.id == first.id).values(grown))
+        await connection.execute(
+            sa.insert(tables.changes).values(
+                chat_id=chat_id, seq=6, type="message.edited", at=utc_now(), actor_id=anna, message_id=new_id()
+            )
+        )
+        await connection.execute(sa.update(tables.chats).where(tables.chats.c.id == chat_id).values(head=6))
+    read = await store.history.message(chat_id, first.id)
+    assert read is not None and (read.failure, read.usage) == (Failure("cut", "why"), Usage(1, 2))
+    async with database.write() as connection:
+        values = {"failure": {"why": "of another form"}, "usage": {"prompt_tokens": "many"}}
+        await connection.execute(sa.update(tables.messages).where(tables.messages.c.id == first.id).values(values))
+    events = await store.timeline.events(chat_id, 0, 100)
+    assert (events[1].payload.failure, events[1].payload.usage) == (None, None)
+    assert events[5].payload == Opaque() and "message" not in event_json(events[5]), "its message is not to be found"
+    [edited] = await store.do(Command(chat_id, anna, new_id(), c.EditMessage(first.id, "still decided")))
+    assert edited.outcome.seq == 7
+
+
+async def test_an_id_is_one_of_chat_sender_and_id_together(database: Database) -> None:
+    store, id_ = Store(database), new_id()
+    anna, ben = await store.person(), await store.person()
+    chats = [await store.group(anna, ben) for _ in range(2)]
+    sends = [Command(chat, who, id_, c.SendMessage(f"{n}")) for n, (chat, who) in enumerate(
+        (chat, who) for chat in chats for who in (anna, ben)
+    )]  # fmt: skip
+    seqs = [result.outcome.seq for result in await store.do(*sends)]
+    assert seqs == [2, 3, 2, 3], "four messages"
+    again = await store.do(*reversed(sends))
+    assert [(r.repeat, r.outcome.seq) for r in again] == [(True, seq) for seq in reversed(seqs)]
+    titles, other = [Command(chat, anna, new_id(), c.UpdateChat(("title",), "new")) for chat in chats], new_id()
+    refused = Command(chats[0], ben, titles[0].id, c.UpdateChat(("title",), "by ben"))
+    results = await store.do(*titles, refused)
+    assert [r.outcome.code for r in results] == [None, None, "not_allowed"]
+    assert [(await store.history.outcome(*command.key)) for command in (*titles, refused)] == [
+        r.outcome for r in results
+    ]
+    assert await store.history.outcome(chats[1], anna, titles[0].id) is None
+    for command in sends:
+        outcome = await store.history.outcome(*command.key)
+        assert outcome is not None and outcome.seq == seqs[sends.index(command)]
+    unknown = [replace(command, id=other, action=UnknownAction("poll.open")) for command in sends]
+    await store.log.note_try(unknown[:1])
+    await store.log.note_try(unknown[:2])
+    assert await store.log.tries(unknown) == [2, 1, 0, 0]
+    unknown = [replace(command, id=new_id()) for command in unknown[:1]] + unknown[2:]
+    unknown[1:] = [replace(command, id=unknown[0].id) for command in unknown[1:]]
+    assert await store.log.unknown_for_s(unknown[:1]) == [0.0]
+    await asyncio.sleep(0.05)
+    waited = await store.log.unknown_for_s(unknown)
+    assert waited[0] > 0 and waited[1:] == [0.0, 0.0]
 
 
 async def test_what_nobody_knows_is_left_and_after_a_while_refused_alone(database: Database) -> None:

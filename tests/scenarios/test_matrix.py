@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.adapters.wire.registry import COMMANDS
 from app.domain.command import Command
 from app.infrastructure.wiring import POLICIES
 from parley_client import Problem, Rejected
@@ -14,6 +15,8 @@ from tests import actions as c
 from tests.world import People, Person, World, new_id, straight_to_the_queue
 
 ROLES = ("owner", "admin", "member", "reader")
+OF_A_QUESTION = "reply.regenerate"
+"""Of one's own question: tests/scenarios/test_replies.py."""
 ROWS = list(csv.DictReader(line for line in (POLICIES / "matrix.csv").open() if not line.startswith("#")))
 
 
@@ -99,7 +102,7 @@ async def test_the_matrix_by_rest(people: People) -> None:
         action, other = target(scene, row["action"])
         for role in ROLES:
             person = scene.by_role[role]
-            for own in (False, True) if action.startswith(("message.", "reaction.")) else (False,):
+            for own in (False, True) if "own" in row.values() and action != OF_A_QUESTION else (False,):
                 # What is one's own is about a message written anew, since deleting it ends it.
                 message_id = scene.own[role] if own else scene.message
                 if action == "message.delete" and row[role] == "yes" and not own:
@@ -122,7 +125,7 @@ async def test_the_matrix_by_socket(people: People) -> None:
     scene = Scene(people)
     await scene.set_up()
     wrong = []
-    rows = [row for row in ROWS if row["action"].startswith(("message.", "reaction.", "reply."))]
+    rows = [row for row in ROWS if row["action"] in COMMANDS]
     for role in ROLES:
         client = await scene.by_role[role].client(1)
         for row in rows:
@@ -131,7 +134,7 @@ async def test_the_matrix_by_socket(people: People) -> None:
                 got = await outcome(client.send(scene.chat_id, "x"))
             else:
                 message_id = await scene.write(scene.root) if action == "message.delete" else scene.message
-                more = {"body": "y"} if action == "message.edit" else {"emoji": "👍"} if "reaction" in action else {}
+                more = {k: v for k, v in COMMANDS[action].example.items() if not k.endswith(("ref", "_id"))}
                 got = await outcome(client.command(action, scene.chat_id, message_id=message_id, **more))
             expected = "yes" if row[role] == "yes" else "not_allowed"
             if got != expected:

@@ -5,6 +5,7 @@ Facts are copies, and only a committed batch changes them. What it can't be aske
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import itertools
 from collections.abc import AsyncIterator, Sequence
@@ -243,11 +244,13 @@ def _put(rows: dict[Any, Any], key: Any, value: Any) -> None:
 
 
 class Sink:
-    """A socket that reads everything, or nothing while `full`."""
+    """A socket that reads everything; while `full` it has no room. drains: how often somebody waited for room."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.closed: tuple[int, str] | None = None
+        self.full = False
+        self.drains = 0
 
     def send(self, text: str) -> None:
         if self.closed is None:
@@ -257,4 +260,6 @@ class Sink:
         self.closed = self.closed or (code, reason)
 
     async def drained(self) -> None:
-        pass
+        while self.full:
+            self.drains += 1
+            await asyncio.sleep(0.1)

@@ -6,26 +6,37 @@ import csv
 import dataclasses
 import inspect
 import re
+import tomllib
 import typing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import app.adapters.wire
+import app.application.ports
 import app.domain
 from app.adapters.policy.cedar import CedarPolicies
+from app.adapters.rest import openapi
 from app.adapters.wire import registry, socket
 from app.adapters.wire.values import type_of
 from app.application.ports.socket import Codec
-from app.domain import decide, messages, replies
+from app.domain import chats, decide, messages, replies
 from app.domain.events import EventKind
 from app.domain.values import Message
+from app.infrastructure import doors
 from app.infrastructure.wiring import POLICIES
+from tests import actions as c
+from tests.unit.memory import CHATS, USERS, MemoryStore
 
 ROOT = Path(__file__).parents[2]
 INTERNAL = {replies.CompleteReply, replies.ExpireReply}
 """Commands of our own processes: asked by no door, and no policy refuses them."""
+BY_REST_ALONE = {
+    "chat.create", "chat.update", "member.add", "member.update", "member.remove", "member.ban", "member.unban",
+}  # fmt: skip
+"""Commands that the socket doesn't take."""
 BY_OTHER_NAME = {"member.remove": {"member.remove", "member.leave"}, "member.unban": {"member.ban"}}
 """Commands that ask the policies another question than their own type."""
 
@@ -49,11 +60,11 @@ def test_every_action_of_the_domain_has_its_rule() -> None:
 def test_a_command_is_in_the_policies_in_the_matrix_and_in_the_contract(action: Any) -> None:
     if action in INTERNAL:
         return
-    policies, protocol = CedarPolicies(POLICIES), (ROOT / "docs" / "protocol.md").read_text()
+    cedar, protocol = CedarPolicies(POLICIES), (ROOT / "docs" / "protocol.md").read_text()
     rows = list(csv.DictReader(line for line in (POLICIES / "matrix.csv").open() if not line.startswith("#")))
     asked = BY_OTHER_NAME.get(action.type, {action.type})
     for name in asked:
-        assert policies.knows(name), f"{name} is missing in policies/schema.cedarschema"
+        assert cedar.knows(name), f"{name} is missing in policies/schema.cedarschema"
     in_matrix = {row["action"].partition(" ")[0] for row in rows} | {"chat.create"}
     assert asked & in_matrix, f"{action.type} is missing in policies/matrix.csv"
     group, _, verb = action.type.partition(".")
@@ -80,7 +91,8 @@ def test_an_event_has_its_public_shape_an_example_and_its_words(name: str) -> No
 
 def test_no_shape_is_of_an_event_that_does_not_happen() -> None:
     assert set(registry.EVENTS) == set(decide.EVENTS)
-    assert set(registry.COMMANDS) <= set(decide.ACTIONS)
+    internal = {replies.CompleteReply.type, replies.ExpireReply.type}
+    assert set(registry.COMMANDS) == set(decide.ACTIONS) - internal - BY_REST_ALONE
 
 
 def test_every_subject_of_the_wire_is_merged_and_no_shape_stands_outside() -> None:
@@ -103,6 +115,41 @@ def test_every_request_of_the_socket_is_served(request_: Any) -> None:
         return
     source = (ROOT / "app" / "adapters" / "websocket" / "connection.py").read_text()
     assert f"case {request_.model.__name__}():" in source, f"nothing is done for {request_.type}"
+
+
+def test_every_file_of_rest_and_of_the_pages_is_opened_and_its_tag_has_words() -> None:
+    found = [
+        module
+        for folder in ("rest", "pages")
+        for name in modules(import_module(f"app.adapters.{folder}")) - {"__init__"}
+        if hasattr(module := import_module(f"app.adapters.{folder}.{name}"), "router")
+    ]
+    assert set(found) == set(doors.ROUTED), "named in app/infrastructure/doors.py"
+    tags = {tag for module in found for tag in module.router.tags}
+    assert tags <= dict(openapi.TAGS).keys(), "named in app/adapters/rest/openapi.py"
+
+
+def test_no_room_of_the_adapters_knows_another() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [independent] = [contract["modules"] for contract in contracts if contract["type"] == "independence"]
+    folders = {path.parent.name for path in (ROOT / "app" / "adapters").glob("*/__init__.py")} - {"wire"}
+    assert set(independent) == {f"app.adapters.{name}" for name in folders}, "the contract in pyproject.toml"
+
+
+@pytest.mark.parametrize("action", c.EXAMPLES, ids=lambda action: action.type)
+def test_what_an_action_makes_is_what_it_costs(action: Any) -> None:
+    """Chats and memberships are limited by the hour: an action that makes some says so in COSTS of its subject."""
+    store = MemoryStore(9)
+    if not isinstance(action, chats.CreateChat):
+        store.do(CHATS[0], USERS[0], chats.CreateChat("group", None, ()))
+    for name in ("user_id", "member_ids"):  # people that there are
+        if hasattr(action, name):
+            action = dataclasses.replace(action, **{name: USERS[1] if name == "user_id" else (USERS[1], USERS[2])})
+    before = (len(store.state.chats), len(store.state.members))
+    store.do(CHATS[0], USERS[0], action)
+    made = (len(store.state.chats) - before[0], max(0, len(store.state.members) - before[1]))
+    cost = decide.cost_of(action)
+    assert (cost.chats, cost.members) == (made[0], made[1] - made[0]), "one's own membership costs nothing"
 
 
 def test_an_action_of_a_command_is_what_its_model_says() -> None:
@@ -129,6 +176,21 @@ def test_two_subjects_cannot_have_one_name() -> None:
     with pytest.raises(ValueError, match=r"message\.created"):
         decide.add_subject(Subject(ACTIONS={}, EVENTS=(EventKind("message.created", Message),)))  # type: ignore[arg-type]
     assert before == (decide.ACTIONS, decide.EVENTS)
+
+
+def test_every_method_of_a_port_has_its_contract() -> None:
+    ports = [import_module(f"app.application.ports.{name}") for name in modules(app.application.ports)]
+    protocols = [
+        value
+        for port in ports
+        for value in vars(port).values()
+        if inspect.isclass(value) and getattr(value, "_is_protocol", False) and value.__module__ == port.__name__
+    ]
+    assert len(protocols) > 15
+    for protocol in protocols:
+        for name, method in vars(protocol).items():
+            if inspect.isfunction(method) and not name.startswith("_"):
+                assert inspect.getdoc(method), f"{protocol.__name__}.{name} says nothing of what it promises"
 
 
 def test_the_codec_says_all_that_the_core_may_say() -> None:

@@ -14,7 +14,6 @@ from app.domain.values import Usage
 
 CONNECT_S = 10.0
 READ_S = 60.0
-_DONE = ("stop", "length", "content_filter", "tool_calls", "function_call")
 
 
 class OpenAIModel:
@@ -52,7 +51,7 @@ class OpenAIModel:
                     for choice in chunk.choices[:1]:
                         if choice.delta.content:
                             yield Delta(choice.delta.content)
-                        finished = finished or choice.finish_reason in _DONE
+                        finished = finished or bool(choice.finish_reason)  # whatever a server calls it
         except openai.APIStatusError as error:
             raise _refused(error) from error
         except (openai.APITimeoutError, httpx2.TimeoutException) as error:

@@ -29,7 +29,7 @@ from app.adapters.wire.values import Id, Listed, ListedBySeq, Time
 from app.application.ports.history import Search
 from app.application.search import Found, words_of
 from app.domain.errors import Code
-from app.domain.messages import DeleteMessage
+from app.domain.messages import DeleteMessage, EditMessage
 from app.domain.reactions import AddReaction, RemoveReaction
 from app.domain.text import check_text
 
@@ -78,7 +78,8 @@ async def edit(
     use_cases: UseCasesArg,
     key: IdempotencyKey = None,
 ) -> Response:
-    return made(await use_cases.messages.edit(who.user_id, chat_id, message_id, body.body, key), wire.message_json)
+    action = EditMessage(message_id, body.body)
+    return made(await use_cases.messages.act(who.user_id, chat_id, message_id, action, key), wire.message_json)
 
 
 @router.delete("/chats/{chat_id}/messages/{message_id}", summary="Delete a message",

@@ -14,7 +14,7 @@ from app.adapters.wire.problems import PROBLEM_TYPE, ProblemJson
 from app.adapters.wire.service import AcceptedJson
 from app.domain.errors import Code
 
-_TAGS = (
+TAGS = (
     ("identity", "Accounts, tokens, sessions, oneself and others."),
     ("chats", "Chats, their members and bans. Commands take the socket's path and answer with their outcome."),
     ("messages", "History, timeline, search, and what people write."),
@@ -48,7 +48,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         description=app.description,
         routes=app.routes,
-        tags=[{"name": name, "description": words} for name, words in _TAGS],
+        tags=[{"name": name, "description": words} for name, words in TAGS],
     )
     schemas: dict[str, Any] = made["components"]["schemas"]
     schemas[AcceptedJson.__name__] = TypeAdapter(AcceptedJson).json_schema()

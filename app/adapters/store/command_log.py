@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
-from app.adapters.store.facts import Facts, Key
+from app.adapters.store.read_facts import Facts, Key
 from app.application.ports.errors import Transient
 from app.application.ports.store import LogTransaction
 from app.domain.command import Command
@@ -26,6 +27,7 @@ from app.domain.events import Event
 from app.domain.state import Decided, State
 from app.domain.values import Message
 
+_ANSWERS_S = 2.0
 _KEEP_S = 24 * 3600
 _KEEP_BATCHES_S = 600
 _KEY = {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}
@@ -92,9 +94,9 @@ class SqlCommandLog:
 
     async def answers(self) -> bool:
         try:
-            async with self._database.read() as connection:
+            async with asyncio.timeout(_ANSWERS_S), self._database.read() as connection:
                 await connection.execute(sa.text("select 1"))
-        except Transient:
+        except (Transient, TimeoutError):
             return False
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -86,12 +86,14 @@ MEMBER_COLUMNS = [
 MEMBERS_WITH_USERS = t.members.join(t.users, t.users.c.id == t.members.c.user_id)
 
 
+S = TypeVar("S")
+
+
 def text_or_none(value: Any) -> str | None:
     return str(value) if value is not None else None
 
 
 def message_of(row: Any) -> Message:
-    failure, usage = from_json(row.failure), from_json(row.usage)
     return Message(
         chat_id=str(row.chat_id),
         seq=row.seq,
@@ -107,9 +109,16 @@ def message_of(row: Any) -> Message:
         deleted_at=to_time_or_none(row.deleted_at),
         attempt=row.attempt,
         regenerates=text_or_none(row.regenerates),
-        failure=Failure(**failure) if failure else None,
-        usage=Usage(**usage) if usage else None,
+        failure=_shape(row.failure, Failure),
+        usage=_shape(row.usage, Usage),
     )
+
+
+def _shape(value: Any, shape: type[S]) -> S | None:
+    """What a newer version added to it is passed by; of a form that we don't know it is nothing."""
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(from_json(value), shape) if value else None
+    return None
 
 
 def is_of_message(event_type: str) -> bool:
@@ -129,7 +138,7 @@ def event_of_change(row: Any, message: Message | None) -> Event:
     kind = EVENTS.get(row.type)
     payload: Any = Opaque()
     if kind is not None and kind.payload is Message:
-        payload = message
+        payload = message or payload
     elif kind is not None:
         with suppress(msgspec.ValidationError):
             payload = msgspec.convert(from_json(row.data), kind.payload)

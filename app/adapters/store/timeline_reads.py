@@ -13,8 +13,6 @@ from app.domain.decide import EVENTS, kind_of
 from app.domain.events import Event, message_created
 from app.domain.state import Pair
 
-_REMOVING = [kind.type for kind in EVENTS.values() if kind.takes_out]
-
 
 class SqlTimeline:
     def __init__(self, database: Database) -> None:
@@ -61,7 +59,11 @@ class SqlTimeline:
         x = t.changes
         async with self._database.read() as connection:
             found = await connection.execute(
-                sa.select(x).where(x.c.chat_id == chat_id, x.c.seq > after, x.c.type.in_(_REMOVING))
+                sa.select(x).where(
+                    x.c.chat_id == chat_id,
+                    x.c.seq > after,
+                    x.c.type.in_([kind.type for kind in EVENTS.values() if kind.takes_out]),
+                )
             )
             events = [rows.event_of_change(row, None) for row in found]
             return any(user_id in kind_of(event).goes(event.payload) for event in events)

@@ -84,7 +84,7 @@ class _Connection:
         self._door = door
         self._use_cases = door.use_cases
         self._codec = door.codec
-        self._machine = StateMachine(door.use_cases.messages.check_body)
+        self._machine = StateMachine()
         self._socket: ParleyWebSocketProtocol = websocket.scope["extensions"][EXTENSION]
         self._outbox = Outbox(self._socket, door.on_close)
         self._session: Session | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -70,10 +69,8 @@ Output = Authenticate | Submit | Do | Tell | Disconnect
 
 
 class StateMachine:
-    def __init__(self, check_body: Callable[[str], str]) -> None:
-        """check_body: raises ParleyError for what is no good text of a message."""
+    def __init__(self) -> None:
         self.state = State.HELLO
-        self._check_body = check_body
         self._over_since: float | None = None
         self._refused_at = 0.0
 
@@ -155,9 +152,6 @@ class StateMachine:
         command = registry.COMMANDS.get(type_)
         if command is not None:
             request: Any = command.model.model_validate(value)
-            body = getattr(request, "body", None)
-            if body is not None:
-                self._check_body(body)
             return Submit(request.ref, request.chat_id, getattr(request, command.id), command.action(request))
         if type_ == socket.HELLO.type:
             raise ParleyError(Code.INVALID, "hello was said")

@@ -123,7 +123,6 @@ SHARED_CHAT = {
 }  # fmt: skip
 CHAT_JSON = SHARED_CHAT | {"my_role": "owner", "read_seq": 2, "unread": 0, "last_message": MESSAGE_JSON}
 
-COMMANDS = ()
 EVENTS = (
     EventShape(
         ChatCreated,
@@ -132,7 +131,6 @@ EVENTS = (
     ),
     EventShape(ChatUpdated, _whole, {"seq": 9, "command_id": COMMAND, "chat": SHARED_CHAT | {"head": 9}}),
 )
-SIGNALS = ()
 BODIES = (
     Shown(NewChat, {"kind": "group", "title": "Launch"}),
     Shown(ChatChanges, {"title": "Launch day"}),

@@ -80,14 +80,12 @@ def _unbanned(unbanned: Unbanned) -> dict[str, Any]:
 
 MEMBER = {"user": PERSON, "role": "member", "muted_until": None, "joined_at": AT}
 
-COMMANDS = ()
 EVENTS = (
     EventShape(MemberAdded, _whole, {"seq": 10, "command_id": COMMAND, "member": MEMBER}),
     EventShape(MemberUpdated, _whole, {"seq": 11, "command_id": COMMAND, "member": MEMBER | {"role": "admin"}}),
     EventShape(MemberRemoved, _removed, {"seq": 12, "command_id": COMMAND, "user_id": BEN, "reason": "removed"}),
     EventShape(MemberUnbanned, _unbanned, {"seq": 13, "command_id": COMMAND, "user_id": BEN}),
 )
-SIGNALS = ()
 BODIES = (
     Shown(NewMember, {"user_id": BEN, "role": "member"}),
     Shown(MemberChanges, {"role": "reader", "muted_until": None}),

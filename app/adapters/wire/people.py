@@ -159,9 +159,6 @@ USER = {
     "preferences": {"theme": "dark"},
 }  # fmt: skip
 
-COMMANDS = ()
-EVENTS = ()
-SIGNALS = ()
 BODIES = (
     Shown(
         Registration, {"username": "anna", "password": "correct horse battery", "display_name": "Anna"},

@@ -47,5 +47,3 @@ EVENTS = (
     EventShape(MessagePinned, _fields, {"seq": 14, "command_id": COMMAND, "message_id": MESSAGE}),
     EventShape(MessageUnpinned, _fields, {"seq": 15, "command_id": COMMAND, "message_id": MESSAGE}),
 )
-SIGNALS = ()
-BODIES = ()

@@ -28,15 +28,11 @@ class ExplainJson(TypedDict):
     facts: dict[str, Any]
 
 
-_OF_A_TARGET = {"target_role", "target_banned", "new_role", "unarchives"}
-"""Facts of a question that nobody can ask here: it is about a person and perhaps a message, not about what would change."""
-
-
 def explain_json(asked: Question, answer: Answer) -> dict[str, Any]:
     return {
         "decision": "allow" if answer.allowed else "deny",
         "policies": list(answer.policies),
-        "facts": {name: fact for name, fact in asdict(asked).items() if name not in _OF_A_TARGET},
+        "facts": asdict(asked),
     }
 
 

@@ -66,5 +66,3 @@ EVENTS = (
     EventShape(ReactionAdded, _fields, _ADDED),
     EventShape(ReactionRemoved, _fields, _ADDED | {"seq": 8}),
 )
-SIGNALS = ()
-BODIES = ()

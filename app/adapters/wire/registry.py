@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, NotRequired
 
@@ -24,11 +25,18 @@ BODIES: dict[str, Shown] = {}
 
 
 def add_subject(subject: ModuleType) -> None:
-    """COMMANDS, EVENTS, SIGNALS and BODIES of a subject's file."""
-    COMMANDS.update((command.type, command) for command in subject.COMMANDS)
-    EVENTS.update((event.type, event) for event in subject.EVENTS)
-    SIGNALS.update((type_of(signal.shape), signal) for signal in subject.SIGNALS)
-    BODIES.update((body.shape.__name__, body) for body in subject.BODIES)
+    """COMMANDS, EVENTS, SIGNALS and BODIES of a subject's file, those that it has. Raises ValueError where a name is another's."""
+    rows = vars(subject)
+    _add(COMMANDS, ((command.type, command) for command in rows.get("COMMANDS", ())))
+    _add(EVENTS, ((event.type, event) for event in rows.get("EVENTS", ())))
+    _add(SIGNALS, ((type_of(signal.shape), signal) for signal in rows.get("SIGNALS", ())))
+    _add(BODIES, ((body.shape.__name__, body) for body in rows.get("BODIES", ())))
+
+
+def _add(registry: dict[str, Any], rows: Iterable[tuple[str, Any]]) -> None:
+    for name, row in rows:
+        if registry.setdefault(name, row) is not row:
+            raise ValueError(f"two are called {name}")
 
 
 for _subject in (people, chats, members, messages, reactions, pins, replies):

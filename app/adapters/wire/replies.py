@@ -64,4 +64,3 @@ SIGNALS = (
     Shown(ReplyDelta, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "index": 0, "text": "Here "}),
     Shown(ReplySnapshot, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "next_index": 2, "text": "Here is "}),
 )
-BODIES = ()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from app.application.background import Trouble
 from app.application.hub.delivering import RETRY_S, Delivering
 from app.application.hub.feeds import Feeds
 from app.application.hub.ranges import Ranges
@@ -29,6 +30,7 @@ class CatchingUp:
         timeline: Timeline,
         codec: Codec,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        trouble: Trouble,
     ) -> None:
         self._feeds = feeds
         self._ranges = ranges
@@ -37,6 +39,7 @@ class CatchingUp:
         self._timeline = timeline
         self._codec = codec
         self._spawn = spawn
+        self._trouble = trouble
         self.resets = 0
 
     def ask(self, session: Session, item: CatchUp) -> None:
@@ -61,6 +64,9 @@ class CatchingUp:
                     await self._one(session, item)
                 except Transient:
                     await asyncio.sleep(RETRY_S)
+                except Exception as error:
+                    self._give_up(session, item)
+                    self._trouble("catch up", error)
         finally:
             session.catching = False
 
@@ -150,6 +156,17 @@ class CatchingUp:
         self._over(session, item)
         for ref in item.refs:
             session.sink.send(self._codec.gone(item.chat_id, ref))
+
+    def _give_up(self, session: Session, item: CatchUp) -> None:
+        """What was missed can't be given, for a defect of ours or of a row: the chat goes on from its head."""
+        feed, cursor = self._feeds.get(item.chat_id), session.cursors.get(item.chat_id)
+        if feed is None or cursor is None:
+            return self._gone(session, item)
+        self._over(session, item)
+        self.resets += 1
+        head = session.cursors[item.chat_id] = max(feed.tail, feed.known, cursor)
+        for ref in item.refs or (None,):
+            session.sink.send(self._codec.reset(item.chat_id, ref, head, "too_far"))
 
     def _over(self, session: Session, item: CatchUp) -> None:
         if session.behind.get(item.chat_id) is item:

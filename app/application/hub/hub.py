@@ -71,8 +71,9 @@ class Hub:
             on_removed=lambda user_id, chat_id: self._memberships.hint(user_id, [chat_id]),
         )
         self._catching_up = CatchingUp(
-            self._feeds, self._ranges, self._delivering, self._streams, timeline, codec, self._spawn
-        )
+            self._feeds, self._ranges, self._delivering, self._streams, timeline, codec, self._spawn,
+            background.trouble,
+        )  # fmt: skip
         self._memberships = Memberships(
             self.sessions, self._feeds, self._delivering, self._catching_up, self._streams, timeline, history, codec,
             self._spawn,

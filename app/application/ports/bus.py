@@ -51,7 +51,7 @@ class CommandSource(Held, Protocol):
         ...
 
     def ready(self) -> bool:
-        """Whether deliveries can come."""
+        """Whether deliveries can come; never waits."""
         ...
 
     def assign(self, mine: set[int]) -> None:
@@ -63,7 +63,7 @@ class CommandSource(Held, Protocol):
         ...
 
     async def drain(self) -> None:
-        """Finish the batch under way, then give all shards back."""
+        """Finish the batch under way, however long that takes, then give all shards back. Never raises."""
         ...
 
 

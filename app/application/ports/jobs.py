@@ -44,5 +44,5 @@ class Jobs(Protocol):
         ...
 
     async def stuck(self, no_progress_s: float) -> list[Job]:
-        """At most 100 unfinished replies that made no progress for so long."""
+        """At most 100 unfinished replies that made no progress for so long, in no order."""
         ...

@@ -20,7 +20,7 @@ class Limiter(Held, Protocol):
         ...
 
     def rejected(self, user_id: str) -> None:
-        """A command of this user was rejected."""
+        """Count a command of this user that was rejected."""
         ...
 
     def command(self, user_id: str, new_chats: int, new_members: int) -> int | None:
@@ -30,7 +30,7 @@ class Limiter(Held, Protocol):
 
 
 class SignInLimiter(Protocol):
-    """Counts sign-ins that failed, by name and by address."""
+    """Counts sign-ins that failed within the last 15 minutes, by name and by address; never waits."""
 
     def blocked(self, username: str, address: str) -> int | None:
         """Seconds to wait, where too many tries failed."""

@@ -86,7 +86,7 @@ class Accounts(Protocol):
         ...
 
     async def page(self, prefix: str, after_name: str, limit: int) -> list[Account]:
-        """By username, disabled ones too; an empty prefix finds all."""
+        """At most limit by username, after that one; disabled ones too; an empty prefix finds all."""
         ...
 
     async def change_password(self, user_id: str, password_hash: str, keep_session: str) -> list[str]:
@@ -101,7 +101,7 @@ class Accounts(Protocol):
         ...
 
     async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:
-        """Newest first."""
+        """At most limit, newest first, before that one (exclusive)."""
         ...
 
     async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
@@ -109,7 +109,7 @@ class Accounts(Protocol):
         ...
 
     async def sessions(self, user_id: str) -> list[LiveSession]:
-        """Those that can still be refreshed, newest first."""
+        """All that can still be refreshed, newest first."""
         ...
 
     async def owns_session(self, user_id: str, session_id: str) -> bool:

@@ -45,7 +45,7 @@ class CommandLog(Protocol):
         ...
 
     async def answers(self) -> bool:
-        """Whether the store does small things in time. Never raises."""
+        """Whether the store does small things in 2 s. Never raises."""
         ...
 
     async def prune(self) -> None:
@@ -71,7 +71,7 @@ class Timeline(Protocol):
         ...
 
     async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
-        """(chat id, message id) of the replies that are claimed and not finished."""
+        """(chat id, message id) of all replies of these chats that are claimed and not finished, in no order."""
         ...
 
 

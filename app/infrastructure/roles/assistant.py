@@ -10,11 +10,11 @@ from app.infrastructure.wiring import World
 class AssistantRole:
     def __init__(self, world: World) -> None:
         self._world = world
-        self._assistant = wiring.make_assistant(world)
+        self._model = wiring.make_model(world.settings)
+        self._assistant = wiring.make_assistant(world, self._model)
 
     async def start(self, life: Life) -> None:
-        assert self._world.model is not None
-        await life.hold(self._world.live, self._world.model)
+        await life.hold(self._world.live, self._model)
         await self._assistant.start()
         life.keep("assistant", self._assistant.run())
 

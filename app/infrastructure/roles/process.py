@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-import sqlalchemy as sa
 from fastapi import FastAPI
 
 from app.adapters.store.migrate import migrate
@@ -28,7 +27,7 @@ async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = 
     """Run the roles of this process until SIGTERM or SIGINT, then drain. adapt: may wrap the ports before any is used."""
     check_world(settings, role)
     _check_port(settings)
-    world = wiring.make_world(settings, role)
+    world = wiring.make_world(settings)
     adapt(world)
     tracing_ = None
     if world.traced:
@@ -116,10 +115,7 @@ class Process:
     async def _why_not_ready(self) -> str | None:
         if self._stopping.is_set():
             return "draining"
-        try:
-            async with asyncio.timeout(2), self._world.database.read() as connection:
-                await connection.execute(sa.text("select 1"))
-        except (Transient, TimeoutError):
+        if not await self._world.log.answers():
             return "the database can't be reached"
         return next((why for role in self._roles if (why := role.why_not_ready()) is not None), None)
 

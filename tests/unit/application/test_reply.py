@@ -398,21 +398,75 @@ async def test_who_drains_gives_back_what_takes_longer(world: World) -> None:
     assert world.store.released and world.store.ends == [] and world.store.attempt == 1
 
 
+@pytest.mark.parametrize(
+    ("stop_at", "status", "body"),
+    [(0.5, "stopped", ""), (1.5, "stopped", ""), (2.5, "stopped", "one "), (3.5, "stopped", "one two"), (4.5, "complete", "one two")],
+)  # fmt: skip
+def test_a_stop_at_every_moment_is_one_end_with_the_text_so_far(stop_at: float, status: str, body: str) -> None:
+    """While the question is read, before the first delta, between two, behind the last one, when the end is under way."""
+
+    async def go() -> None:
+        world = World([1.0, "one ", 1.0, "two", 1.0, DONE])
+        store, prompt = world.store, world.store.prompt
+        store.lose_ends = 1 if stop_at > 4 else 0
+
+        async def slow(job: Job, turns_max: int) -> Prompt:
+            await asyncio.sleep(1)
+            return await prompt(job, turns_max)
+
+        store.prompt = slow  # type: ignore[method-assign]
+        await world.worker.start()
+        running = asyncio.create_task(world.worker.run())
+        await asyncio.sleep(stop_at)
+        store.stop_requested = True
+        await world.tell("stop", list(KEY))
+        if stop_at > 4:  # its first end was accepted and is not decided yet
+            await asyncio.sleep(0.5)
+            assert len(store.ids) == 1 and not store.finished
+            store.finished = True
+            await asyncio.sleep(2)
+            assert len(store.ids) == 1 and world.statuses == [status] and world.worker._answers == {}
+        else:
+            end = await world.until_over()
+            assert (end.status, end.body, end.attempt) == (status, body, 1)
+            assert world.model.closed == len(world.model.calls) and len(set(store.ids)) == 1
+        running.cancel()
+
+    run(go())
+
+
+@trial(["a", 3.0, "b", DONE])
+async def test_a_stop_while_one_drains_is_heard_too(world: World) -> None:
+    await asyncio.sleep(0.5)
+    draining = asyncio.create_task(world.worker.drain(10))
+    await asyncio.sleep(0.5)
+    world.store.stop_requested = True
+    await world.tell("stop", list(KEY))
+    end = await world.until_over(2)
+    await draining
+    assert (end.status, end.body) == ("stopped", "a") and not world.store.released
+
+
 @pytest.mark.parametrize("dies", ["claimed", "speaking", "ended"])
 def test_after_a_death_the_next_holder_begins_anew_and_there_is_one_end(dies: str) -> None:
     async def go() -> None:
-        world = World(["first ", 30.0], ["second", DONE])
+        world = World(["first ", DONE] if dies == "ended" else ["first ", 30.0], ["second", DONE])
         store: Any = world.store
         if dies == "claimed":
             [job] = await store.claim("dead", 1, 15.0)
             assert job.attempt == 1
             world.model.scripts.pop(0)
         else:
+            if dies == "ended":
+                store.refuse = [Unavailable("no broker")] * 3
             dead = asyncio.create_task(world.worker.run())
-            await asyncio.sleep(0.5 if dies == "speaking" else 1)
+            await asyncio.sleep(0.5)
             dead.cancel()
             for task in list(world.worker._writing._tasks):
                 task.cancel()
+            await asyncio.sleep(0)
+            assert bool(store.ids) == (dies == "ended"), "it was about to say that it is done"
+            store.refuse = []
         began = asyncio.get_running_loop().time()
         other = world.make("two")
         running = asyncio.create_task(other.run())

@@ -61,7 +61,7 @@ class Setting:
         world: Any = self  # a hub is asked for its outcomes and its process's id alone
         store: Any = self.store
         limiter: Any = self.limiter
-        self.submitter = Submitter(self.bus, world, store, CODEC, limiter, lambda: next(self.drawn))
+        self.submitter = Submitter(self.bus, world, store, CODEC, limiter, lambda: next(self.drawn), 100)
         self.sink = Sink()
         self.session = Session("s", ANNA, "auth", self.sink, opened=True)
         self.sessions.add(self.session)
@@ -224,6 +224,22 @@ def test_too_many_commands_wait_and_nothing_is_submitted() -> None:
         with pytest.raises(ParleyError):
             await s.submitter.run(ANNA, CHAT, c.AddMember("a", "member"), "id")
         assert s.limiter.asked == [(ANNA, 0, 0), (ANNA, 1, 2), (ANNA, 0, 1)]
+
+    go(test())
+
+
+def test_a_text_that_is_none_is_refused_before_it_counts() -> None:
+    async def test() -> None:
+        s = Setting()
+        for body, code in (("", "empty"), ("\u200b", "empty"), ("x" * 101, "too_large"), ("\ud800", "invalid")):
+            for action in (c.SendMessage(body), c.EditMessage("m", body)):
+                s.submitter.send(s.session, "1", CHAT, "m1", action, lambda: None)
+                assert (s.frames[-1]["type"], s.frames[-1]["code"]) == ("error", code)
+                with pytest.raises(ParleyError, match=code):
+                    await s.submitter.run(ANNA, CHAT, action, "id")
+        assert s.bus.sent == [] and s.limiter.asked == []
+        s.send("2", "m2", c.SendMessage("x" * 100))
+        assert len(s.bus.sent) == 1
 
     go(test())
 

@@ -113,6 +113,16 @@ def test_what_a_history_leaves_is_consistent(history: list[Command]) -> None:
         assert chat.members_count == len(members) <= 4
         assert log.state.owners[chat_id] == sum(log.state.members[key].role == "owner" for key in members)
         assert log.state.owners[chat_id] >= 1, "the last owner left"
+        inside: set[str] = set()
+        over: set[str] = set()
+        for event in own:  # what hubs and gateways go by
+            kind = decide.kind_of(event)
+            inside = (inside | set(kind.comes(event.payload))) - set(kind.goes(event.payload))
+            over |= set(kind.ends(event.payload))
+        assert inside == {key[1] for key in members}, "an event says who comes and who goes"
+        replies = [reply for key, reply in log.state.replies.items() if key[0] == chat_id]
+        assert over >= {reply.message_id for reply in replies if reply.finished}, "an event says which answer ends"
+        assert not over & {reply.message_id for reply in replies if not reply.finished}
         ends = [e.payload.id for e in own if e.type == "message.completed"]
         assert len(ends) == len(set(ends)), "a reply ended twice"
     refused = [result for result in results if result.outcome.code is not None]

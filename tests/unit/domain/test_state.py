@@ -9,7 +9,18 @@ from app.domain.command import Command, UnknownAction
 from app.domain.ids import ASSISTANT_ID
 from app.domain.state import Needs
 from tests import actions as c
-from tests.unit.domain.scene import ANNA, BEN, CHAT
+from tests.unit.domain.scene import ANNA, CHAT
+
+OF_A_PERSON = {"people", "bans", "owners"}
+LOOKED_AT: dict[type, set[str]] = {
+    c.SendMessage: {"messages"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
+    c.AddReaction: {"messages"}, c.RemoveReaction: {"messages"}, c.PinMessage: {"messages", "pins"},
+    c.UnpinMessage: {"messages", "pins"}, c.StopReply: {"messages", "replies"},
+    c.RegenerateReply: {"messages", "replies"}, c.CompleteReply: {"messages", "replies"},
+    c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.CreateChat: {"people"}, c.AddMember: OF_A_PERSON,
+    c.UpdateMember: OF_A_PERSON, c.RemoveMember: OF_A_PERSON, c.BanMember: OF_A_PERSON, c.UnbanMember: OF_A_PERSON,
+}  # fmt: skip
+"""The store reads only these: with a fact missing, a rule would decide on nothing."""
 
 
 def needs(action: Any) -> Needs:
@@ -17,27 +28,16 @@ def needs(action: Any) -> Needs:
 
 
 def test_rules_name_the_facts_that_they_look_at() -> None:
-    """The store reads only these: with a fact missing, a rule would decide on nothing."""
-    every = [
-        (c.SendMessage("x"), set()), (c.SendMessage("x", "m"), {"messages"}), (c.EditMessage("m", "x"), {"messages"}),
-        (c.DeleteMessage("m"), {"messages", "replies", "pins"}), (c.AddReaction("m", "x"), {"messages"}),
-        (c.RemoveReaction("m", "x"), {"messages"}), (c.PinMessage("m"), {"messages", "pins"}),
-        (c.UnpinMessage("m"), {"messages", "pins"}), (c.StopReply("m"), {"messages", "replies"}),
-        (c.RegenerateReply("m"), {"messages", "replies"}), (c.CompleteReply("m", 1, "complete", ""), {"messages", "replies"}),
-        (c.ExpireReply("m", 1), {"messages", "replies"}), (c.UpdateChat(()), set()),
-        (c.CreateChat("group", None, (BEN,)), {"people"}),
-        (c.AddMember(BEN, "member"), {"people", "bans", "owners"}), (c.UpdateMember(BEN, ()), {"people", "bans", "owners"}),
-        (c.RemoveMember(BEN), {"people", "bans", "owners"}), (c.BanMember(BEN), {"people", "bans", "owners"}),
-        (c.UnbanMember(BEN), {"people", "bans", "owners"}), (UnknownAction("x"), set()),
-    ]  # fmt: skip
-    assert {type(action) for action, _ in every} == {*decide.RULES, UnknownAction}, "each says here what it looks at"
-    for action, wanted in every:
-        found = needs(action)
-        assert {
-            name for name in ("messages", "replies", "pins", "people", "bans", "owners") if getattr(found, name)
-        } == wanted
+    assert LOOKED_AT.keys() == decide.RULES.keys()
+    for action in (*c.EXAMPLES, UnknownAction("x"), c.SendMessage("no answer to anything")):
+        found, wanted = needs(action), LOOKED_AT.get(type(action), set())
+        if isinstance(action, c.SendMessage) and action.reply_to is None:
+            wanted = set()
+        kinds = set(Needs.__dataclass_fields__) - {"chats", "members"}
+        assert {name for name in kinds if getattr(found, name)} == wanted, action
         assert list(found.chats) == [CHAT] and (CHAT, ANNA) in found.members
         assert set(found.messages) <= {(CHAT, "m")} and set(found.replies) <= {(CHAT, "m")}
-        assert set(found.pins) <= {CHAT} and set(found.owners) <= {CHAT} and set(found.bans) <= {(CHAT, BEN)}
-    assert set(needs(c.CreateChat("group", None, (BEN,))).people) == {ANNA, BEN, ASSISTANT_ID}
-    assert set(needs(c.AddMember(BEN, "x")).people) == {BEN} and (CHAT, BEN) in needs(c.AddMember(BEN, "x")).members
+        assert set(found.pins) <= {CHAT} and set(found.owners) <= {CHAT} and set(found.bans) <= {(CHAT, "u")}
+    assert set(needs(c.CreateChat("group", None, ("u",))).people) == {ANNA, "u", ASSISTANT_ID}
+    added = needs(c.AddMember("u", "x"))
+    assert set(added.people) == {"u"} and (CHAT, "u") in added.members

@@ -61,12 +61,15 @@ class RabbitConsumer(NothingHeld):
         background: Background,
         *,
         on_refused: Callable[[str], None] = lambda why: None,
+        on_newer: Callable[[], None] = lambda: None,
     ) -> None:
-        """on_refused: told why an envelope could not be verified or decoded."""
+        """on_refused: told why an envelope could not be verified or decoded. on_newer: told of each that only a newer
+        version knows, and that is left for it."""
         self._url = url
         self._shards = shards
         self._codec = codec
         self._on_refused = on_refused
+        self._on_newer = on_newer
         self._mine: set[int] = set(range(shards))
         self._held: dict[int, _Shard] = {}
         self._stay_off: dict[int, float] = {}
@@ -228,6 +231,7 @@ class RabbitConsumer(NothingHeld):
             if told_shard != shard or any(shard_of(c.chat_id, self._shards) != shard for c in commands):
                 raise BadEnvelope("shard")
         except NewerEnvelope:
+            self._on_newer()
             held.deliveries.clear()
             held.leaving = True
             self._stay_off[shard] = asyncio.get_running_loop().time() + _STAYS_OFF_S

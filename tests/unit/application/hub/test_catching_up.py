@@ -14,6 +14,7 @@ from app.application.signals import (
 )
 from tests import actions as c
 from tests.unit.application.hub.world import ANNA, BEN, CARL, CHAT, OTHER, World, frames, say, seqs, with_world
+from tests.unit.virtual_time import run
 
 
 @with_world
@@ -191,3 +192,46 @@ async def test_a_read_goes_as_far_as_what_is_known_and_no_further(world: World) 
     await world.fan_out.publish([(user_channel(BEN), pack_note(Note("chat", CHAT)))])
     await world.settle()
     assert frames(ben)[-1]["type"] == "member.removed" and world.store.calls.count("events") == 1
+
+
+@with_world
+async def test_a_long_absence_is_given_at_the_pace_of_the_reader(world: World) -> None:
+    await world.do(*[say("x" * 1_000) for _ in range(300)])
+    session, ben = await world.open(BEN)
+    ben.full = True
+    world.hub.sync(session, "a", {CHAT: 1})
+    await world.settle(2)
+    given = len(seqs(ben))
+    assert 0 < given < 200 and ben.drains, "a frame, then it waits for room"
+    ben.full = False
+    await world.settle(2)
+    assert seqs(ben) == list(range(2, 302)) and [f["ref"] for f in frames(ben, "synced")] == ["a"]
+
+
+def test_what_can_not_be_given_ends_all_the_same_and_the_chat_goes_on() -> None:
+    async def go() -> None:
+        world = World()
+        await world.hub.start()
+        await world.do((CHAT, ANNA, c.CreateChat("group", "tea", (BEN,))), say("1"), say("2"))
+        events, broken = world.store.events, [True]
+
+        async def raises(chat_id: str, after: int, limit: int) -> object:
+            if broken[0]:
+                raise ValueError("a row that nobody can read")
+            return await events(chat_id, after, limit)
+
+        world.store.events = raises  # type: ignore[method-assign, assignment]
+        session, ben = await world.open(BEN)
+        world.hub.sync(session, "a", {CHAT: 1, OTHER: 1})
+        await world.settle()
+        [reset] = frames(ben, "reset")
+        assert (reset["ref"], reset["code"], reset["head"]) == ("a", "too_far", 3)
+        assert [f["ref"] for f in frames(ben, "gone")] == ["a"], "the others it named have their end too"
+        assert world.troubles and {type(error) for error in world.troubles} == {ValueError}
+        broken[0] = False
+        await world.do(say("live"))
+        await world.settle()
+        assert seqs(ben) == [4] and not session.behind
+        await world.background.close()
+
+    run(go())
