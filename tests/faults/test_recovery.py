@@ -36,7 +36,7 @@ from tests.world import (
     straight_to_the_queue,
 )
 
-COME_AND_GO_S = int(os.environ.get("COME_AND_GO_S", "24"))
+COME_AND_GO_S = int(os.environ.get("COME_AND_GO_S", "12"))
 """How long workers come and go; `make handover` gives a minute. The database is stopped for a third of it."""
 
 
