@@ -1,7 +1,6 @@
 # Parley. `make run` serves the product, `make test` checks it; both set up what they need.
 SHELL := /bin/bash
 PYTHON ?= python3
-PORT ?= 8000
 BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -12,7 +11,7 @@ help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/run.ok ## serve everything in one process: make run PORT=8000
-	@PORT=$(PORT) $(BIN)/python -m app
+	@$(if $(PORT),PORT=$(PORT)) $(BIN)/python -m app
 
 test: .venv/dev.ok check ## all checks and tests, real servers included (set up by themselves)
 	@$(BIN)/python -m stack.packages

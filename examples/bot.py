@@ -1,6 +1,9 @@
-"""A bot: answers in every chat that it is added to, until Ctrl-C. .venv/bin/python examples/bot.py NAME [URL]
+"""A bot: answers messages that hold @NAME, in every chat that it is added to, until Ctrl-C.
 
-It answers a message once, also after a crash or a reconnect: the answer's id follows from the message's.
+    .venv/bin/python -m examples.bot NAME [URL]
+
+It answers a message once, also where it is cut off in between: the answer's id follows from the message's. What is asked
+while it doesn't run stays unanswered: it begins with what is said from then on.
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ async def main(name: str, url: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     try:
         asyncio.run(main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "http://127.0.0.1:8000"))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""A client: two people in a chat. .venv/bin/python examples/client.py [URL]
+"""A client: two people in a chat. .venv/bin/python -m examples.client [URL]
 
 What is sent is kept and sent again until it is over, with the same id: killing the service in between loses and doubles
 nothing.
