@@ -34,13 +34,14 @@ def envelope() -> Callable[[bytes], None]:
 
 
 def frame() -> Callable[[bytes], None]:
-    from app.adapters.websocket.state_machine import StateMachine
+    from app.adapters.websocket.state_machine import StateMachine, lines_of
 
     def one(data: bytes) -> None:
         machine = StateMachine()
-        machine.receive_text('{"type":"hello","token":"t"}')
+        machine.receive_line('{"type":"hello","token":"t"}')
         machine.authenticated()
-        machine.receive_text(data.decode(errors="replace"))
+        for line in lines_of(data.decode(errors="replace")):
+            machine.receive_line(line)
 
     return one
 

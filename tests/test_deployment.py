@@ -24,7 +24,7 @@ from stack.packages import find_programs
 from stack.parley import ROOT
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
-from tests.world import People, World, new_id, start_real
+from tests.world import People, World, new_id, start_embedded, start_real
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
@@ -61,7 +61,8 @@ def test_the_compose_file_says_what_the_program_knows() -> None:
     scraped = yaml.safe_load((ROOT / "grafana" / "prometheus.yaml").read_text())["scrape_configs"][0]["dns_sd_configs"][
         0
     ]
-    assert set(scraped["names"]) == set(OURS) and scraped["port"] == 8000
+    assert set(scraped["names"]) == set(OURS)
+    assert all(service["environment"]["METRICS_PORT"] == str(scraped["port"]) for service in OURS.values())
 
 
 def test_the_image_is_made_of_make_targets_and_what_it_copies_exists() -> None:
@@ -128,7 +129,8 @@ async def test_clients_talk_through_the_balancer(balanced: str) -> None:
     for client in clients:
         await client.wait_for(lambda c=client: (c.chats[chat_id].cursor or 0) >= sent["seq"], 5)  # type: ignore[misc]
     async with httpx2.AsyncClient(base_url=balanced) as http:
-        assert (await http.get("/metrics")).status_code == 404, "metrics are not for everybody"
+        for path in ("/metrics", "/%6detrics", "/%6Detrics?x", "/metrics/", "/m%65trics"):
+            assert (await http.get(path)).status_code == 404, f"metrics are not for everybody: {path}"
         assert (await http.get("/docs")).status_code == 200
     await people.close()
 
@@ -174,6 +176,19 @@ async def test_the_broker_s_users_may_what_they_need_and_no_more(servers: Server
     await people.close()
     await asyncio.to_thread(world.stack.stop)
     world.model.child.stop()
+
+
+def test_metrics_can_have_a_port_of_their_own(tmp_path: Path) -> None:
+    port = free_port()
+    world = start_embedded({"METRICS_PORT": str(port)}, tmp_path)
+    assert world.role is not None
+    inside = f"http://127.0.0.1:{port}"
+    assert httpx2.get(f"{world.urls[0]}/metrics").status_code == 404
+    assert "parley_sockets" in httpx2.get(f"{inside}/metrics").text
+    for url in (world.urls[0], inside):
+        assert httpx2.get(f"{url}/livez").status_code == httpx2.get(f"{url}/readyz").status_code == 200
+    assert httpx2.get(f"{inside}/v1/me").status_code == 404, "nothing else is there"
+    world.role.child.stop()
 
 
 def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from app.application.bounded import Bounded
 from app.application.clock import utc_now
 from app.application.ports.history import History
@@ -11,6 +14,8 @@ from app.domain.policy import Answer, Question, question
 from app.domain.values import Chat, Member
 
 _REMEMBERED_MAX = 10_000
+
+T = TypeVar("T")
 
 
 class Pep:
@@ -55,6 +60,14 @@ class Reader:
         if chat is None or member is None:
             raise not_found()
         return chat, member
+
+    async def read(self, user_id: str, chat_id: str, work: Callable[[], Awaitable[T]], action: str = "chat.read") -> T:
+        """What `work` reads of a chat, for who may read it before and still may behind it: a removal in between had
+        committed, perhaps, before it was read. Raises ParleyError."""
+        await self.permit(user_id, chat_id, action)
+        found = await work()
+        await self.permit(user_id, chat_id, action)
+        return found
 
     async def still_reads(self, user_id: str, chat_id: str, repeat: bool) -> None:
         """A repeat is answered also after a removal, but it opens no door: what it would show is read anew."""

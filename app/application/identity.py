@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -10,11 +11,12 @@ from hashlib import sha256
 from time import monotonic
 
 from app.application.bounded import Bounded
+from app.application.ports.errors import Unavailable
 from app.application.ports.fan_out import FanOut
 from app.application.ports.limits import SignInLimiter
 from app.application.ports.people import Account, Accounts, Bearer, LiveSession, Passwords, Tokens
 from app.application.signals import Note, pack_note, user_channel
-from app.domain.errors import Code, ParleyError
+from app.domain.errors import Code, ParleyError, unavailable
 from app.domain.values import UserKind
 
 USERNAME = re.compile(r"[a-z0-9][a-z0-9_.-]{2,31}\Z")
@@ -22,6 +24,8 @@ REFRESH_GRACE_S = 30.0
 REFRESH_TTL_S = 30 * 86_400.0
 TICKET_TTL_S = 30
 SESSION_CACHE_S = 2.0
+HELD_BACK_MAX = 1_000
+"""Sign-ins whose answers wait."""
 _SESSIONS_REMEMBERED_MAX = 50_000
 
 
@@ -59,19 +63,29 @@ class Identity:
         self._fan_out = fan_out
         self._new_id = new_id
         self._refresh_ttl_s = refresh_ttl_s
+        self._held_back = 0
         self._alive: Bounded[str, float] = Bounded(_SESSIONS_REMEMBERED_MAX)
 
-    async def register(self, username: str, password: str, display_name: str | None, client: str = "") -> SignedIn:
+    async def register(
+        self, username: str, password: str, display_name: str | None, address: str, client: str = ""
+    ) -> SignedIn:
+        """Raises ParleyError."""
         name = username.lower()
         if not USERNAME.match(name):
             raise ParleyError(
                 Code.INVALID, "username: 3 to 32 of a-z, 0-9, underscore, dot and hyphen, first a letter or digit"
             )
-        hashed = await self._passwords.hash(password)
+        hashed = await self._hash(password, address)
         account = Account(self._new_id(), name, display_name or name, UserKind.HUMAN, "user", {}, hashed)
         if not await self._accounts.create(account):
             raise ParleyError(Code.CONFLICT, "this username is taken")
         return await self._start(account, client)
+
+    async def _hash(self, password: str, address: str) -> str:
+        try:
+            return await self._passwords.hash(password, address)
+        except Unavailable as error:
+            raise unavailable(str(error)) from error
 
     async def _start(self, account: Account, client: str) -> SignedIn:
         refresh = secrets.token_urlsafe(32)
@@ -84,23 +98,43 @@ class Identity:
         access = self._tokens.issue(account.id, session_id)
         return SignedIn(account, access, self._tokens.ttl_s, refresh)
 
-    async def sign_in(self, username: str, password: str, address: str, client: str = "") -> SignedIn:
+    async def sign_in(self, username: str, password: str, address: str, client: str = "", device: str = "") -> SignedIn:
+        """device: a refresh token that is or was this account's: others' failures don't hold it up. Raises
+        SignInRefused."""
         name = username.lower()
-        account = await self._checked(name, password, address)
+        account = await self._checked(name, password, address, device)
         if account is None:
             raise SignInRefused("invalid_grant", "wrong username or password")
         return await self._start(account, client)
 
-    async def _checked(self, name: str, password: str, address: str) -> Account | None:
+    async def _checked(self, name: str, password: str, address: str, device: str = "") -> Account | None:
         """The account whose password this is; a wrong one counts. Raises SignInRefused after too many."""
         self._hold_back(name, address)
+        began = asyncio.get_running_loop().time()
         account = await self._accounts.by_name(name) if USERNAME.match(name) else None
-        good = await self._passwords.verify(password, account.password_hash if account else None)
+        try:
+            good = await self._passwords.verify(password, account.password_hash if account else None, address)
+        except Unavailable as error:
+            raise SignInRefused("temporarily_unavailable", str(error), 1) from error
         self._hold_back(name, address)  # others may have failed meanwhile
+        delay_s = self._limiter.delay_s(name) - (asyncio.get_running_loop().time() - began)
+        if delay_s > 0 and not (
+            device and account and await self._accounts.was_refreshed_by(account.id, _hash(device))
+        ):
+            await self._wait(delay_s)
         if good and account is not None and not account.disabled:
             return account
         self._limiter.failed(name, address)
         return None
+
+    async def _wait(self, delay_s: float) -> None:
+        if self._held_back >= HELD_BACK_MAX:
+            raise SignInRefused("temporarily_unavailable", "too many sign-ins are held back", 5)
+        self._held_back += 1
+        try:
+            await asyncio.sleep(delay_s)
+        finally:
+            self._held_back -= 1
 
     def _hold_back(self, name: str, address: str) -> None:
         wait_s = self._limiter.blocked(name, address)
@@ -117,7 +151,7 @@ class Identity:
             raise ParleyError(Code.RATE_LIMITED, refused.description, retry_after_ms=wait_ms) from refused
         if checked is None:
             raise ParleyError(Code.NOT_ALLOWED, "the current password is another")
-        hashed = await self._passwords.hash(new)
+        hashed = await self._hash(new, address)
         await self.tell_ended(
             bearer.user_id, await self._accounts.change_password(bearer.user_id, hashed, bearer.session_id)
         )

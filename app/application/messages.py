@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.application.authorize import Reader
 from app.application.ports.history import History, Page
@@ -33,9 +33,24 @@ class Messages:
         self._timeline = timeline
 
     async def send(self, user_id: str, chat_id: str, id_: str, body: str, reply_to: str | None) -> Done[Message]:
-        """The same id again is the first message again."""
+        """The same id again is the first message again; to who is out meanwhile only what was theirs to know."""
         done = await self._submitter.run(user_id, chat_id, SendMessage(body, reply_to), id_)
-        return Done(await self._at(chat_id, done.seq), done.seq, done.made)
+        message = await self._at(chat_id, done.seq)
+        if not done.made:
+            message = await self._as_known_to(user_id, message)
+        return Done(message, done.seq, done.made)
+
+    async def _as_known_to(self, user_id: str, message: Message) -> Message:
+        """A former member doesn't see what became of it after the removal."""
+        _, member = await self._history.chat_for(message.chat_id, user_id)
+        if member is not None:
+            return message
+        left_at = await self._history.left_at(message.chat_id, user_id)
+        changed_at = message.deleted_at or message.edited_at
+        changed = changed_at is not None and (left_at is None or changed_at >= left_at)
+        if changed:
+            message = replace(message, body=None, edited_at=None, deleted_at=None)
+        return replace(message, reactions=())
 
     async def regenerate(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Message]:
         """The new reply."""
@@ -54,25 +69,23 @@ class Messages:
         return await self._submitter.run(user_id, chat_id, action, id_)
 
     async def one(self, user_id: str, chat_id: str, message_id: str) -> Message:
-        await self._reader.permit(user_id, chat_id)
-        return await self._found(chat_id, message_id)
+        return await self._reader.read(user_id, chat_id, lambda: self._found(chat_id, message_id))
 
     async def page(self, user_id: str, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
         """after: oldest first; before, or neither: newest first."""
         if before is not None and after is not None:
             raise ParleyError(Code.INVALID, "before or after, not both")
-        await self._reader.permit(user_id, chat_id)
-        return await self._history.messages(chat_id, before, after, limit)
+        return await self._reader.read(user_id, chat_id, lambda: self._history.messages(chat_id, before, after, limit))
 
     async def pins(self, user_id: str, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
         """(seq of the event that pinned it, the message), newest pin first."""
-        await self._reader.permit(user_id, chat_id)
-        return await self._history.pins(chat_id, before, limit)
+        return await self._reader.read(user_id, chat_id, lambda: self._history.pins(chat_id, before, limit))
 
     async def timeline(self, user_id: str, chat_id: str, after: int, limit: int) -> TimelinePart:
         """Durable events, as the socket would have told them."""
-        chat, _ = await self._reader.permit(user_id, chat_id)
+        await self._reader.permit(user_id, chat_id)
         events = await self._timeline.events(chat_id, after, limit)
+        chat, _ = await self._reader.permit(user_id, chat_id)  # still: see `Reader.read`
         head = max(chat.head, events[-1].seq if events else 0)
         return TimelinePart(events, bool(events) and events[-1].seq < head, head)
 

@@ -11,6 +11,7 @@ from app.domain.errors import Code, ParleyError, not_found
 from app.domain.values import Person
 
 PREFERENCES_BYTES_MAX = 16_384
+PREFERENCES_DEPTH_MAX = 32
 
 
 class Profiles:
@@ -40,8 +41,17 @@ def check_preferences(preferences: dict[str, Any]) -> None:
     """What every store can keep, and not too much of it. Raises ParleyError `too_large`, `invalid`."""
     if len(json.dumps(preferences, ensure_ascii=False, separators=(",", ":")).encode()) > PREFERENCES_BYTES_MAX:
         raise ParleyError(Code.TOO_LARGE, "preferences take at most 16 KiB of JSON")
+    if _depth(preferences) > PREFERENCES_DEPTH_MAX:
+        raise ParleyError(Code.INVALID, f"preferences hold at most {PREFERENCES_DEPTH_MAX} levels")
     if not _can_be_kept(preferences):
         raise ParleyError(Code.INVALID, "preferences hold a NUL character, or a number that is too large")
+
+
+def _depth(value: Any) -> int:
+    """Levels of objects and lists in each other; the value itself is the first."""
+    if not isinstance(value, (dict, list)):
+        return 0
+    return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
 
 
 def _can_be_kept(value: Any) -> bool:

@@ -146,7 +146,7 @@ class Submitter:
             except TimeoutError:
                 pass
             try:
-                outcome = await self._history.outcome(*command.key)
+                outcome = (await self._history.outcomes([command.key])).get(command.key)
             except Transient:
                 continue
             if outcome is not None:

@@ -20,6 +20,9 @@ from app.domain.fold import Fold, Limits, Refused, Rule
 from app.domain.policy import Answer, Ask
 from app.domain.state import Decided, Needs, Outcome, Result, State
 
+TRACES_KEPT_S = 86_400.0
+"""How long outcomes are remembered, of all but messages, whose ids are known for ever; and how old a command may be."""
+
 RULES: dict[type, Rule] = {}
 ACTIONS: dict[str, type[Any]] = {}
 """By the type of the command."""
@@ -92,6 +95,9 @@ def _step(fold: Fold, command: Command) -> Result:
     known = fold.state.known.get(command.key)
     if known is not None:
         return Result(command, known, repeat=True)
+    if command.sent_at and fold.state.now.timestamp() - command.sent_at > TRACES_KEPT_S:
+        # Its first outcome may be forgotten: decided now, it could be done twice.
+        return _refused(fold, command, Refused(Code.CONFLICT, "this command is older than what is remembered"))
     try:
         seq = RULES.get(type(command.action), _unknown)(fold, command, command.action)
     except Refused as refusal:

@@ -27,7 +27,9 @@ WhyNotReady = Callable[[], Awaitable[str | None]]
 _DESCRIPTION = "Durable ordered group chat, policy on each message and AI streaming in one log. The socket: /v1/ws."
 
 
-def make_app(settings: Settings, why_not_ready: WhyNotReady, open_doors: Callable[[FastAPI], None] | None) -> FastAPI:
+def make_app(
+    settings: Settings, why_not_ready: WhyNotReady, open_doors: Callable[[FastAPI], None] | None, with_metrics: bool
+) -> FastAPI:
     """open_doors: a gateway's; None for a role that only has probes."""
     app = FastAPI(
         title="Parley",
@@ -35,7 +37,7 @@ def make_app(settings: Settings, why_not_ready: WhyNotReady, open_doors: Callabl
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if open_doors is not None else None,
+        openapi_url=None,  # `openapi.install` serves it, encoded once
     )
     problems.install(app)
     app.add_middleware(RefuseSecretsInUrls)
@@ -48,7 +50,7 @@ def make_app(settings: Settings, why_not_ready: WhyNotReady, open_doors: Callabl
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
         expose_headers=EXPOSED,
     )
-    _add_probes(app, why_not_ready)
+    _add_probes(app, why_not_ready, with_metrics)
     if open_doors is not None:
         open_doors(app)
 
@@ -64,7 +66,7 @@ def make_app(settings: Settings, why_not_ready: WhyNotReady, open_doors: Callabl
     return app
 
 
-def _add_probes(app: FastAPI, why_not_ready: WhyNotReady) -> None:
+def _add_probes(app: FastAPI, why_not_ready: WhyNotReady, with_metrics: bool) -> None:
     @app.get("/livez", tags=["operation"], summary="The process answers")
     async def livez() -> StatusJson:
         return {"status": "alive"}
@@ -73,6 +75,9 @@ def _add_probes(app: FastAPI, why_not_ready: WhyNotReady) -> None:
     async def readyz() -> Response:
         why_not = await why_not_ready()
         return JSONResponse({"status": why_not or "ready"}, status_code=503 if why_not else 200)
+
+    if not with_metrics:
+        return
 
     @app.get("/metrics", tags=["operation"], summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
@@ -87,12 +92,12 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: FastAPI, settings: Settings) -> Server:
+def make_server(app: FastAPI, settings: Settings, port: int) -> Server:
     return Server(
         uvicorn.Config(
             app,
             host=settings.host,
-            port=settings.port,
+            port=port,
             loop="uvloop",
             http=ParleyHttpProtocol,
             ws=ParleyWebSocketProtocol,

@@ -20,6 +20,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="where /metrics is served, there alone, with the probes; 0: on PORT"
+    )
     data_dir: Path = Field(Path("data"), description="the embedded world's files, locked by one process")
     database_url: str = Field("", description="postgresql://… ; empty: a SQLite file in DATA_DIR")
     database_read_url: str = Field("", description="a replica for history, lists and search; empty: the primary")

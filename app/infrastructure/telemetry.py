@@ -31,6 +31,7 @@ UNKNOWN = Counter(
 SHARDS = Gauge("parley_worker_shards", "Shards of this worker", ["state"])
 SOCKETS = Gauge("parley_sockets", "Open sockets of this process")
 REPLIES = Counter("parley_replies_total", "Replies ended by this process", ["status"])
+FORGED = Counter("parley_fan_out_forged_total", "Messages in Redis that none of our processes signed")
 DROPS = Counter("parley_announcements_dropped_total", "Publishes that Redis did not take")
 TROUBLE = Counter("parley_trouble_total", "Errors that were retried or survived", ["what"])
 HEALED = Counter("parley_hub_healed_total", "What the hub healed: backfills, poll repairs, resets", ["what"])
@@ -51,6 +52,11 @@ FIRST_TOKEN_SECONDS = Histogram(
     "parley_reply_first_token_seconds", "From the question to the first piece of its answer", buckets=_REPLY_SECONDS
 )
 REPLY_SECONDS = Histogram("parley_reply_seconds", "From claiming a reply to its end", buckets=_REPLY_SECONDS)
+TURN_SECONDS = Histogram(
+    "parley_socket_turn_seconds",
+    "One turn of the loop on behalf of one socket's requests",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5),
+)
 TOKENS = Counter("parley_reply_tokens_total", "Tokens that the model's server counted", ["kind"])
 
 for _why in ("signature", "shard", "form"):

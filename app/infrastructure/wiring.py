@@ -25,6 +25,7 @@ from app.adapters.limits.redis_shared import SharedLimits
 from app.adapters.open_sockets.in_process import InProcessOpenSockets
 from app.adapters.open_sockets.redis_sets import RedisOpenSockets
 from app.adapters.policy.cedar import CedarPolicies
+from app.adapters.signing import Signer
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
@@ -136,7 +137,7 @@ def make_world(settings: Settings) -> World:
     keys = _secrets(settings)
     background = Background(telemetry.trouble)
     bus, source = _make_bus(settings, keys, background)
-    fan_out, live = _make_fan_out(settings)
+    fan_out, live = _make_fan_out(settings, keys)
     policies = CedarPolicies(POLICIES)
     telemetry.log.info(
         "adapters",
@@ -199,11 +200,13 @@ def _make_bus(settings: Settings, keys: list[str], background: Background) -> tu
     )  # fmt: skip
 
 
-def _make_fan_out(settings: Settings) -> tuple[FanOut, LiveTexts]:
+def _make_fan_out(settings: Settings, keys: list[str]) -> tuple[FanOut, LiveTexts]:
     if settings.embedded:
         local = InProcessFanOut()
         return local, InProcessLiveTexts(local)
-    return RedisFanOut(settings.redis_url, on_drop=telemetry.DROPS.inc), RedisLiveTexts(settings.redis_url)
+    signer = Signer(keys, "fan-out")
+    fan_out = RedisFanOut(settings.redis_url, signer, on_drop=telemetry.DROPS.inc, on_forged=telemetry.FORGED.inc)
+    return fan_out, RedisLiveTexts(settings.redis_url, signer)
 
 
 def make_model(settings: Settings) -> Model:

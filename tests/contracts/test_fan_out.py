@@ -9,6 +9,8 @@ import pytest
 
 from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.adapters.fan_out.redis_pubsub import RedisFanOut, RedisLiveTexts
+from app.adapters.redis_connection import connect
+from app.adapters.signing import Signer
 from app.application.ports.fan_out import FanOut, LiveText, LiveTexts
 from app.application.signals import DeltaSignal, chat_channel, unpack
 from stack.pace import within
@@ -17,6 +19,7 @@ from tests.held import held
 from tests.world import new_id
 
 KINDS = ["in process", "redis"]
+SIGNER = Signer(["a secret"], "fan-out")
 
 
 @asynccontextmanager
@@ -26,7 +29,7 @@ async def running(kind: str, servers: Servers, heard: list[Any]) -> AsyncIterato
         local.listen(lambda channel, payload: heard.append((channel, payload)), lambda: None)
         yield local, InProcessLiveTexts(local)
         return
-    fan_out, live = RedisFanOut(servers.redis.url), RedisLiveTexts(servers.redis.url)
+    fan_out, live = RedisFanOut(servers.redis.url, SIGNER), RedisLiveTexts(servers.redis.url, SIGNER)
     fan_out.listen(lambda channel, payload: heard.append((channel, payload)), lambda: heard.append("reset"))
     async with held(fan_out, live):
         await asyncio.sleep(0.2)
@@ -102,3 +105,45 @@ async def test_who_stops_in_the_middle_of_an_append_has_stopped(servers: Servers
             writing.cancel()
             await asyncio.wait((writing,), timeout=1)
             assert writing.cancelled()
+
+
+async def test_what_others_write_into_redis_is_not_told(servers: Servers) -> None:
+    heard: list[Any] = []
+    channel, other, forged = f"chat:{new_id()}", f"chat:{new_id()}", list[None]()
+    redis: Any = connect(servers.redis.url)
+    fan_out = RedisFanOut(
+        servers.redis.url, Signer(["a newer secret", "a secret"], "fan-out"), on_forged=lambda: forged.append(None)
+    )
+    fan_out.listen(lambda channel, payload: heard.append((channel, payload)), lambda: None)
+    async with held(fan_out):
+        await asyncio.sleep(0.2)
+        await fan_out.subscribe([channel])
+        bad = [
+            b"E2\t0\t\t\n{}", b"", b"x" * 15, Signer(["a guess"], "fan-out").sign(channel, b"made"),
+            SIGNER.sign(other, b"of another chat"), Signer(["a secret"], "envelope").sign(channel, b"of another kind"),
+            SIGNER.sign(channel, b"cut")[:-1],
+        ]  # fmt: skip
+        for payload in bad:
+            await redis.publish(channel, payload)
+        await redis.publish(channel, SIGNER.sign(channel, b"ours, by the older secret"))
+        await until(lambda: heard)
+    assert heard == [(channel, b"ours, by the older secret")] and len(forged) == len(bad)
+
+
+async def test_a_text_that_others_changed_is_no_text(servers: Servers) -> None:
+    redis: Any = connect(servers.redis.url)
+    live, key = RedisLiveTexts(servers.redis.url, SIGNER), (new_id(), new_id())
+    name = f"reply:{key[0]}:{key[1]}"
+    for index, whole in enumerate(("ü", "üb", "übe")):
+        assert await live.append(key, 1, index, whole[-1], whole)
+        assert await live.get(key) == LiveText(1, index + 1, whole)
+    for field, value in (("text", "made"), ("next", 9), ("attempt", 2), ("mac", b"x" * 16)):
+        was = await redis.hget(name, field)
+        await redis.hset(name, field, value)
+        assert await live.get(key) is None, field
+        await redis.hset(name, field, was)
+    assert await live.get(key) == LiveText(1, 3, "übe")
+    await redis.delete(name)
+    assert await live.append(key, 1, 3, "r", "über"), "its holder writes the whole anew"
+    assert await live.get(key) == LiveText(1, 4, "über")
+    await live.close()

@@ -33,7 +33,7 @@ async def test_the_oldest_sockets_beyond_the_most_are_named(kind: str, servers: 
 
 
 async def test_what_one_gateway_counted_the_other_knows_after_settling(servers: Servers) -> None:
-    settings = LimitSettings(5, 100, 100, 100, failures_per_name=4)
+    settings = LimitSettings(5, 100, 100, 100, failures_per_pair=4)
     limits = [SharedLimits(servers.redis.url, settings) for _ in range(2)]
     user, name = new_id(), f"n-{new_id()}"
     for _ in range(50):
@@ -47,7 +47,7 @@ async def test_what_one_gateway_counted_the_other_knows_after_settling(servers: 
         assert each.blocked(name, "address") is None
     for each in (*limits, *limits):
         await each.settle()
-        limits[1].failed(name, "another")  # it settles what it counted, and hears what others did
+        limits[1].failed(name, "address")  # it settles what it counted, and hears what others did
     await limits[1].settle()
     assert limits[1].request(user) is not None
     assert limits[1].blocked(name, "address") is not None

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from app.domain.errors import ParleyError
 from app.domain.events import Opaque
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, shard_of
-from app.domain.state import Decided
+from app.domain.state import Decided, Outcome
 from app.domain.values import Failure, Message, Usage
 from app.infrastructure.wiring import POLICIES
 from app.infrastructure.wiring import new_id as new_uuid7
@@ -212,7 +213,7 @@ async def test_what_a_newer_version_wrote_is_read_as_far_as_it_is_known(database
     assert not await store.timeline.removed_after(anna, chat_id, 0)
     [again] = await store.do(Command(chat_id, anna, id_, c.SendMessage("x")))
     assert again.repeat and again.outcome.code == "too_many_polls"
-    outcome = await store.history.outcome(chat_id, anna, id_)
+    outcome = (await store.history.outcomes([(chat_id, anna, id_)])).get((chat_id, anna, id_))
     assert outcome is not None and outcome.code == "too_many_polls"
     assert problem_json(ParleyError("too_many_polls", "…"))["status"] == 409
     first = events[1].payload
@@ -255,13 +256,11 @@ async def test_an_id_is_one_of_chat_sender_and_id_together(database: Database) -
     refused = Command(chats[0], ben, titles[0].id, c.UpdateChat(("title",), "by ben"))
     results = await store.do(*titles, refused)
     assert [r.outcome.code for r in results] == [None, None, "not_allowed"]
-    assert [(await store.history.outcome(*command.key)) for command in (*titles, refused)] == [
-        r.outcome for r in results
-    ]
-    assert await store.history.outcome(chats[1], anna, titles[0].id) is None
-    for command in sends:
-        outcome = await store.history.outcome(*command.key)
-        assert outcome is not None and outcome.seq == seqs[sends.index(command)]
+    missing = (chats[1], anna, titles[0].id)
+    found = await store.history.outcomes([*(c.key for c in (*titles, refused, *sends, *sends)), missing])
+    assert [found.pop(command.key) for command in (*titles, refused)] == [r.outcome for r in results]
+    assert found == {command.key: Outcome("message.send", seq) for command, seq in zip(sends, seqs, strict=True)}
+    assert await store.history.outcomes([]) == {}
     unknown = [replace(command, id=other, action=UnknownAction("poll.open")) for command in sends]
     await store.log.note_try(unknown[:1])
     await store.log.note_try(unknown[:2])
@@ -300,7 +299,7 @@ async def test_what_nobody_knows_is_left_and_after_a_while_refused_alone(databas
     ends = {r.command.id: r.outcome for d in store.decided for r in d.results}
     assert ends[newer.id].code == "conflict" and ends[fine[1].id].seq == 3
     assert told == [("poll.open", False), ("poll.open", True)]
-    outcome = await store.history.outcome(chat_id, anna, newer.id)
+    outcome = (await store.history.outcomes([(chat_id, anna, newer.id)])).get((chat_id, anna, newer.id))
     assert outcome is not None and (outcome.type, outcome.code) == ("poll.open", "conflict"), "with its trace"
     assert await store.log.unknown_for_s([newer]) == [math.inf], "what is known is told, and waits for nobody"
     seen_often = Delivery(0, [newer, *behind.commands], seen=120)
@@ -528,3 +527,53 @@ async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, t
     assert await heal.epoch() != epoch
     await late.close()
     await database.close()
+
+
+async def test_answers_are_written_in_turns_by_who_asked(database: Database) -> None:
+    store = Store(database)
+    anna, ben, carl = [await store.person() for _ in range(3)]
+    chat_id = await store.group(anna, ben, carl)
+    asked: dict[str, str] = {}
+    for who in (anna, anna, anna, anna, ben, ben, carl):
+        [result] = await store.do(Command(chat_id, who, new_id(), c.SendMessage("@assistant?")))
+        question = await store.history.message_at(chat_id, result.outcome.seq)
+        assert question is not None
+        asked[question.id] = who
+        await asyncio.sleep(0.002)
+    first = await store.jobs.claim("one", 2, 60.0)
+    assert [asked[job.question_id] for job in first] == [anna, ben], "not the two oldest, which are one person's"
+    then = await store.jobs.claim("two", 3, 60.0)
+    assert [asked[job.question_id] for job in then] == [carl, anna, ben], "what is being written counts"
+    rest = await store.jobs.claim("one", 10, 60.0)
+    assert [asked[job.question_id] for job in rest] == [anna, anna] and await store.jobs.claim("one", 10, 60.0) == []
+    await store.jobs.release(first[1])
+    [again] = await store.jobs.claim("two", 10, 60.0)
+    assert (again.question_id, again.attempt) == (first[1].question_id, 2)
+
+
+async def test_what_is_over_is_forgotten_and_a_person_has_fifty_sessions(database: Database) -> None:
+    store = Store(database)
+    anna = await store.accounts.by_id(await store.person())
+    assert anna is not None
+    ids = [await store.accounts.start_session(anna, f"refresh-{new_id()}", 60.0, "") for _ in range(53)]
+    live = [session.id for session in await store.accounts.sessions(anna.id)]
+    assert sorted(live) == sorted(str(id_) for id_ in ids[3:]) and not await store.accounts.session_alive(str(ids[0]))
+    long_ago = utc_now() - timedelta(days=8)
+    over = await store.accounts.start_session(anna, "over", -1.0, "")
+    await store.accounts.add_ticket("ticket", str(ids[10]), -1.0)
+    async with database.write() as connection:
+        await connection.execute(
+            sa.update(tables.sessions).where(tables.sessions.c.id == ids[0]).values(ended_at=long_ago)
+        )
+        for id_ in (ids[0], over):
+            await connection.execute(
+                sa.update(tables.sessions).where(tables.sessions.c.id == id_).values(created_at=long_ago)
+            )
+    await store.accounts.prune()
+    async with database.read() as connection:
+        kept = set(await connection.scalars(sa.select(tables.sessions.c.id)))
+        tickets = list(
+            await connection.scalars(sa.select(tables.tickets.c.hash).where(tables.tickets.c.hash == "ticket"))
+        )
+    assert kept >= set(live) - {str(over)} and not kept & {ids[0], over} and not tickets
+    assert str(ids[1]) in kept, "what ended just now is still known"

@@ -50,7 +50,7 @@ class MemoryStore:
     def __init__(self, members_max: int = 4) -> None:
         self.state = State(now=START, people=dict(PEOPLE))
         self.log: list[Event] = []
-        self.outcomes: dict[tuple[str, str, str], Outcome] = {}
+        self.told: dict[tuple[str, str, str], Outcome] = {}
         self.fail = 0
         self.healing = Healing("epoch", START, False)
         self.epoch_ = "epoch"
@@ -104,7 +104,7 @@ class MemoryStore:
 
     def do(self, chat_id: str, actor_id: str, action: Any, id_: str = "") -> Result:
         command = Command(
-            chat_id, actor_id, id_ or derived_id("command", str(len(self.outcomes)), str(len(self.log))), action
+            chat_id, actor_id, id_ or derived_id("command", str(len(self.told)), str(len(self.log))), action
         )
         return self.batch([command])[0]
 
@@ -146,7 +146,7 @@ class MemoryStore:
                 )
         self.log += decided.events
         for result in decided.results:
-            self.outcomes[result.command.key] = result.outcome
+            self.told[result.command.key] = result.outcome
 
     def _may_fail(self, what: str) -> None:
         self.calls.append(what)
@@ -209,6 +209,10 @@ class MemoryStore:
     async def member(self, chat_id: str, user_id: str) -> Member | None:
         return self.state.members.get((chat_id, user_id))
 
+    async def left_at(self, chat_id: str, user_id: str) -> datetime | None:
+        gone = [e.at for e in self.events_now(chat_id) if e.type == "member.removed" and e.payload.user_id == user_id]
+        return gone[-1] if gone else None
+
     async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int, unread_max: int) -> tuple[int, int]:
         key = (user_id, chat_id)
         self.read_seqs[key] = max(self.read_seqs.get(key, 0), min(seq, head))
@@ -220,9 +224,9 @@ class MemoryStore:
     async def message(self, chat_id: str, message_id: str) -> Message | None:
         return self.state.messages.get((chat_id, message_id))
 
-    async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
-        self._may_fail("outcome")
-        return self.outcomes.get((chat_id, actor_id, id))
+    async def outcomes(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Outcome]:
+        self._may_fail("outcomes")
+        return {key: self.told[key] for key in keys if key in self.told}
 
     # Heal
 

@@ -19,7 +19,6 @@ ELSEWHERE = {
     "adapters/rest": "tests/scenarios",
     "adapters/store": "tests/contracts/test_store.py",
     "adapters/websocket/connection.py": "tests/scenarios/test_socket.py",
-    "adapters/websocket/transport.py": "tests/scenarios/test_socket.py",
     "adapters/wire": "tests/unit/test_snapshots.py",
     "application/explain.py": "tests/scenarios/test_matrix.py",
     "application/operators.py": "tests/scenarios/test_accounts.py",

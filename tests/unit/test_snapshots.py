@@ -27,7 +27,7 @@ async def ready() -> None:
 
 def openapi() -> dict[str, Any]:
     doors = Doors(cast(Any, Nothing()), cast(Any, Nothing()), cast(Any, Nothing()))
-    return make_app(Settings(_env_file=None), ready, doors.open).openapi()
+    return make_app(Settings(_env_file=None), ready, doors.open, with_metrics=True).openapi()
 
 
 DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {"openapi": openapi, "asyncapi": asyncapi}

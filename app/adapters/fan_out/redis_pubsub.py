@@ -11,6 +11,7 @@ from typing import Any
 from redis.asyncio.client import PubSub
 
 from app.adapters.redis_connection import LOST, connect
+from app.adapters.signing import Signer
 from app.application.ports.errors import Transient
 from app.application.ports.fan_out import LiveText
 from app.application.ports.held import Keep
@@ -24,10 +25,20 @@ SILENCE_S = 12.0
 
 
 class RedisFanOut:
-    """Implements FanOut."""
+    """Implements FanOut. What isn't signed by us for its channel is dropped."""
 
-    def __init__(self, url: str, *, on_drop: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        signer: Signer,
+        *,
+        on_drop: Callable[[], None] = lambda: None,
+        on_forged: Callable[[], None] = lambda: None,
+    ) -> None:
+        """on_drop: told where a publish failed. on_forged: told of what was not ours."""
         self._url = url
+        self._signer = signer
+        self._on_forged = on_forged
         self._publisher = connect(url)
         self._on_drop = on_drop
         self._paused_until = 0.0
@@ -47,7 +58,7 @@ class RedisFanOut:
             async with asyncio.timeout(PUBLISH_DEADLINE_S):
                 pipe = self._publisher.pipeline(transaction=False)
                 for channel, payload in messages:
-                    pipe.publish(channel, payload)
+                    pipe.publish(channel, self._signer.sign(channel, payload))
                 await pipe.execute()
         except LOST:
             self._paused_until = monotonic() + PAUSE_S
@@ -118,7 +129,12 @@ class RedisFanOut:
                 continue
             heard = monotonic()
             if message["type"] == "message":
-                self._handler(message["channel"].decode(), message["data"])
+                channel = message["channel"].decode()
+                payload = self._signer.open(channel, message["data"])
+                if payload is not None:
+                    self._handler(channel, payload)
+                else:
+                    self._on_forged()
             elif message["type"] == "subscribe":
                 for future in self._waiting.pop(message["channel"].decode(), ()):
                     if not future.done():
@@ -137,7 +153,7 @@ class RedisFanOut:
                 await self._publisher.aclose()
 
 
-# KEYS: the reply's hash. ARGV: attempt, index, delta, whole text, ttl s, channel, signal.
+# KEYS: the reply's hash. ARGV: attempt, index, delta, whole text, ttl s, channel, signal, mac of what is kept then.
 # 1 when taken, 0 when the attempt is superseded or the reply has ended, -1 when the text is lost and must be given whole.
 _APPEND = """
 local at = tonumber(redis.call('HGET', KEYS[1], 'attempt'))
@@ -152,6 +168,7 @@ elseif index == 0 or ARGV[4] ~= '' then
 else
   return -1
 end
+redis.call('HSET', KEYS[1], 'mac', ARGV[8])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('PUBLISH', ARGV[6], ARGV[7])
 return 1
@@ -161,8 +178,9 @@ return 1
 class RedisLiveTexts:
     """Implements LiveTexts. ttl_s: how long a text is kept after its last delta."""
 
-    def __init__(self, url: str, ttl_s: int = 600) -> None:
+    def __init__(self, url: str, signer: Signer, ttl_s: int = 600) -> None:
         self._redis = connect(url)
+        self._signer = signer
         self._append = self._redis.register_script(_APPEND)
         self._ttl_s = ttl_s
 
@@ -170,13 +188,14 @@ class RedisLiveTexts:
         """The client connects at its first call."""
 
     async def append(self, key: Pair, attempt: int, index: int, delta: str, whole: str) -> bool:
-        signal = pack_delta(DeltaSignal(key[1], attempt, index, delta))
         channel = chat_channel(key[0])
+        signal = self._signer.sign(channel, pack_delta(DeltaSignal(key[1], attempt, index, delta)))
+        mac = self._signer.mac(_key(key), _kept(attempt, index + 1, whole.encode()))
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE_S):
                 taken = -1
                 for text in ("", whole):
-                    arguments: list[Any] = [attempt, index, delta, text, self._ttl_s, channel, signal]
+                    arguments: list[Any] = [attempt, index, delta, text, self._ttl_s, channel, signal, mac]
                     taken = await self._append(keys=[_key(key)], args=arguments)
                     if taken != -1:
                         break
@@ -187,12 +206,15 @@ class RedisLiveTexts:
     async def get(self, key: Pair) -> LiveText | None:
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE_S):
-                found: list[Any] = await self._redis.hmget(_key(key), ["attempt", "next", "text"])
+                found: list[Any] = await self._redis.hmget(_key(key), ["attempt", "next", "text", "mac"])
         except LOST as error:
             raise Transient(type(error).__name__) from error
         if found[0] is None or int(found[0]) < 0:
             return None
-        return LiveText(int(found[0]), int(found[1]), found[2].decode())
+        attempt, next_index, text, mac = int(found[0]), int(found[1]), found[2], found[3] or b""
+        if not self._signer.is_good(_key(key), _kept(attempt, next_index, text), mac):
+            return None
+        return LiveText(attempt, next_index, text.decode())
 
     async def end(self, key: Pair) -> None:
         try:
@@ -209,6 +231,11 @@ class RedisLiveTexts:
         with suppress(*LOST):
             async with asyncio.timeout(1):
                 await self._redis.aclose()
+
+
+def _kept(attempt: int, next_index: int, text: bytes) -> bytes:
+    """What a live text's signature is over."""
+    return f"{attempt} {next_index} ".encode() + text
 
 
 def _key(key: Pair) -> str:

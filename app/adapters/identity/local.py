@@ -14,9 +14,14 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.application.ports.held import Keep
 from app.application.ports.people import Bearer
+from app.application.turns import Turns
 from app.domain.errors import Code, ParleyError
 from app.domain.ids import is_id
 
+WAITING_MAX = 200
+"""Of passwords to hash: two seconds of two cores."""
+WAITING_EACH_MAX = 10
+"""From one address."""
 _ALGORITHM = "HS256"
 _ISSUER = "parley"
 _AUDIENCE = "parley"
@@ -31,19 +36,25 @@ class Argon2Passwords:
         self._hasher = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._nobody = ""
+        self._turns = Turns(threads, WAITING_MAX, WAITING_EACH_MAX)
 
     async def start(self, keep: Keep) -> None:
-        self._nobody = await self.hash("nobody has this password")
+        self._nobody = await self._hashed("nobody has this password")
 
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, who: str) -> str:
+        async with self._turns.turn(who):
+            return await self._hashed(password)
+
+    async def _hashed(self, password: str) -> str:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, password)
 
-    async def verify(self, password: str, hashed: str | None) -> bool:
+    async def verify(self, password: str, hashed: str | None, who: str) -> bool:
         loop = asyncio.get_running_loop()
-        good = await loop.run_in_executor(self._pool, self._hasher.verify, password, hashed or self._nobody)
+        async with self._turns.turn(who, urgent=True):
+            good = await loop.run_in_executor(self._pool, self._hasher.verify, password, hashed or self._nobody)
         return good and hashed is not None
 
 

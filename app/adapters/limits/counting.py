@@ -15,19 +15,24 @@ from app.application.bounded import Bounded
 from app.application.ports.held import NothingHeld
 
 BURST_S = 10
+NAME_FAILURES_FREE = 10
+NAME_DELAY_MAX_S = 30.0
+"""Beyond so many failures of a name, from wherever, its sign-ins take longer and longer."""
 _KEYS_MAX = 100_000
+_COUNTED_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """Requests may come in bursts of ten seconds' worth. Failures: sign-ins, in 15 minutes."""
+    """Requests may come in bursts of ten seconds' worth. Failures are of sign-ins, in 15 minutes: of a name from an
+    address; and different names from an address."""
 
     requests_per_s: int
     rejections_per_min: int
     chats_per_h: int
     members_per_h: int
-    failures_per_name: int = 10
-    failures_per_address: int = 100
+    failures_per_pair: int = 10
+    names_per_address: int = 100
 
 
 class TokenBuckets:
@@ -79,6 +84,10 @@ class Windows:
     def test(self, item: limits.RateLimitItem, key: str) -> int | None:
         return None if self._window.test(item, key) else self._wait_ms(item, key)
 
+    def count(self, item: limits.RateLimitItem, key: str) -> int:
+        """What was counted in the window."""
+        return item.amount - self._window.get_window_stats(item, key).remaining
+
     def add(self, item: limits.RateLimitItem, key: str, cost: int) -> None:
         """What other gateways counted."""
         room = self._window.get_window_stats(item, key).remaining
@@ -100,8 +109,9 @@ class UserLimits(NothingHeld):
         self._rejections = limits.RateLimitItemPerMinute(settings.rejections_per_min, 1, "rejections")
         self._chats = limits.RateLimitItemPerHour(settings.chats_per_h, 1, "chats")
         self._members = limits.RateLimitItemPerHour(settings.members_per_h, 1, "members")
-        self._names = limits.RateLimitItemPerMinute(settings.failures_per_name, 15, "names")
-        self._addresses = limits.RateLimitItemPerMinute(settings.failures_per_address, 15, "addresses")
+        self._pairs = limits.RateLimitItemPerMinute(settings.failures_per_pair, 15, "pairs")
+        self._names = limits.RateLimitItemPerMinute(_COUNTED_MAX, 15, "names")
+        self._addresses = limits.RateLimitItemPerMinute(settings.names_per_address, 15, "addresses")
 
     def request(self, user_id: str) -> int | None:
         return self.requests.take(user_id)
@@ -125,12 +135,23 @@ class UserLimits(NothingHeld):
         return wait_ms
 
     def blocked(self, username: str, address: str) -> int | None:
-        for item, key in ((self._names, username), (self._addresses, address)):
+        for item, key in ((self._pairs, _pair(username, address)), (self._addresses, address)):
             wait_ms = self.windows.test(item, key)
             if wait_ms is not None:
                 return max(1, wait_ms // 1000)
         return None
 
+    def delay_s(self, username: str) -> float:
+        beyond = self.windows.count(self._names, username) - NAME_FAILURES_FREE
+        return min(NAME_DELAY_MAX_S, 2.0 ** min(beyond, 10) / 2) if beyond >= 0 else 0.0
+
     def failed(self, username: str, address: str) -> None:
+        pair = _pair(username, address)
+        if self.windows.count(self._pairs, pair) == 0:
+            self.windows.hit(self._addresses, address)  # one name more
+        self.windows.hit(self._pairs, pair)
         self.windows.hit(self._names, username)
-        self.windows.hit(self._addresses, address)
+
+
+def _pair(username: str, address: str) -> str:
+    return f"{username} {address}"

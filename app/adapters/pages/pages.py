@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse
 
 from app.adapters.pages.asyncapi import asyncapi
 from app.adapters.wire.registry import EVENTS, request_answers
+from app.adapters.wire.text import encode_bytes
 
 router = APIRouter(include_in_schema=False)
 _OWN = Path(__file__).parent / "static"
@@ -66,7 +67,12 @@ async def docs_ws() -> Response:
 
 @router.get("/asyncapi.json")
 async def asyncapi_() -> Response:
-    return JSONResponse(asyncapi())
+    return Response(_asyncapi_bytes(), media_type="application/json")
+
+
+@cache
+def _asyncapi_bytes() -> bytes:
+    return encode_bytes(asyncapi())
 
 
 @router.get("/static/{name}")

@@ -35,7 +35,9 @@ def client_of(request: Request) -> str:
     responses=responses(Code.CONFLICT),
 )
 async def register(request: Request, body: wire.Registration, use_cases: UseCasesArg) -> Response:
-    signed_in = await use_cases.identity.register(body.username, body.password, body.display_name, client_of(request))
+    signed_in = await use_cases.identity.register(
+        body.username, body.password, body.display_name, address_of(request), client_of(request)
+    )
     return answer(wire.tokens_json(signed_in), 201)
 
 
@@ -47,12 +49,15 @@ async def token(
     username: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
     refresh_token: Annotated[str, Form()] = "",
+    device: Annotated[
+        str, Form(description="a refresh token of this account: others' failed sign-ins don't hold this one up")
+    ] = "",
 ) -> Response:
     identity = use_cases.identity
     try:
         if grant_type == "password" and username and password:
-            check_text(username + password)
-            signed_in = await identity.sign_in(username, password, address_of(request), client_of(request))
+            check_text(username + password + device)
+            signed_in = await identity.sign_in(username, password, address_of(request), client_of(request), device)
         elif grant_type == "refresh_token" and refresh_token:
             check_text(refresh_token)
             signed_in = await identity.refresh(refresh_token)
@@ -74,7 +79,7 @@ def _refused(refused: SignInRefused) -> Response:
     headers = {"Cache-Control": "no-store"}
     if refused.retry_after_s is not None:
         headers["Retry-After"] = str(refused.retry_after_s)
-    status = 429 if refused.error == "rate_limited" else 400
+    status = {"rate_limited": 429, "temporarily_unavailable": 503}.get(refused.error, 400)
     return JSONResponse(body, status_code=status, headers=headers)
 
 

@@ -9,9 +9,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from app.adapters.wire.text import encode_bytes
 from app.domain.errors import Code, ParleyError
 
 T = TypeVar("T")
+ITEMS_BYTES_MAX = 1024 * 1024 - 4 * 1024
+"""Of an answer, which takes 1 MiB with what stands around them."""
 
 
 class Cursors:
@@ -57,10 +60,21 @@ class Paging(Generic[T]):
 
     def page(self, found: Sequence[T], shown: Callable[[T], Any], place: Callable[[T], list[Any]]) -> dict[str, Any]:
         """The public list. place: where the next page begins after this item."""
-        page, next_cursor = found[: self._limit], None
-        if len(found) > self._limit:
-            next_cursor = self._cursors.of(self._user_id, self._query, place(page[-1]))
-        return {"items": [shown(item) for item in page], "next_cursor": next_cursor}
+        items = fitting([shown(item) for item in found[: self._limit]])
+        next_cursor = None
+        if len(found) > len(items):
+            next_cursor = self._cursors.of(self._user_id, self._query, place(found[len(items) - 1]))
+        return {"items": items, "next_cursor": next_cursor}
+
+
+def fitting(items: list[Any]) -> list[Any]:
+    """As many of these as an answer takes, one at least: the list goes on behind them."""
+    size = 0
+    for place, item in enumerate(items):
+        size += len(encode_bytes(item)) + 1
+        if size > ITEMS_BYTES_MAX and place:
+            return items[:place]
+    return items
 
 
 def _mac(key: bytes, user_id: str, query: str, text: bytes) -> bytes:

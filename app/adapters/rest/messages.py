@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from app.adapters.rest.cursors import Paging
+from app.adapters.rest.cursors import Paging, fitting
 from app.adapters.rest.door import (
     RULES,
     BearerArg,
@@ -52,7 +52,8 @@ async def messages(
     limit: Limit = 50,
 ) -> Response:
     page = await use_cases.messages.page(who.user_id, chat_id, before, after, limit)
-    return answer({"items": [wire.message_json(m) for m in page.messages], "has_more": page.has_more})
+    items = fitting([wire.message_json(m) for m in page.messages])
+    return answer({"items": items, "has_more": page.has_more or len(items) < len(page.messages)})
 
 
 @router.post("/chats/{chat_id}/messages", status_code=201, summary="Send a message",
@@ -141,8 +142,8 @@ async def timeline(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Response:
     part = await use_cases.messages.timeline(who.user_id, chat_id, after, limit)
-    items = [event_json(event) for event in part.events]
-    return answer({"items": items, "has_more": part.has_more, "head": part.head})
+    items = fitting([event_json(event) for event in part.events])
+    return answer({"items": items, "has_more": part.has_more or len(items) < len(part.events), "head": part.head})
 
 
 TimeQuery = Annotated[Time | None, Query(description="RFC 3339, with its offset")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
@@ -12,6 +12,7 @@ from app.adapters.rest.problems import TOKEN_PATH, responses
 from app.adapters.wire import registry
 from app.adapters.wire.problems import PROBLEM_TYPE, ProblemJson
 from app.adapters.wire.service import AcceptedJson
+from app.adapters.wire.text import encode_bytes
 from app.domain.errors import Code
 
 TAGS = (
@@ -40,6 +41,13 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+    encoded: list[bytes] = []
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi_json() -> Response:
+        if not encoded:
+            encoded.append(encode_bytes(document()))
+        return Response(encoded[0], media_type="application/json")
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -14,6 +14,11 @@ from app.adapters.store.database import Database, from_json
 from app.application.clock import utc_now
 from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
 
+SESSIONS_MAX = 50
+"""Live ones of a user; one more ends the oldest."""
+_ENDED_KEPT_S = 7 * 86_400.0
+"""How long a session that has ended is kept, with its refresh tokens."""
+
 
 class SqlAccounts:
     def __init__(self, database: Database) -> None:
@@ -130,6 +135,10 @@ class SqlAccounts:
                 sa.insert(t.sessions).values(id=session_id, user_id=account.id, created_at=now, client=client[:200])
             )
             await _add_refresh(connection, session_id, refresh_hash, refresh_ttl_s)
+            s = t.sessions.c
+            live = sa.select(s.id).where(s.user_id == account.id, s.ended_at.is_(None))
+            oldest = live.order_by(s.created_at.desc(), s.id.desc()).offset(SESSIONS_MAX)
+            await self._end(connection, s.id.in_(oldest))
         return session_id
 
     async def sessions(self, user_id: str) -> list[LiveSession]:
@@ -172,6 +181,13 @@ class SqlAccounts:
             await _add_refresh(connection, row.session_id, new_hash, ttl_s)
         return RefreshTry(row.session_id, row.user_id, replayed=False)
 
+    async def was_refreshed_by(self, user_id: str, refresh_hash: str) -> bool:
+        r, s = t.refresh_tokens, t.sessions
+        found = sa.select(r.c.hash).select_from(r.join(s, s.c.id == r.c.session_id))
+        async with self._database.read() as connection:
+            row = await connection.scalar(found.where(r.c.hash == refresh_hash, s.c.user_id == user_id))
+        return row is not None
+
     async def session_alive(self, session_id: str) -> bool:
         s, u = t.sessions, t.users
         async with self._database.read() as connection:
@@ -206,10 +222,22 @@ class SqlAccounts:
             )
         return ended
 
+    async def prune(self) -> None:
+        now, r, s, k = utc_now(), t.refresh_tokens, t.sessions, t.tickets
+        kept = sa.exists().where(r.c.session_id == s.c.id)
+        async with self._database.write() as connection:
+            await connection.execute(sa.delete(k).where(k.c.expires_at < now))
+            await connection.execute(sa.delete(r).where(r.c.expires_at < now))
+            over = sa.select(s.c.id).where(s.c.ended_at < now - timedelta(seconds=_ENDED_KEPT_S))
+            await connection.execute(sa.delete(k).where(k.c.session_id.in_(over)))
+            await connection.execute(sa.delete(r).where(r.c.session_id.in_(over)))
+            without = sa.select(s.c.id).where(~kept, s.c.created_at < now - timedelta(seconds=_ENDED_KEPT_S))
+            await connection.execute(sa.delete(k).where(k.c.session_id.in_(without)))
+            await connection.execute(sa.delete(s).where(s.c.id.in_(without)))
+
     async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
         now = utc_now()
         async with self._database.write() as connection:
-            await connection.execute(sa.delete(t.tickets).where(t.tickets.c.expires_at < now))
             await connection.execute(
                 sa.insert(t.tickets).values(
                     hash=ticket_hash, session_id=session_id, expires_at=now + timedelta(seconds=ttl_s)

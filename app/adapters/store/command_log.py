@@ -22,13 +22,12 @@ from app.adapters.store.read_facts import Facts, Key
 from app.application.ports.errors import Transient
 from app.application.ports.store import LogTransaction
 from app.domain.command import Command
-from app.domain.decide import needs_of, whose_chats_change
+from app.domain.decide import TRACES_KEPT_S, needs_of, whose_chats_change
 from app.domain.events import Event
 from app.domain.state import Decided, State
 from app.domain.values import Message
 
 _ANSWERS_S = 2.0
-_KEEP_S = 24 * 3600
 _KEEP_BATCHES_S = 600
 _KEY = {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}
 
@@ -105,7 +104,7 @@ class SqlCommandLog:
             async with self._database.write() as connection:
                 await self._prune_batches(connection)
         async with self._database.write() as connection:
-            old = await self._database.now(connection) - timedelta(seconds=_KEEP_S)
+            old = await self._database.now(connection) - timedelta(seconds=TRACES_KEPT_S)
             await connection.execute(
                 sa.delete(t.outcomes).where(
                     t.outcomes.c.at < old, sa.or_(t.outcomes.c.code.is_not(None), t.outcomes.c.seq.is_(None))

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
+from app.adapters.store.read_facts import Facts
 from app.application.ports.history import Membership, Page, Search
-from app.domain.messages import SendMessage
+from app.domain.decide import EVENTS, kind_of
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
 
@@ -101,6 +102,16 @@ class SqlHistory:
         async with self._reader.read() as connection:
             return [rows.member_of(row) for row in await connection.execute(query)]
 
+    async def left_at(self, chat_id: str, user_id: str) -> datetime | None:
+        x = t.changes
+        leaving = [kind.type for kind in EVENTS.values() if kind.takes_out]
+        async with self._primary.read() as connection:
+            found = await connection.execute(
+                sa.select(x).where(x.c.chat_id == chat_id, x.c.type.in_(leaving)).order_by(x.c.seq.desc())
+            )
+            events = (rows.event_of_change(row, None) for row in found)
+            return next((event.at for event in events if user_id in kind_of(event).goes(event.payload)), None)
+
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
         b, u = t.bans, t.users
         query = (
@@ -180,22 +191,10 @@ class SqlHistory:
         async with database.read() as connection:
             return await rows.whole_messages(connection, (await connection.execute(query)).all())
 
-    async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
-        m, x = t.messages, t.outcomes
+    async def outcomes(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Outcome]:
         async with self._primary.read() as connection:
-            seq = await connection.scalar(
-                sa.select(m.c.seq).where(m.c.chat_id == chat_id, m.c.sender_id == actor_id, m.c.client_message_id == id)
-            )
-            if seq is not None:
-                return Outcome(SendMessage.type, seq)
-            row = (
-                await connection.execute(
-                    sa.select(x).where(x.c.chat_id == chat_id, x.c.actor_id == actor_id, x.c.id == id)
-                )
-            ).one_or_none()
-        if row is None:
-            return None
-        return Outcome(row.type, row.seq, row.code, row.reason, tuple(row.policies))
+            await self._primary.now(connection)  # the driver joins the transaction that this begins
+            return await Facts(self._primary, connection).known(list(dict.fromkeys(keys)))
 
     async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int, unread_max: int) -> tuple[int, int]:
         async with self._primary.write() as connection:

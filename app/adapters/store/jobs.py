@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,15 +23,16 @@ class SqlJobs:
     async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
         async with self._database.write() as connection:
             now = await self._database.now(connection)
-            free = (
-                sa.select(_r)
-                .where(~_r.c.finished, sa.or_(_r.c.lease_until.is_(None), _r.c.lease_until <= now))
-                .order_by(_r.c.asked_at)
-                .limit(most)
+            turns = _by_turn(now)
+            chosen = sa.select(turns).where(turns.c.free).order_by(turns.c.turn, turns.c.asked_at).limit(most)
+            keys = [(row.chat_id, row.message_id) for row in await connection.execute(chosen)]
+            free = sa.select(_r).where(
+                sa.tuple_(_r.c.chat_id, _r.c.message_id).in_(keys), ~_r.c.finished, _is_free(now)
             )
             if self._database.postgresql:
                 free = free.with_for_update(skip_locked=True)
-            found = (await connection.execute(free)).all()
+            rows = {(row.chat_id, row.message_id): row for row in await connection.execute(free)} if keys else {}
+            found = [rows[key] for key in keys if key in rows]
             jobs = [_job(row, row.attempt + 1) for row in found]
             for job in jobs:
                 await connection.execute(
@@ -124,3 +125,18 @@ def _this(job: Job) -> tuple[sa.ColumnElement[bool], ...]:
 def _job(row: Any, attempt: int) -> Job:
     stop = bool(row.stop_requested)
     return Job(row.chat_id, row.message_id, row.question_id, attempt, stop, row.trace, row.asked_at)
+
+
+def _is_free(now: datetime) -> sa.ColumnElement[bool]:
+    return sa.or_(_r.c.lease_until.is_(None), _r.c.lease_until <= now)
+
+
+def _by_turn(now: datetime) -> sa.Subquery:
+    """All unfinished replies. turn: the place among those of who asked, what is being written before what waits."""
+    asked_by, is_free = t.messages, _is_free(now)
+    turn = sa.func.row_number().over(
+        partition_by=asked_by.c.sender_id, order_by=(sa.case((is_free, 1), else_=0), _r.c.asked_at)
+    )
+    question = sa.and_(asked_by.c.chat_id == _r.c.chat_id, asked_by.c.id == _r.c.question_id)
+    columns = (_r.c.chat_id, _r.c.message_id, _r.c.asked_at, is_free.label("free"), turn.label("turn"))
+    return sa.select(*columns).join(asked_by, question).where(~_r.c.finished).subquery()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +23,14 @@ from app.adapters.websocket.state_machine import (
     StateMachine,
     Submit,
     Tell,
+    lines_of,
 )
 from app.adapters.websocket.transport import EXTENSION, ParleyWebSocketProtocol
 from app.adapters.wire.encoder import JsonCodec
 from app.adapters.wire.messages import ReadMark, read_json
 from app.adapters.wire.problems import PROBLEM_TYPE, problem_json
 from app.adapters.wire.socket import AuthRefresh, Hello, Ping, Sync, Typing
+from app.application.budget import Budget
 from app.application.hub.sessions import Session
 from app.application.ports.errors import Transient
 from app.application.ports.people import Bearer
@@ -36,6 +39,12 @@ from app.application.use_cases import UseCases
 from app.domain.errors import Code, ParleyError, unavailable
 
 SUBPROTOCOL = "parley.v1"
+HELLO_BYTES_MAX = 64 * 1024
+LINES_A_TURN = 50
+UNIT_BYTES = 1024
+"""A frame, a line and so many bytes are a unit of work each."""
+BURST_S = 10.0
+"""Of the budget of work; and the debt that ends a socket, in seconds of it."""
 IN_FLIGHT_MAX = 100
 IN_FLIGHT_BYTES_MAX = 256 * 1024
 EXPIRING_S = 60.0
@@ -48,13 +57,17 @@ def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> b
 
 @dataclass(frozen=True, slots=True)
 class SocketDoor:
-    """What a socket is served with. allowed_origins: beside the same host. hello_s: how long it may say nothing.
-    on_close: told each code that we close with."""
+    """What a socket is served with. allowed_origins: beside the same host. work_per_s: units of work that one socket may
+    send a second. frame_max: bytes of a frame. hello_s: how long it may say nothing. on_close: told each code that we
+    close with. on_turn: told how long each turn on behalf of one socket took, seconds."""
 
     use_cases: UseCases
     codec: JsonCodec
     allowed_origins: tuple[str, ...]
     on_close: Callable[[int], None]
+    work_per_s: float
+    frame_max: int
+    on_turn: Callable[[float], None] = lambda seconds: None
     hello_s: float = 5.0
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -90,57 +103,111 @@ class _Connection:
         self._session: Session | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
+        self._budget = Budget(door.work_per_s, door.work_per_s * BURST_S, self._loop.time())
+        self._lines: deque[str] = deque()
+        self._behind_hello = ""
+        self._turn: asyncio.Handle | None = None
+        self._paying: asyncio.TimerHandle | None = None
+        self._authenticating: asyncio.Task[None] | None = None
         self._in_flight = self._in_flight_bytes = 0
 
     async def run(self) -> None:
         hello = self._loop.call_later(self._door.hello_s, self._hello_timeout)
+        self._socket.bound_messages(HELLO_BYTES_MAX)
+        self._socket.on_frames, self._socket.on_text = self._charge, self._take
         try:
             while self._machine.state is not State.CLOSED and not self._outbox.closed:
                 message = await self._websocket.receive()
                 if message["type"] != "websocket.receive":
                     break
-                text = message.get("text")
-                outputs = self._machine.receive_text(text) if text is not None else self._machine.receive_bytes()
-                for output in outputs:
-                    await self._do(output)
-                    if self._outbox.closed:
-                        break
-                if self._session is not None and self._socket.queue.empty():
-                    self._socket.on_text = self._on_text  # from here on receive() tells only of the end
+                if (text := message.get("text")) is not None:
+                    self._take(text)
+                else:
+                    self._do_now(self._machine.receive_bytes())
         finally:
-            hello.cancel()
-            for timer in self._timers:
-                timer.cancel()
+            for timer in (hello, self._turn, self._paying, *self._timers):
+                if timer is not None:
+                    timer.cancel()
+            self._lines.clear()
             self._outbox.gone()
+            if self._authenticating is not None:
+                await asyncio.wait([self._authenticating])
             if self._session is not None:
                 self._use_cases.sockets.gone(self._session)
 
-    def _on_text(self, text: str) -> None:
-        """A frame of a signed-in client: nothing is awaited between reading it and queueing its commands."""
-        for output in self._machine.receive_text(text):
-            if self._outbox.closed:
-                return
-            self._do_now(output)
-        if self._is_full():
+    # What it sends is taken in turns, within a budget of work
+
+    def _take(self, text: str) -> None:
+        """A frame: one or more lines. Until the hello is good only its first line is looked at."""
+        if self._authenticating is not None:  # it came in the same read as the hello
+            self._behind_hello += f"\n{text}"
+            return
+        if self._machine.state is State.HELLO:
+            first, _, self._behind_hello = text.lstrip().partition("\n")
+            lines = [first]
+        else:
+            lines = lines_of(text)
+        self._charge(len(lines) + len(text) // UNIT_BYTES)
+        self._lines.extend(lines)
+        if self._turn is None and self._authenticating is None:
+            self._take_turn()
+
+    def _take_turn(self) -> None:
+        """So many lines; the rest waits until others had their turn. Nothing is awaited between reading a line and
+        queueing its command."""
+        began = time.perf_counter()
+        self._turn = None
+        for _ in range(LINES_A_TURN):
+            if not self._lines or self._outbox.closed or self._authenticating is not None:
+                break
+            output = self._machine.receive_line(self._lines.popleft())
+            if output is not None:
+                self._do_now(output)
+        if self._outbox.closed:
+            self._lines.clear()
+        elif self._lines and self._authenticating is None:
+            self._turn = self._loop.call_soon(self._take_turn)
+        self._pace_reading()
+        self._door.on_turn(time.perf_counter() - began)
+
+    def _charge(self, units: float) -> None:
+        """Beyond its budget it is read again when the debt is paid; one that runs up more, or goes on so, is cut off."""
+        now = self._loop.time()
+        debt_s = self._budget.take(units, now)
+        if debt_s == 0 or self._outbox.closed:
+            return
+        over = self._machine.over_budget() if debt_s > BURST_S else self._machine.over_limit(now, debt_s)
+        if over is not None:
+            self._lines.clear()
+            return self._outbox.close(over.code, over.reason)
+        if self._paying is not None:
+            self._paying.cancel()
+        self._paying = self._loop.call_later(debt_s, self._paid)
+        self._pace_reading()
+
+    def _paid(self) -> None:
+        self._paying = None
+        self._pace_reading()
+
+    def _pace_reading(self) -> None:
+        """Reading pauses while lines wait, a debt is paid, or too much of this socket is unconfirmed."""
+        if self._lines or self._paying is not None or self._authenticating is not None or self._is_full():
             self._socket.pause_reading()
+        else:
+            self._socket.resume_reading()
 
     def _hello_timeout(self) -> None:
         for output in self._machine.hello_timeout():
-            if isinstance(output, Disconnect):
-                self._outbox.close(output.code, output.reason)
+            self._do_now(output)
 
     def _close(self, code: int, reason: str) -> None:
         self._machine.closed()
         self._outbox.close(code, reason)
 
-    async def _do(self, output: Output) -> None:
-        if isinstance(output, Authenticate):
-            await self._authenticate(output.hello)
-        else:
-            self._do_now(output)
-
     def _do_now(self, output: Output) -> None:
         match output:
+            case Authenticate(hello):
+                self._authenticating = self._use_cases.background.create_task(self._authenticate(hello))
             case Submit():
                 self._submit(output)
             case Do(request, counted):
@@ -169,6 +236,17 @@ class _Connection:
             self._close(Close.UNAUTHENTICATED, error.reason)
         except Transient:
             self._close(Close.INTERNAL, "try again")
+        except Exception:
+            self._close(Close.INTERNAL, "internal")
+            raise
+        finally:
+            self._authenticating = None
+        if not self._outbox.closed:
+            self._socket.bound_messages(self._door.frame_max)
+            behind, self._behind_hello = self._behind_hello, ""
+            if behind.strip():
+                self._take(behind)
+            self._pace_reading()
 
     async def _bearer(self, hello: Hello) -> Bearer:
         identity = self._use_cases.identity
@@ -241,11 +319,10 @@ class _Connection:
     def _settled(self, size: int) -> None:
         self._in_flight -= 1
         self._in_flight_bytes -= size
-        if self._socket.read_paused and not self._is_full():
-            self._socket.resume_reading()
+        if not self._outbox.closed:
+            self._pace_reading()
 
     def _is_full(self) -> bool:
-        """Reading pauses while too much of this socket is unconfirmed."""
         return self._in_flight >= IN_FLIGHT_MAX or self._in_flight_bytes >= IN_FLIGHT_BYTES_MAX
 
     def _spawn(self, ref: str, work: Coroutine[Any, Any, dict[str, Any]]) -> None:

@@ -68,24 +68,32 @@ class Disconnect:
 Output = Authenticate | Submit | Do | Tell | Disconnect
 
 
+def lines_of(text: str) -> list[str]:
+    """A frame's requests: JSON objects separated by newlines."""
+    return [line for line in text.split("\n") if line.strip()] or [""]
+
+
 class StateMachine:
+    """The state of one socket's protocol."""
+
     def __init__(self) -> None:
         self.state = State.HELLO
         self._over_since: float | None = None
         self._refused_at = 0.0
 
-    def receive_text(self, text: str) -> list[Output]:
-        """A frame: one or more JSON objects separated by newlines. A bad line fails itself alone."""
-        lines = [line for line in text.split("\n") if line.strip()]
-        outputs: list[Output] = []
-        for line in lines or [""]:
-            if self.state is State.CLOSED:
-                break
-            outputs.append(self._line(line))
-        return outputs
+    def receive_line(self, line: str) -> Output | None:
+        """One request: a JSON object. A bad line fails itself alone; None once it is closed."""
+        if self.state is State.CLOSED:
+            return None
+        try:
+            if self.state is State.HELLO:
+                return self._hello(line)
+            return self._request(line)
+        except ParleyError as error:
+            return Tell(None, error)
 
-    def receive_bytes(self) -> list[Output]:
-        return [self._close(Close.UNSUPPORTED_DATA, "text frames only")]
+    def receive_bytes(self) -> Disconnect:
+        return self._close(Close.UNSUPPORTED_DATA, "text frames only")
 
     def authenticated(self) -> None:
         self.state = State.OPEN
@@ -95,14 +103,19 @@ class StateMachine:
             return []
         return [self._close(Close.HELLO_TIMEOUT, "no hello in time")]
 
-    def over_limit(self, now_s: float) -> Disconnect | None:
-        """A request was refused by the user's limit. Going on like this for 10 s ends the socket."""
+    def over_limit(self, now_s: float, for_s: float = 0.0) -> Disconnect | None:
+        """A request was refused by the user's limit, or what came is not paid for yet, for so long. Going on like this
+        for 10 s ends the socket."""
         if self._over_since is None or now_s - self._refused_at > _CALM_S:
             self._over_since = now_s
-        self._refused_at = now_s
+        self._refused_at = now_s + for_s
         if now_s - self._over_since >= _OVER_LIMITS_S:
-            return self._close(Close.OVER_LIMITS, "over the limits: wait 30 s")
+            return self.over_budget()
         return None
+
+    def over_budget(self) -> Disconnect:
+        """It sent much more work than it may."""
+        return self._close(Close.OVER_LIMITS, "over the limits: wait 30 s")
 
     def closed(self) -> None:
         self.state = State.CLOSED
@@ -110,14 +123,6 @@ class StateMachine:
     def _close(self, code: int, reason: str) -> Disconnect:
         self.state = State.CLOSED
         return Disconnect(code, reason)
-
-    def _line(self, line: str) -> Output:
-        try:
-            if self.state is State.HELLO:
-                return self._hello(line)
-            return self._request(line)
-        except ParleyError as error:
-            return Tell(None, error)
 
     def _hello(self, line: str) -> Output:
         try:

@@ -8,8 +8,8 @@ from app.application.background import Background
 from app.application.hub.delivering import Delivering
 from app.application.hub.feeds import Feeds
 from app.application.hub.membership import Memberships
-from app.application.hub.outcomes import LOOK_UP_AFTER_S, Outcomes
-from app.application.hub.sessions import Sessions
+from app.application.hub.outcomes import Outcomes
+from app.application.hub.sessions import LOOK_UP_AFTER_S, Sessions
 from app.application.ports.errors import Transient
 from app.application.ports.socket import Close
 from app.application.ports.store import Heal, Healing

@@ -1,4 +1,4 @@
-"""Who asked for something is told how it ended, once, also where the announcement was lost."""
+"""Who asked for something is told how it ended, also where the announcement was lost."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Callable
 
 from app.application.bounded import Bounded
-from app.application.hub.sessions import Key, Session, Sessions
+from app.application.hub.sessions import Asked, Key, Session, Sessions
+from app.application.ports.errors import Transient
 from app.application.ports.history import History
 from app.application.ports.socket import Codec
 from app.application.signals import Told
+from app.domain.errors import Code, ParleyError
 from app.domain.state import Outcome
 
-LOOK_UP_AFTER_S = 1.0
+WAITS_S = 30.0
 _TOLD_S = 60.0
 _TOLD_MAX = 100_000
-_LOOK_BACK_S = 30.0
 
 
 class Outcomes:
@@ -62,38 +63,54 @@ class Outcomes:
             session.sink.send(self._codec.committed(asked.ref, asked.key, outcome))
 
     def tell_rejected(self, key: Key, outcome: Outcome, tag: int = 0) -> None:
-        """To all sessions of the sender, once; with its ref to the one that asked."""
+        """To who asked, each time; to the sender's other sessions once. tag: which request of ours it was, 0 where that
+        isn't known."""
         now = asyncio.get_running_loop().time()
-        if now - self._told.get(key, -_TOLD_S) < _TOLD_S:
-            return
-        self._told[key] = now
-        if key[1] in self._sessions or key in self._waiters:
+        first = now - self._told.get(key, -_TOLD_S) >= _TOLD_S
+        if first:
+            self._told[key] = now
+        if (first or tag) and (key[1] in self._sessions or key in self._waiters):
             self._on_rejected(key[1])
         for future in self._waiters.get(key, ()):
             if not future.done():
                 future.set_result((outcome, False))
         for session in self._sessions.of(key[1]):
-            known = tag if tag in session.asked else next(iter(session.asked_for(key)), 0) if not tag else 0
-            asked = session.asked.pop(known, None)
-            session.refused(known)
-            if not session.opened:
-                continue
-            session.sink.send(self._codec.rejected(asked.ref if asked else None, key, outcome))
+            asking = [tag] if tag in session.asked else [] if tag else session.asked_for(key)
+            for each in asking:
+                self._answer(session, each, outcome, event_follows=False)
+            if first and not asking and session.opened:
+                session.sink.send(self._codec.rejected(None, key, outcome))
 
     async def look_up(self) -> None:
-        """Outcomes that nobody told: after a second of waiting, ask the database."""
+        """Outcomes that nobody told: of what waits, one question for all, soon and then ever less often; after half a
+        minute it is at an end. A message's outcome is its event: it is looked up only in doubt."""
         now = asyncio.get_running_loop().time()
         for key in [key for key, at in self._told.items() if now - at >= _TOLD_S]:
             del self._told[key]
         doubt, self.doubt = self.doubt, False
-        late = now - LOOK_UP_AFTER_S
-        waiting = [
-            (session, tag, asked)
-            for session in self._sessions.all()
-            for tag, asked in session.asked.items()
-            if asked.at < late and ((doubt and asked.at > late - _LOOK_BACK_S) or not asked.is_send)
-        ]
+        waiting: list[tuple[Session, int, Asked]] = []
+        for session in self._sessions.all():
+            for tag, asked in list(session.asked.items()):
+                if now - asked.at >= WAITS_S:
+                    self._give_up(session, tag, asked)
+                elif now >= asked.look_at and (doubt or not asked.is_send):
+                    asked.look_at = now + 2 * (now - asked.at)
+                    waiting.append((session, tag, asked))
+        if not waiting:
+            return
+        try:
+            found = await self._history.outcomes([asked.key for _, _, asked in waiting])
+        except Transient:
+            self.doubt = doubt
+            raise
         for session, tag, asked in waiting:
-            outcome = await self._history.outcome(*asked.key)
+            outcome = found.get(asked.key)
             if outcome is not None and tag in session.asked:
                 self._answer(session, tag, outcome, event_follows=False)
+
+    def _give_up(self, session: Session, tag: int, asked: Asked) -> None:
+        del session.asked[tag]
+        if not asked.is_send:
+            session.sink.send(
+                self._codec.error(asked.ref, ParleyError(Code.OUTCOME_UNKNOWN, "nobody told how it ended"))
+            )

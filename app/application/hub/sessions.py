@@ -10,6 +10,7 @@ from app.application.bounded import Bounded
 from app.application.ports.socket import Close, Sink
 
 _PENDING_MAX = 1_000
+LOOK_UP_AFTER_S = 1.0
 
 Key = tuple[str, str, str]
 """Of a command: chat, actor, id."""
@@ -28,14 +29,16 @@ class CatchUp:
     wrong_epoch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
-    """A request of this session whose end was not told. at: monotonic seconds."""
+    """A request of this session whose end was not told. at: when, monotonic seconds; look_at: when its outcome is looked
+    up next."""
 
     key: Key
     ref: str
     is_send: bool
     at: float
+    look_at: float
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +69,8 @@ class Session:
 
     def expect(self, tag: int, key: Key, ref: str, is_send: bool) -> None:
         """Remember who asked, so that the outcome can repeat its ref."""
-        self.asked[tag] = Asked(key, ref, is_send, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        self.asked[tag] = Asked(key, ref, is_send, now, now + LOOK_UP_AFTER_S)
 
     def refused(self, tag: int) -> None:
         """Its rejection was told: no `accepted` after it."""

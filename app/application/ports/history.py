@@ -41,7 +41,7 @@ class Search:
 
 class History(Protocol):
     """Reads for people, as rows are: who may read is the caller's affair. May be served by a replica, but for `chat_for`,
-    `member`, `memberships`, `message`, `message_at`, `outcome` and `mark_read`. Lists hold at most `limit` items; seqs and
+    `member`, `memberships`, `message`, `message_at`, `outcomes` and `mark_read`. Lists hold at most `limit` items; seqs and
     ids to go on from are exclusive. Each raises Transient."""
 
     async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
@@ -70,6 +70,10 @@ class History(Protocol):
         """None for who isn't in it now, or where there is no such chat."""
         ...
 
+    async def left_at(self, chat_id: str, user_id: str) -> datetime | None:
+        """When this user last left the chat, or was removed; None where that never happened."""
+        ...
+
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
         """By user id."""
         ...
@@ -95,8 +99,8 @@ class History(Protocol):
         id); deleted ones never."""
         ...
 
-    async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
-        """How a command ended; None while it has not."""
+    async def outcomes(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Outcome]:
+        """How commands ended, by (chat, actor, id); those that have not are not in it. One question for all."""
         ...
 
     async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int, unread_max: int) -> tuple[int, int]:

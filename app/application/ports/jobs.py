@@ -26,7 +26,8 @@ class Jobs(Protocol):
     """Leases are judged by the store's clock. Each raises Transient."""
 
     async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
-        """Take at most `most` unfinished replies whose lease is over, oldest first; each attempt is one higher than
+        """Take at most `most` unfinished replies whose lease is over, in turns by who asked: each one's first before
+        anybody's second, those that are being written counted; else oldest first. Each attempt is one higher than
         before. No reply is given to two."""
         ...
 

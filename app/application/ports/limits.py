@@ -30,10 +30,15 @@ class Limiter(Held, Protocol):
 
 
 class SignInLimiter(Protocol):
-    """Counts sign-ins that failed within the last 15 minutes, by name and by address; never waits."""
+    """Counts sign-ins that failed within the last 15 minutes; never waits."""
 
     def blocked(self, username: str, address: str) -> int | None:
-        """Seconds to wait, where too many tries failed."""
+        """Seconds to wait, where too many tries of this name failed from this address, or of too many names from it."""
+        ...
+
+    def delay_s(self, username: str) -> float:
+        """How long to hold an answer about this name back, right or wrong: grows with its failures from anywhere, up to
+        30 s."""
         ...
 
     def failed(self, username: str, address: str) -> None:

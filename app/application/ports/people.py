@@ -104,8 +104,12 @@ class Accounts(Protocol):
         """At most limit, newest first, before that one (exclusive)."""
         ...
 
+    async def prune(self) -> None:
+        """Forget tokens and tickets that are over, and sessions that ended a week ago."""
+        ...
+
     async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
-        """None where the account was disabled, or got another password, since it was read."""
+        """The new session's id; of more than 50 live ones the oldest is ended. None where the account was disabled, or got another password, since it was read."""
         ...
 
     async def sessions(self, user_id: str) -> list[LiveSession]:
@@ -119,6 +123,11 @@ class Accounts(Protocol):
     async def use_refresh(self, refresh_hash: str, new_hash: str, grace_s: float, ttl_s: float) -> RefreshTry | None:
         """Rotate: mark the token used and keep the new one. None for a token that is unknown, expired, or of an
         ended session. Replayed: the session is ended in the same transaction."""
+        ...
+
+    async def was_refreshed_by(self, user_id: str, refresh_hash: str) -> bool:
+        """Whether this refresh token is or was one of this user's sessions, used, expired or ended ones too as long as
+        they are kept."""
         ...
 
     async def session_alive(self, session_id: str) -> bool:
@@ -141,12 +150,13 @@ class Accounts(Protocol):
 class Passwords(Held, Protocol):
     """Slow on purpose, so off the event loop, and few at once."""
 
-    async def hash(self, password: str) -> str:
-        """With its parameters and a salt of its own, so that `verify` needs nothing else."""
+    async def hash(self, password: str, who: str) -> str:
+        """With its parameters and a salt of its own, so that `verify` needs nothing else. who: whose turn it takes, among
+        those that wait; all that verify are before it. Raises Unavailable where too many wait."""
         ...
 
-    async def verify(self, password: str, hashed: str | None) -> bool:
-        """With None as hash it takes as long, and is False."""
+    async def verify(self, password: str, hashed: str | None, who: str) -> bool:
+        """With None as hash it takes as long, and is False. Raises Unavailable where too many wait."""
         ...
 
 

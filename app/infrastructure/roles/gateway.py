@@ -14,6 +14,8 @@ from app.infrastructure.wiring import World
 DRAIN_SLICES = 10
 DRAIN_SLICE_PAUSE_S = 0.1
 RECONNECT_AFTER_MS = 500
+WORK_OF_A_REQUEST = 4
+"""Units of work that a socket may send for each request that its user may make."""
 
 
 class GatewayRole:
@@ -26,6 +28,9 @@ class GatewayRole:
             world.codec,
             listed(world.settings.allowed_origins),
             on_close=lambda code: telemetry.CLOSED.labels(code).inc(),
+            work_per_s=WORK_OF_A_REQUEST * world.settings.requests_per_s,
+            frame_max=world.settings.frame_max,
+            on_turn=telemetry.TURN_SECONDS.observe,
         )
         self.doors = Doors(self._use_cases, socket, Cursors(wiring.cursor_keys(world)))
         self._healed = dict.fromkeys(self._hub.counts, 0)

@@ -26,7 +26,8 @@ from app.infrastructure.wiring import World
 async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = lambda world: None) -> None:
     """Run the roles of this process until SIGTERM or SIGINT, then drain. adapt: may wrap the ports before any is used."""
     check_world(settings, role)
-    _check_port(settings)
+    for port in filter(None, {settings.port, settings.metrics_port}):
+        _check_port(settings.host, port)
     world = wiring.make_world(settings)
     adapt(world)
     tracing_ = None
@@ -40,15 +41,15 @@ async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = 
         await asyncio.to_thread(tracing_.shutdown)
 
 
-def _check_port(settings: Settings) -> None:
+def _check_port(host: str, port: int) -> None:
     """The server would find out by itself, but without a word."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
-            why = f"{settings.host}:{settings.port} can't be had ({error.strerror})"
+            why = f"{host}:{port} can't be had ({error.strerror})"
             raise SettingsError(f"{why}: choose another with PORT=… or HOST=…") from None
 
 
@@ -86,10 +87,14 @@ class Process:
         for sig in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sig, self._signalled)
         await self._start_all()
-        app = make_app(self._world.settings, self._why_not_ready, self._open_doors)
-        server = make_server(app, self._world.settings)
+        settings = self._world.settings
+        app = make_app(settings, self._why_not_ready, self._open_doors, with_metrics=not settings.metrics_port)
+        server = make_server(app, settings, settings.port)
         serving = asyncio.create_task(server.serve(), name="http")
         serving.add_done_callback(lambda task: self._stopping.set())
+        if settings.metrics_port:
+            inside = make_app(settings, self._why_not_ready, None, with_metrics=True)
+            self.keep("metrics", make_server(inside, settings, settings.metrics_port).serve())
         await self._announce_address(server, serving)
         # What lives as long as the process is never looked at again, and what lives for a message dies by its
         # references: full collections would only stop everything for a while.

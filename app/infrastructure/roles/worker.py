@@ -60,8 +60,9 @@ class WorkerRole:
 
     async def _prune(self) -> None:
         while True:
-            with suppress(Transient):
-                await self._world.log.prune()
+            for prune in (self._world.log.prune, self._world.accounts.prune):
+                with suppress(Transient):
+                    await prune()
             await asyncio.sleep(PRUNE_S)
 
     async def drain(self) -> None:

@@ -77,3 +77,26 @@ def test_a_stranger_hears_of_a_chat_what_a_missing_one_says() -> None:
             await reader.still_reads(CARL, CHAT, repeat=True)
 
     asyncio.run(go())
+
+
+def test_what_was_read_while_one_was_removed_is_not_shown() -> None:
+    store: Any = MemoryStore()
+    store.do(CHAT, ANNA, c.CreateChat("group", None, (BEN,)))
+    reader, reads = Reader(PEP, store), list[str]()
+
+    async def page(removes: bool = False) -> str:
+        if removes:
+            store.do(CHAT, ANNA, c.RemoveMember(BEN))
+        reads.append("read")
+        return "what is there"
+
+    async def go() -> None:
+        assert await reader.read(BEN, CHAT, page) == "what is there"
+        with pytest.raises(ParleyError, match="not_found"):
+            await reader.read(BEN, CHAT, lambda: page(removes=True))
+        assert len(reads) == 2
+        with pytest.raises(ParleyError, match="not_found"):
+            await reader.read(BEN, CHAT, page)
+        assert len(reads) == 2, "a stranger has nothing read"
+
+    asyncio.run(go())

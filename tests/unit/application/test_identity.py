@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from hashlib import sha256
 from typing import Any
@@ -13,21 +14,23 @@ from app.adapters.fan_out.in_process import InProcessFanOut
 from app.adapters.identity.local import JwtTokens
 from app.adapters.limits.counting import LimitSettings, UserLimits
 from app.application.identity import Identity, SignInRefused
+from app.application.ports.errors import Unavailable
 from app.application.ports.held import NothingHeld
 from app.application.ports.people import Account, RefreshTry
 from app.application.signals import user_channel
 from app.domain.errors import ParleyError
 from app.domain.ids import derived_id
+from tests.unit.virtual_time import run
 
 
 class Passwords(NothingHeld):
     def __init__(self) -> None:
         self.verified: list[str | None] = []
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, who: str) -> str:
         return f"hashed {password}"
 
-    async def verify(self, password: str, hashed: str | None) -> bool:
+    async def verify(self, password: str, hashed: str | None, who: str) -> bool:
         self.verified.append(hashed)
         return hashed == f"hashed {password}"
 
@@ -68,6 +71,10 @@ class Accounts:
             self.refresh[new_hash] = found
         return found
 
+    async def was_refreshed_by(self, user_id: str, refresh_hash: str) -> bool:
+        found = self.refresh.get(refresh_hash)
+        return found is not None and found.user_id == user_id
+
     async def session_alive(self, session_id: str) -> bool:
         self.asked += 1
         return session_id in self.sessions
@@ -100,14 +107,14 @@ class Setting:
         self.accounts, self.passwords, self.fan_out = Accounts(), Passwords(), InProcessFanOut()
         self.told: list[tuple[str, bytes]] = []
         self.fan_out.listen(lambda channel, payload: self.told.append((channel, payload)), lambda: None)
-        self.limiter = UserLimits(LimitSettings(50, 100, 100, 100, failures_per_name=3, failures_per_address=6))
+        self.limiter = UserLimits(LimitSettings(50, 100, 100, 100, failures_per_pair=3, names_per_address=6))
         self.tokens = JwtTokens(["a secret of sixteen"], 900)
         ids = iter(derived_id("user", str(n)) for n in range(100))
         accounts: Any = self.accounts
         self.identity = Identity(accounts, self.passwords, self.tokens, self.limiter, self.fan_out, lambda: next(ids))
 
     async def ann(self) -> Any:
-        return await self.identity.register("Ann", "a long password", None, "curl")
+        return await self.identity.register("Ann", "a long password", None, "1.1.1.1", "curl")
 
 
 async def test_who_registers_is_signed_in_under_the_lowered_name() -> None:
@@ -119,7 +126,7 @@ async def test_who_registers_is_signed_in_under_the_lowered_name() -> None:
     assert bearer.user_id == signed_in.account.id and bearer.session_id in s.accounts.sessions
     assert 890 < bearer.expires_at - time.time() <= 901
     assert sha256(signed_in.refresh_token.encode()).hexdigest() in s.accounts.refresh, "only a hash is kept"
-    named = await s.identity.register("ben", "a long password", "Ben B.")
+    named = await s.identity.register("ben", "a long password", "Ben B.", "1.1.1.1")
     assert named.account.display_name == "Ben B."
     for name, code in (
         ("ANN", "conflict"),
@@ -130,7 +137,7 @@ async def test_who_registers_is_signed_in_under_the_lowered_name() -> None:
         ("ann\n", "invalid"),
     ):
         with pytest.raises(ParleyError) as refused:
-            await s.identity.register(name, "a long password", None)
+            await s.identity.register(name, "a long password", None, "1.1.1.1")
         assert refused.value.code == code
 
 
@@ -145,37 +152,80 @@ async def test_signing_in_takes_the_password_and_says_no_more() -> None:
     assert s.passwords.verified[1:] == ["hashed a long password", None, None], "it takes as long for nobody"
 
 
-async def test_too_many_failures_of_a_name_or_an_address_wait() -> None:
+async def test_too_many_failures_of_a_name_from_an_address_or_of_names_from_it_wait() -> None:
     s = Setting()
     await s.ann()
     for _ in range(3):
         with pytest.raises(SignInRefused):
             await s.identity.sign_in("ann", "wrong", "1.1.1.1")
     with pytest.raises(SignInRefused) as refused:
-        await s.identity.sign_in("Ann", "a long password", "2.2.2.2")
+        await s.identity.sign_in("Ann", "a long password", "1.1.1.1")
     assert refused.value.error == "rate_limited" and (refused.value.retry_after_s or 0) > 0
-    for n in range(3):
-        with pytest.raises(SignInRefused):
+    assert (await s.identity.sign_in("ann", "a long password", "2.2.2.2")).account.username == "ann", "from elsewhere"
+    for n in range(5):
+        with pytest.raises(SignInRefused, match="invalid_grant"):
             await s.identity.sign_in(f"other{n}", "wrong", "1.1.1.1")
     with pytest.raises(SignInRefused, match="rate_limited"):
         await s.identity.sign_in("fresh", "wrong", "1.1.1.1")
 
 
-@pytest.mark.parametrize(("name", "address"), [("ann", "9.9.9.9"), ("another", "1.1.1.1")])
-async def test_failures_of_others_meanwhile_hold_back_a_right_password_too(name: str, address: str) -> None:
+@pytest.mark.parametrize("names", [["ann"] * 3, [f"other{n}" for n in range(6)]])
+async def test_failures_meanwhile_hold_back_a_right_password_too(names: list[str]) -> None:
     s = Setting()
     await s.ann()
     verify = s.passwords.verify
 
-    async def slow(password: str, hashed: str | None) -> bool:
-        for _ in range(6):
-            s.limiter.failed(name, address)
-        return await verify(password, hashed)
+    async def slow(password: str, hashed: str | None, who: str) -> bool:
+        for name in names:
+            s.limiter.failed(name, "1.1.1.1")
+        return await verify(password, hashed, who)
 
     s.passwords.verify = slow  # type: ignore[method-assign]
     with pytest.raises(SignInRefused, match="rate_limited"):
         await s.identity.sign_in("ann", "a long password", "1.1.1.1")
     assert s.accounts.sessions.keys() == {derived_id("session", "0")}, "nobody was signed in"
+
+
+def test_a_name_that_many_fail_at_is_answered_late_right_or_wrong_but_not_to_a_device_that_was_signed_in() -> None:
+    async def go() -> None:
+        s, clock = Setting(), asyncio.get_running_loop().time
+        ann = await s.ann()
+        for n in range(14):
+            s.limiter.failed("ann", f"9.9.9.{n}")
+
+        async def took(password: str, device: str = "") -> float:
+            began = clock()
+            try:
+                await s.identity.sign_in("ann", password, "1.1.1.1", device=device)
+            except SignInRefused as refused:
+                assert refused.error == "invalid_grant"
+            return round(clock() - began, 3)
+
+        assert await took("a long password") == 8.0 and await took("wrong") == 8.0
+        assert await took("a long password") == 16.0
+        assert await took("a long password", device=ann.refresh_token) == 0
+        assert await took("a long password", device="made up") == 16.0
+        s.identity._held_back = identity_module.HELD_BACK_MAX
+        with pytest.raises(SignInRefused, match="temporarily_unavailable"):
+            await s.identity.sign_in("ann", "a long password", "1.1.1.1")
+
+    run(go())
+
+
+async def test_where_too_many_passwords_wait_one_is_told_so() -> None:
+    s = Setting()
+    await s.ann()
+
+    async def full(*_: object) -> Any:
+        raise Unavailable("too many wait for this")
+
+    passwords: Any = s.passwords
+    passwords.hash = passwords.verify = full
+    with pytest.raises(SignInRefused, match="temporarily_unavailable"):
+        await s.identity.sign_in("ann", "a long password", "1.1.1.1")
+    with pytest.raises(ParleyError, match="unavailable") as refused:
+        await s.identity.register("ben", "a long password", None, "1.1.1.1")
+    assert refused.value.retry_after_ms == 1_000
 
 
 async def test_a_disabled_account_or_one_that_changed_meanwhile_is_not_signed_in() -> None:
@@ -240,8 +290,8 @@ async def test_refusals_say_what_is_wrong() -> None:
     for work, code, words in (
         (s.identity.by_ticket("x"), "unauthenticated", "this ticket is not good any more"),
         (s.identity.end_session(bearer, "x"), "not_found", "no such session of yours"),
-        (s.identity.register("a", "x", None), "invalid", "username: 3 to 32 of a-z, 0-9, underscore, dot and hyphen, first a letter or digit"),
-        (s.identity.register("ann", "x", None), "conflict", "this username is taken"),
+        (s.identity.register("a", "x", None, "1.1.1.1"), "invalid", "username: 3 to 32 of a-z, 0-9, underscore, dot and hyphen, first a letter or digit"),
+        (s.identity.register("ann", "x", None, "1.1.1.1"), "conflict", "this username is taken"),
         (s.identity.change_password(bearer, "wrong", "x", ""), "not_allowed", "the current password is another"),
     ):  # fmt: skip
         with pytest.raises(ParleyError) as refused:
@@ -257,7 +307,7 @@ async def test_refusals_say_what_is_wrong() -> None:
         await s.identity.sign_in("ann", "wrong", "9.9.9.9")
     assert (
         wait.value.description == "too many failed tries: wait"
-        and len((await s.identity.register("ben", "x", None)).refresh_token) == 43
+        and len((await s.identity.register("ben", "x", None, "1.1.1.1")).refresh_token) == 43
     )
 
 
@@ -294,7 +344,7 @@ async def test_a_new_password_ends_the_other_sessions_and_a_wrong_one_counts() -
 async def test_one_ends_ones_own_sessions_alone() -> None:
     s = Setting()
     ann = await s.identity.bearer((await s.ann()).access_token)
-    ben = await s.identity.bearer((await s.identity.register("ben", "a long password", None)).access_token)
+    ben = await s.identity.bearer((await s.identity.register("ben", "a long password", None, "1.1.1.1")).access_token)
     with pytest.raises(ParleyError) as refused:
         await s.identity.end_session(ann, ben.session_id)
     assert refused.value.code == "not_found" and ben.session_id in s.accounts.sessions

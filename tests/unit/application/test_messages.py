@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from app.application.authorize import Reader
 from app.application.messages import Messages
 from app.domain.errors import ParleyError
 from app.domain.ids import derived_id
+from app.domain.values import Reaction
 from tests import actions as c
 from tests.unit.application.verbs import Decider
 from tests.unit.memory import CHATS, PEP, USERS, MemoryStore
@@ -97,5 +100,35 @@ def test_reads_are_members_and_a_part_of_the_timeline_knows_what_is_left() -> No
                      s.messages.page(CARL, CHAT, None, None, 1)):  # fmt: skip
             with pytest.raises(ParleyError, match="not_found"):
                 await call
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("after", [c.EditMessage, c.DeleteMessage, None])
+def test_a_former_members_repeat_shows_what_was_theirs_to_know(after: Any) -> None:
+    async def go() -> None:
+        s = Setting()
+        first = (await s.messages.send(BEN, CHAT, IDS[0], "hello", None)).value
+        s.store.do(CHAT, BEN, c.EditMessage(first.id, "better"))
+        s.store.state.now += timedelta(seconds=1)
+        s.store.do(CHAT, ANNA, c.RemoveMember(BEN))
+        s.store.state.now += timedelta(seconds=1)
+        if after is not None:
+            s.store.do(CHAT, ANNA, c.AddMember(BEN, "member"))  # (only they may edit)
+            s.store.do(CHAT, BEN, after(first.id, "later") if after is c.EditMessage else after(first.id))
+            s.store.state.now -= timedelta(seconds=1)
+            s.store.do(CHAT, ANNA, c.RemoveMember(BEN))
+        key = (CHAT, first.id)
+        s.store.state.messages[key] = replace(s.store.state.messages[key], reactions=(Reaction("👍", 1, (ANNA,)),))
+        again = await s.messages.send(BEN, CHAT, IDS[0], "hello", None)
+        told = again.value
+        assert (told.id, told.seq, told.created_at, again.made) == (first.id, first.seq, first.created_at, False)
+        assert told.reactions == () and told.deleted_at is None
+        if after is None:
+            assert (told.body, told.edited_at is not None) == ("better", True)
+        else:
+            assert (told.body, told.edited_at) == (None, None)
+        s.store.do(CHAT, ANNA, c.AddMember(BEN, "member"))
+        assert (await s.messages.send(BEN, CHAT, IDS[0], "hello", None)).value.reactions, "who is in it sees it all"
 
     asyncio.run(go())

@@ -149,7 +149,7 @@ def test_the_one_that_raises_is_refused_and_its_neighbours_are_done_in_order() -
     s.log.poison["e"] = ZeroDivisionError()
     s.process(Delivery(1, [say(x) for x in "abcdefgh"]))
     assert s.bodies == list("abcdfgh") and s.refused == ["id-e"] and set(s.troubles) == {"raised"}
-    assert s.log.outcomes[(CHAT, ANNA, "id-e")].reason == "this command could not be decided"
+    assert s.log.told[(CHAT, ANNA, "id-e")].reason == "this command could not be decided"
     s.log.poison.clear()
     s.process(Delivery(1, [say("e")]))
     assert s.bodies == list("abcdfgh"), "a refusal stays one"

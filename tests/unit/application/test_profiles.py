@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.application.profiles import check_preferences
@@ -15,3 +17,12 @@ def test_preferences_hold_what_every_store_keeps() -> None:
     ):  # fmt: skip
         with pytest.raises(ParleyError, match=code):
             check_preferences(bad)
+
+
+def test_preferences_are_at_most_32_levels_deep() -> None:
+    def nested(levels: int) -> dict[str, Any]:
+        return {"a": nested(levels - 1)} if levels > 1 else {"a": []} if levels else {}
+
+    check_preferences(nested(31))
+    with pytest.raises(ParleyError, match="invalid"):
+        check_preferences(nested(32))

@@ -308,7 +308,7 @@ def test_nothing_accepted_is_unavailable_and_what_is_not_known_is_looked_up() ->
         safe.set_exception(OutcomeUnknown("it may have landed"))
         s.store.fail = 1
         began = asyncio.get_running_loop().time()
-        s.store.outcomes[command.key] = Outcome("message.edit", 4)
+        s.store.told[command.key] = Outcome("message.edit", 4)
         done = await task
         assert (done.seq, done.made) == (4, True)
         assert 1.9 < asyncio.get_running_loop().time() - began < 2.2, "after a second, and again after another"
@@ -336,7 +336,7 @@ def test_outcomes_that_nobody_told_are_looked_up_after_a_second() -> None:
         edit, _ = s.send("1", None, c.EditMessage("m", "x"))
         send, _ = s.send("2", "m1", c.SendMessage("x"))
         for command, seq in ((edit, None), (send, 3)):
-            s.store.outcomes[command.key] = Outcome(command.type, seq)
+            s.store.told[command.key] = Outcome(command.type, seq)
         await s.outcomes.look_up()
         assert s.frames == []
         await asyncio.sleep(1.1)

@@ -234,3 +234,16 @@ def test_what_nobody_knows_is_refused_to_members_and_unseen_by_strangers() -> No
     assert decide.kind_of(event).ends(event.payload) == ()
     other_form = Event("member.removed", CHAT, 9, START, ANNA, Opaque())
     assert decide.whose_chats_change(other_form) == ()
+
+
+def test_a_command_older_than_what_is_remembered_is_refused_with_its_trace() -> None:
+    """Somebody who may publish could bring an envelope again when its outcomes are forgotten."""
+    scene, now = Scene(), START.timestamp()
+    add = c.AddMember(CARL, "member")
+    for age, code in ((decide.TRACES_KEPT_S + 1, "conflict"), (decide.TRACES_KEPT_S - 1, None)):
+        [result] = scene.store.batch([Command(CHAT, ANNA, f"id {age}", add, sent_at=now - age)])
+        assert result.outcome.code == code
+        [again] = scene.store.batch([Command(CHAT, ANNA, f"id {age}", add, sent_at=now - 2 * age)])
+        assert again.repeat and again.outcome == result.outcome
+    [unknown_age] = scene.store.batch([Command(CHAT, ANNA, "no time", c.SendMessage("x"))])
+    assert unknown_age.outcome.code is None

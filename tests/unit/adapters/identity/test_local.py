@@ -46,12 +46,16 @@ def test_a_password_is_good_alone_and_nobody_has_one() -> None:
     async def go() -> None:
         passwords = Argon2Passwords(threads=1)
         async with held(passwords):
-            hashed = await passwords.hash("a long password")
-            assert hashed.startswith("$argon2id$") and hashed != await passwords.hash("a long password"), "its own salt"
-            assert await passwords.verify("a long password", hashed)
-            assert not await passwords.verify("another password", hashed)
-            assert not await passwords.verify("nobody has this password", None), "whoever isn't there has none"
+            hashed = await passwords.hash("a long password", "1.1.1.1")
+            assert hashed.startswith("$argon2id$") and hashed != await passwords.hash("a long password", "1.1.1.1"), (
+                "its own salt"
+            )
+            assert await passwords.verify("a long password", hashed, "1.1.1.1")
+            assert not await passwords.verify("another password", hashed, "1.1.1.1")
+            assert not await passwords.verify("nobody has this password", None, "1.1.1.1"), (
+                "whoever isn't there has none"
+            )
         with pytest.raises(RuntimeError):
-            await passwords.hash("closed")
+            await passwords.hash("closed", "1.1.1.1")
 
     asyncio.run(go())

@@ -26,18 +26,31 @@ def test_a_bucket_fills_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_users_are_counted_apart() -> None:
-    limits = UserLimits(LimitSettings(5, 2, 3, 10, failures_per_name=2, failures_per_address=3))
+    limits = UserLimits(LimitSettings(5, 2, 3, 10))
     assert [limits.command("a", 1, 2) for _ in range(3)] == [None] * 3
     assert (limits.command("a", 1, 0) or 0) > 0 and limits.command("b", 1, 0) is None
     assert limits.command("a", 0, 4) is None and (limits.command("a", 0, 1) or 0) > 0
     for _ in range(2):
         limits.rejected("c")
     assert (limits.command("c", 0, 0) or 0) > 0 and limits.command("d", 0, 0) is None
-    limits.failed("n", "1")
-    assert limits.blocked("n", "1") is None
-    limits.failed("n", "1")
-    assert (limits.blocked("n", "2") or 0) > 0 and limits.blocked("m", "1") is None
-    limits.failed("m", "1")
-    assert (limits.blocked("m", "1") or 0) > 0
     burst, left, reset_s = limits.remaining("fresh")
     assert (burst, left, reset_s) == (50, 50, 1)
+
+
+def test_failures_are_counted_by_pair_by_names_of_an_address_and_as_a_delay_of_a_name() -> None:
+    limits = UserLimits(LimitSettings(5, 2, 3, 10, failures_per_pair=2, names_per_address=3))
+    for _ in range(2):
+        assert limits.blocked("n", "1") is None
+        limits.failed("n", "1")
+    assert (limits.blocked("n", "1") or 0) > 0, "this name from this address"
+    assert limits.blocked("n", "2") is None and limits.blocked("m", "1") is None, "no other pair"
+    for name in ("m", "o"):
+        limits.failed(name, "1")
+        limits.failed(name, "1")
+    assert (limits.blocked("another", "1") or 0) > 0 and limits.blocked("another", "2") is None, "three names"
+    delays = []
+    for n in range(20):
+        delays.append(limits.delay_s("p"))
+        limits.failed("p", f"address {n}")
+    assert delays[:10] == [0.0] * 10 and delays[10:] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+    assert limits.delay_s("q") == 0.0

@@ -17,6 +17,7 @@ from app.adapters.websocket.state_machine import (
     StateMachine,
     Submit,
     Tell,
+    lines_of,
 )
 from app.adapters.wire import registry, socket
 from app.domain import decide
@@ -27,16 +28,27 @@ EXAMPLES = registry.request_examples()
 HELLO = json.dumps({"type": "hello", "token": "t"})
 
 
+def received(machine: StateMachine, text: str) -> list[Any]:
+    """What a frame makes it ask for; the hello is found to be good."""
+    found = []
+    for line in lines_of(text):
+        output = machine.receive_line(line)
+        found += [output] if output is not None else []
+        if isinstance(output, Authenticate):
+            machine.authenticated()
+    return found
+
+
 def opened() -> StateMachine:
     machine = StateMachine()
-    [output] = machine.receive_text(HELLO)
+    output = machine.receive_line(HELLO)
     assert isinstance(output, Authenticate) and machine.state is State.AUTHENTICATING
     machine.authenticated()
     return machine
 
 
 def one(text: str | dict[str, Any], machine: StateMachine | None = None) -> Any:
-    outputs = (machine or opened()).receive_text(text if isinstance(text, str) else json.dumps(text))
+    outputs = received(machine or opened(), text if isinstance(text, str) else json.dumps(text))
     assert len(outputs) == 1
     return outputs[0]
 
@@ -86,7 +98,7 @@ def test_hello_comes_first_and_once() -> None:
 def test_lines_may_follow_hello_in_its_frame_and_a_bad_one_fails_itself_alone() -> None:
     machine = StateMachine()
     ping = json.dumps(EXAMPLES["ping"])
-    hello, first, bad, second = machine.receive_text(f"{HELLO}\n\n{ping}\r\n{{\n  \n{ping}\n")
+    hello, first, bad, second = received(machine, f"{HELLO}\n\n{ping}\r\n{{\n  \n{ping}\n")
     assert isinstance(hello, Authenticate) and isinstance(first, Do) and isinstance(second, Do)
     assert isinstance(bad, Tell) and bad.error.code == "bad_json" and bad.ref is None
 
@@ -123,12 +135,12 @@ def test_a_refusal_says_where_without_what_was_sent() -> None:
 
 def test_bytes_close_and_after_a_close_nothing_is_heard() -> None:
     machine = opened()
-    [output] = machine.receive_bytes()
+    output = machine.receive_bytes()
     assert isinstance(output, Disconnect) and output.code == 1003
-    assert machine.receive_text(json.dumps(EXAMPLES["ping"])) == []
+    assert machine.receive_line(json.dumps(EXAMPLES["ping"])) is None
     closed = opened()
     closed.closed()
-    assert closed.receive_text(json.dumps(EXAMPLES["ping"])) == []
+    assert closed.receive_line(json.dumps(EXAMPLES["ping"])) is None
 
 
 def test_who_says_no_hello_in_time_is_closed_and_who_did_is_not() -> None:
@@ -171,7 +183,7 @@ def test_whatever_comes_in_whatever_order_the_machine_stands(history: list[str])
     for step in history:
         before = machine.state
         if step == "bytes":
-            outputs: list[Any] = machine.receive_bytes() if before is not State.CLOSED else []
+            outputs: list[Any] = [machine.receive_bytes()] if before is not State.CLOSED else []
         elif step == "timeout":
             outputs = machine.hello_timeout()
         elif step == "over":
@@ -180,12 +192,11 @@ def test_whatever_comes_in_whatever_order_the_machine_stands(history: list[str])
             if before is State.OPEN:
                 machine.over_limit(now)
         else:
-            outputs = machine.receive_text(step)
+            outputs = received(machine, step)
         for output in outputs:
             if isinstance(output, Authenticate):
                 authenticated += 1
                 assert before is State.HELLO
-                machine.authenticated()
             elif isinstance(output, Disconnect):
                 assert machine.state is State.CLOSED and output is outputs[-1]
             elif isinstance(output, Tell):

@@ -18,7 +18,7 @@ from app.application.signals import (
 from app.domain.command import Command
 from app.domain.state import Outcome, Result
 from tests import actions as c
-from tests.unit.application.hub.world import ANNA, CARL, CHAT, World, frames, say, with_world
+from tests.unit.application.hub.world import ANNA, CARL, CHAT, OTHER, World, frames, say, with_world
 from tests.unit.memory import CODEC, START, Sink
 from tests.unit.virtual_time import run
 
@@ -85,40 +85,65 @@ async def test_a_refusal_is_told_once_in_a_minute(world: World) -> None:
         assert len(frames(sink, "rejected")) == told, wait_s
 
 
-def test_what_nobody_told_is_looked_up_after_a_second_and_a_message_only_in_doubt() -> None:
+@with_world
+async def test_each_who_asks_hears_each_time_also_of_a_refusal_that_was_told_before(world: World) -> None:
+    """A command at a chat that isn't there leaves no trace, so each of its repeats is refused anew."""
+    sessions = [await world.open(CARL) for _ in range(3)]
+    for round_ in range(4):
+        for place, (session, _) in enumerate(sessions):
+            tag = 10 * round_ + place + 1
+            session.expect(tag, (OTHER, CARL, "same id"), f"r{tag}", False)
+            command = Command(OTHER, CARL, "same id", c.PinMessage("m"), "here", True, tag)
+            world.store.batch([command])
+            await world.announcer.announce(world.store.decided)
+    await world.settle(5)
+    for place, (session, sink) in enumerate(sessions):
+        told = [frame.get("ref") for frame in frames(sink, "rejected")]
+        assert [ref for ref in told if ref] == [f"r{10 * n + place + 1}" for n in range(4)]
+        assert told.count(None) <= 1 and not session.asked, "what others asked is told once"
+
+
+def test_what_nobody_told_is_looked_up_ever_less_often_and_comes_to_an_end() -> None:
     class History:
         def __init__(self) -> None:
-            self.asked: list[str] = []
+            self.asked: list[tuple[float, list[str]]] = []
+            self.known: dict[str, Outcome] = {}
 
-        async def outcome(self, chat_id: str, actor_id: str, id: str) -> Outcome | None:
-            self.asked.append(id)
-            return Outcome("message.edit", 5) if id == "edit" else None
+        async def outcomes(self, keys: Any) -> dict[Any, Outcome]:
+            self.asked.append((asyncio.get_running_loop().time() - began, [key[2] for key in keys]))
+            return {key: self.known[key[2]] for key in keys if key[2] in self.known}
+
+    began = 0.0
 
     async def go() -> None:
+        nonlocal began
         sessions, history = Sessions(), History()
         asked: Any = history
         outcomes = Outcomes(sessions, asked, CODEC, lambda user_id: None)
-        session = Session("s", ANNA, "auth", sink := Sink(), opened=True)
-        sessions.add(session)
-        session.expect(1, (CHAT, ANNA, "edit"), "r1", False)
-        session.expect(2, (CHAT, ANNA, "send"), "r2", True)
-        await asyncio.sleep(1.0)
-        await outcomes.look_up()
-        assert history.asked == [], "a second is not over yet"
-        await asyncio.sleep(0.1)
-        await outcomes.look_up()
-        assert history.asked == ["edit"] and [json.loads(line)["ref"] for line in sink.lines] == ["r1"]
-        assert list(session.asked) == [2]
-        outcomes.doubt = True
-        await outcomes.look_up()
-        assert history.asked == ["edit", "send"] and not outcomes.doubt
-        await asyncio.sleep(29)
-        outcomes.doubt = True
-        await outcomes.look_up()
-        assert history.asked.count("send") == 2
-        await asyncio.sleep(2)
-        outcomes.doubt = True
-        await outcomes.look_up()
-        assert history.asked.count("send") == 2, "what was announced that long ago is not in doubt"
+        sinks = [Sink(), Sink()]
+        for n, sink in enumerate(sinks):
+            session = Session(f"s{n}", ANNA, "auth", sink, opened=True)
+            sessions.add(session)
+            session.expect(2 * n + 1, (CHAT, ANNA, "edit"), "edit", False)
+            session.expect(2 * n + 2, (CHAT, ANNA, f"lost {n}"), "lost", False)
+        session.expect(9, (CHAT, ANNA, "send"), "send", True)
+        began = asyncio.get_running_loop().time()
+        for tick in range(70):
+            await asyncio.sleep(0.5)
+            if tick == 4:
+                history.known["edit"] = Outcome("message.edit", 5)
+            outcomes.doubt = tick == 20
+            await outcomes.look_up()
+        assert [round(at, 1) for at, _ in history.asked] == [1.0, 3.0, 9.0, 10.5, 27.0], "and nothing when all is over"
+        assert [sorted(ids) for _, ids in history.asked] == [
+            ["edit", "edit", "lost 0", "lost 1"], ["edit", "edit", "lost 0", "lost 1"], ["lost 0", "lost 1"], ["send"],
+            ["lost 0", "lost 1"],
+        ]  # fmt: skip
+        for sink in sinks:
+            told = [json.loads(line) for line in sink.lines]
+            assert [(frame["type"], frame["ref"], frame.get("code")) for frame in told] == [
+                ("committed", "edit", None), ("error", "lost", "outcome_unknown"),
+            ]  # fmt: skip
+        assert all(not session.asked for session in sessions.all())
 
     run(go())
