@@ -5,7 +5,7 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test unit check format stack bench compare coverage faults handover rolling journey upgrade mutants fuzz test-long pages plots lock clean help
+.PHONY: run test unit check format stack bench compare coverage faults handover rolling journey upgrade mutants fuzz abuse test-long pages plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,9 @@ upgrade: .venv/dev.ok ## the version before (BEFORE=a revision) beside this one,
 
 mutants: .venv/deep.ok ## small defects of the core, each of which a test must find; at most an hour
 	@$(BIN)/python -m tests.mutants
+
+abuse: .venv/dev.ok ## abusers one after another beside a hundred ordinary people, and what the others feel; 5 minutes
+	@$(BIN)/python -m tests.abuse
 
 fuzz: .venv/deep.ok ## envelopes, frames and JSON that nobody meant, for a minute each
 	@$(BIN)/python -m tests.fuzz

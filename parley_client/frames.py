@@ -411,6 +411,13 @@ class MessageCompleted(TypedDict):
     message: MessageJson
 
 
+class PreferencesChanged(TypedDict):
+    """To one's own sessions: the preferences as they are now, whole."""
+
+    type: Literal["preferences.changed"]
+    preferences: dict[str, Any]
+
+
 class ReadMarked(TypedDict):
     type: Literal["read.marked"]
     chat_id: str
@@ -482,7 +489,7 @@ Event: TypeAlias = (
 )
 
 
-Signal: TypeAlias = ReadMarked | ReplyDelta | ReplySnapshot | TypingSignal | AuthExpiring
+Signal: TypeAlias = PreferencesChanged | ReadMarked | ReplyDelta | ReplySnapshot | TypingSignal | AuthExpiring
 
 
 Answer: TypeAlias = (

@@ -6,7 +6,10 @@ import json
 import math
 from typing import Any
 
+from app.application.ports.fan_out import FanOut
 from app.application.ports.people import Account, Accounts
+from app.application.ports.socket import Codec
+from app.application.signals import Frame, pack_frame, user_channel
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.values import Person
 
@@ -15,8 +18,10 @@ PREFERENCES_DEPTH_MAX = 32
 
 
 class Profiles:
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, fan_out: FanOut, codec: Codec) -> None:
         self._accounts = accounts
+        self._fan_out = fan_out
+        self._codec = codec
 
     async def account(self, user_id: str) -> Account:
         """Raises ParleyError `not_found`."""
@@ -26,15 +31,38 @@ class Profiles:
         return account
 
     async def change(self, user_id: str, display_name: str | None, preferences: dict[str, Any] | None) -> Account:
-        """None: that stays. Raises ParleyError."""
+        """None: that stays. preferences: merged into those that there are, by RFC 7396. Raises ParleyError."""
+
+        def merge(kept: dict[str, object]) -> dict[str, object]:
+            made: dict[str, object] = merged(kept, preferences)
+            check_preferences(made)
+            return made
+
         if preferences is not None:
             check_preferences(preferences)
-        await self._accounts.update(user_id, display_name, preferences)
-        return await self.account(user_id)
+        await self._accounts.update(user_id, display_name, merge if preferences is not None else None)
+        account = await self.account(user_id)
+        if preferences is not None:
+            frame = self._codec.preferences_changed(account.preferences)
+            await self._fan_out.publish([(user_channel(user_id), pack_frame(Frame(frame)))])
+        return account
 
     async def find(self, prefix: str, limit: int) -> list[Person]:
         """By username or display name, in any case."""
         return [account.person for account in await self._accounts.search(prefix, limit)]
+
+
+def merged(kept: Any, patch: Any) -> Any:
+    """A JSON merge patch (RFC 7396): null takes a key out, objects are merged, all else is put in its place."""
+    if not isinstance(patch, dict):
+        return patch
+    made = dict(kept) if isinstance(kept, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            made.pop(key, None)
+        else:
+            made[key] = merged(made.get(key), value)
+    return made
 
 
 def check_preferences(preferences: dict[str, Any]) -> None:

@@ -48,3 +48,9 @@ class UseCases:
         retry_after_ms = self.limiter.request(user_id)
         if retry_after_ms is not None:
             raise ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)
+
+    def count_read(self, user_id: str) -> None:
+        """Raises ParleyError where reads before it are not paid for yet."""
+        retry_after_ms = self.limiter.read(user_id)
+        if retry_after_ms is not None:
+            raise ParleyError(Code.RATE_LIMITED, "too much was read", retry_after_ms=retry_after_ms)

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     group_members_max: int = Field(1_000, ge=2, description="members of a chat")
     sockets_per_user: int = Field(20, ge=1, description="one more closes the oldest")
     requests_per_s: int = Field(50, ge=1, description="requests of a user, with bursts of ten times as many")
+    reads_per_s: int = Field(100, ge=1, description="reads of a user by REST, with bursts of ten times as many")
     rejections_per_min: int = Field(100, ge=1, description="rejected commands of a user, then rate_limited")
     chats_per_h: int = Field(100, ge=1, description="new chats of a user")
     members_per_h: int = Field(10_000, ge=1, description="people that a user adds")

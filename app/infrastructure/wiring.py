@@ -151,7 +151,11 @@ def make_world(settings: Settings) -> World:
     url = settings.database_read_url
     replica = Database(url, pool_size=settings.database_pool) if url else None
     limits = LimitSettings(
-        settings.requests_per_s, settings.rejections_per_min, settings.chats_per_h, settings.members_per_h
+        settings.requests_per_s,
+        settings.rejections_per_min,
+        settings.chats_per_h,
+        settings.members_per_h,
+        settings.reads_per_s,
     )
     return World(
         settings=settings,
@@ -282,7 +286,7 @@ def make_use_cases(world: World) -> UseCases:
     submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id, settings.body_max)
     return UseCases(
         identity=identity,
-        profiles=Profiles(world.accounts),
+        profiles=Profiles(world.accounts, world.fan_out, world.codec),
         operators=Operators(world.accounts, identity, pep),
         submitter=submitter,
         chats=Chats(submitter, reader, history, new_id),

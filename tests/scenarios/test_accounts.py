@@ -32,6 +32,21 @@ async def test_register_sign_in_refresh_and_me(people: People) -> None:
     await other.refresh()  # used twice within its grace: a lost answer, or two tabs
     changed = await other.patch("/v1/me", {"display_name": "Änna", "preferences": {"theme": "dark"}})
     assert (changed["display_name"], changed["preferences"]) == ("Änna", {"theme": "dark"})
+    socket = await anna.socket()
+    changed = await other.patch("/v1/me", {"preferences": {"theme": None, "chats": {"order": ["b", "a"]}}})
+    changed = await other.patch("/v1/me", {"preferences": {"chats": {"muted": True}}})
+    assert changed["preferences"] == {"chats": {"order": ["b", "a"], "muted": True}}
+    told = await socket.until(
+        lambda f: f["type"] == "preferences.changed" and "muted" in f["preferences"].get("chats", {})
+    )
+    assert told["preferences"] == changed["preferences"]
+    grown = {"a": "x" * 9_000}
+    await other.patch("/v1/me", {"preferences": grown})
+    assert (await refused(other.patch("/v1/me", {"preferences": {"b": "x" * 9_000}}))).code == "too_large", (
+        "the whole counts"
+    )
+    assert (await other.get("/v1/me"))["preferences"] == changed["preferences"] | grown
+    await socket.close()
     found = await other.get("/v1/users", query=anna.name[:8])
     assert anna.id in [item["id"] for item in found["items"]]
     assert set(await other.get(f"/v1/users/{anna.id}")) == {"id", "username", "display_name", "kind"}

@@ -206,6 +206,27 @@ async def test_an_answer_is_at_most_a_mebibyte_and_says_that_more_is_there(peopl
             cursor = answer.json()["next_cursor"]
 
 
+async def test_reads_have_a_budget_of_their_own_that_tells_how_much_is_left(people: People) -> None:
+    person = await people.make()
+    headers = {"Authorization": f"Bearer {person.rest.access_token}"}
+    async with httpx2.AsyncClient(base_url=people.world.urls[0], headers=headers) as http:
+        answer = await http.get("/v1/me")
+        assert answer.headers["RateLimit-Policy"] == '"reads";q=1000;w=10'
+        left = int(answer.headers["RateLimit"].split("r=")[1].split(";")[0])
+        assert 990 <= left <= 1_000
+
+        async def read() -> list[httpx2.Response]:
+            return [await http.get("/v1/me") for _ in range(150)]
+
+        answers = [answer for part in await asyncio.gather(*(read() for _ in range(20))) for answer in part]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert refused and {answer.status_code for answer in answers} == {200, 429}
+        assert refused[0].json()["code"] == "rate_limited" and int(refused[0].headers["Retry-After"]) >= 1
+        assert (await person.rest.post("/v1/chats", {"kind": "group", "member_ids": []}))["kind"] == "group", (
+            "and no other"
+        )
+
+
 async def test_json_is_utf8_and_says_each_thing_once(people: People) -> None:
     person = await people.make()
     chat_id = await people.group(person, person)

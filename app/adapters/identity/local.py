@@ -20,7 +20,7 @@ from app.domain.ids import is_id
 
 WAITING_MAX = 200
 """Of passwords to hash: two seconds of two cores."""
-WAITING_EACH_MAX = 10
+WAITING_EACH_MAX = 50
 """From one address."""
 _ALGORITHM = "HS256"
 _ISSUER = "parley"

@@ -31,6 +31,7 @@ class LimitSettings:
     rejections_per_min: int
     chats_per_h: int
     members_per_h: int
+    reads_per_s: int = 100
     failures_per_pair: int = 10
     names_per_address: int = 100
 
@@ -60,6 +61,15 @@ class TokenBuckets:
         if len(self.taken) < _KEYS_MAX:
             self.taken[key] = self.taken.get(key, 0) + 1
         return None
+
+    def spend(self, key: str, units: float) -> None:
+        """Take them, whether they are there or not."""
+        self._buckets[key] = (self.left(key) - units, time.monotonic())
+
+    def remaining(self, key: str) -> tuple[int, int, int]:
+        """(burst, left of it, seconds until it is whole again)."""
+        left = max(0.0, self.left(key))
+        return int(self.burst), int(left), int((self.burst - left) / self.rate) + 1
 
     def adopt(self, key: str, left: float) -> None:
         """What is left by the count of all gateways, before what was taken here since."""
@@ -104,6 +114,7 @@ class UserLimits(NothingHeld):
 
     def __init__(self, settings: LimitSettings) -> None:
         self.windows = Windows()
+        self.reads = TokenBuckets(settings.reads_per_s, settings.reads_per_s * BURST_S)
         self.requests = TokenBuckets(settings.requests_per_s, settings.requests_per_s * BURST_S)
         self._were_rejected: Bounded[str, None] = Bounded(_KEYS_MAX)
         self._rejections = limits.RateLimitItemPerMinute(settings.rejections_per_min, 1, "rejections")
@@ -117,10 +128,16 @@ class UserLimits(NothingHeld):
         return self.requests.take(user_id)
 
     def remaining(self, user_id: str) -> tuple[int, int, int]:
-        """(burst, requests left of it, seconds until it is whole again)."""
-        bucket = self.requests
-        left = max(0.0, bucket.left(user_id))
-        return int(bucket.burst), int(left), int((bucket.burst - left) / bucket.rate) + 1
+        return self.requests.remaining(user_id)
+
+    def read(self, user_id: str) -> int | None:
+        return self.reads.take(user_id)
+
+    def was_read(self, user_id: str, units: float) -> None:
+        self.reads.spend(user_id, units)
+
+    def reads_left(self, user_id: str) -> tuple[int, int, int]:
+        return self.reads.remaining(user_id)
 
     def rejected(self, user_id: str) -> None:
         self._were_rejected[user_id] = None

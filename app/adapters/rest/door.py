@@ -23,6 +23,8 @@ from app.domain.errors import Code, ParleyError
 from app.domain.ids import UUID_PATTERN
 
 BODY_BYTES_MAX = 512 * 1024
+READ_UNIT_BYTES = 16 * 1024
+"""A call is a unit of reading, and so many bytes of its answer one more."""
 _BODY_READ_MAX = 2 * 1024 * 1024
 
 
@@ -106,11 +108,18 @@ async def bearer(request: Request, use_cases: UseCasesArg, token: Annotated[str 
     if not token:
         raise ParleyError(Code.UNAUTHENTICATED, "send an access token as Authorization: Bearer")
     found = await use_cases.identity.bearer(token)
-    if request.method not in ("GET", "HEAD"):
+    limiter = use_cases.limiter
+    if request.method in ("GET", "HEAD"):
+        try:
+            use_cases.count_read(found.user_id)
+        finally:
+            request.state.rate = ("reads", limiter.reads_left(found.user_id))
+        request.state.answered = lambda size: limiter.was_read(found.user_id, size / READ_UNIT_BYTES)
+    else:
         try:
             use_cases.count_request(found.user_id)
         finally:
-            request.state.rate = use_cases.limiter.remaining(found.user_id)
+            request.state.rate = ("requests", limiter.remaining(found.user_id))
     return found
 
 

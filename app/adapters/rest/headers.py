@@ -34,9 +34,11 @@ class AnswerHeaders:
                     headers["Strict-Transport-Security"] = "max-age=31536000"
                 rate = scope.get("state", {}).get("rate")
                 if rate is not None:
-                    limit, left, reset_s = rate
-                    headers["RateLimit-Policy"] = f'"requests";q={limit};w=10'
-                    headers["RateLimit"] = f'"requests";r={left};t={reset_s}'
+                    name, (limit, left, reset_s) = rate
+                    headers["RateLimit-Policy"] = f'"{name}";q={limit};w=10'
+                    headers["RateLimit"] = f'"{name}";r={left};t={reset_s}'
+            elif message["type"] == "http.response.body" and (answered := scope.get("state", {}).get("answered")):
+                answered(len(message.get("body", b"")))
             await send(message)
 
         await self._app(scope, receive, with_headers)

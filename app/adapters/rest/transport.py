@@ -99,6 +99,7 @@ class ParleyHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._pieces += 1
+        self._body_pieces += not self._in_head  # a trailer
         super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:

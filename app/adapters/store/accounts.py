@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -66,15 +67,24 @@ class SqlAccounts:
         async with self._database.read() as connection:
             return [_account(row) for row in await connection.execute(query)]
 
-    async def update(self, user_id: str, display_name: str | None, preferences: dict[str, object] | None) -> None:
+    async def update(
+        self,
+        user_id: str,
+        display_name: str | None,
+        preferences: Callable[[dict[str, object]], dict[str, object]] | None,
+    ) -> None:
+        u = t.users
         values: dict[str, Any] = {}
         if display_name is not None:
             values["display_name"] = display_name
-        if preferences is not None:
-            values["preferences"] = preferences
-        if values:
-            async with self._database.write() as connection:
-                await connection.execute(sa.update(t.users).where(t.users.c.id == user_id).values(values))
+        kept = sa.select(u.c.preferences).where(u.c.id == user_id)
+        if self._database.postgresql:
+            kept = kept.with_for_update()
+        async with self._database.write() as connection:
+            if preferences is not None:
+                values["preferences"] = preferences(from_json(await connection.scalar(kept)) or {})
+            if values:
+                await connection.execute(sa.update(u).where(u.c.id == user_id).values(values))
 
     async def page(self, prefix: str, after_name: str, limit: int) -> list[Account]:
         u = t.users.c

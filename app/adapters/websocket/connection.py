@@ -222,6 +222,7 @@ class _Connection:
 
     async def _authenticate(self, hello: Hello) -> None:
         sockets, resume = self._use_cases.sockets, hello.resume
+        self._charge(len(resume.chats) if resume else 0)
         try:
             bearer = await self._bearer(hello)
             session, account = await sockets.signed_in(bearer, self._outbox)
@@ -294,6 +295,7 @@ class _Connection:
             case Ping():
                 self._outbox.send(self._codec.pong(request.ref))
             case Sync():
+                self._charge(len(request.chats))  # each is looked up, and may be given much
                 self._use_cases.hub.sync(session, request.ref, dict(request.chats))
             case Typing():
                 self._use_cases.typing.say(session, request.chat_id)

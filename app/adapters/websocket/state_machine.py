@@ -108,7 +108,7 @@ class StateMachine:
         for 10 s ends the socket."""
         if self._over_since is None or now_s - self._refused_at > _CALM_S:
             self._over_since = now_s
-        self._refused_at = now_s + for_s
+        self._refused_at = max(self._refused_at, now_s + for_s)
         if now_s - self._over_since >= _OVER_LIMITS_S:
             return self.over_budget()
         return None

@@ -29,7 +29,8 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
     on_frames: Callable[[int], None] | None = None
     """Where set, told how many frames came, of whatever kind."""
     _unread = b""
-    _frames = 0
+    _frames = _behind_close = 0
+    _deaf = False
     _turn: asyncio.Handle | None = None
     _handshake: asyncio.TimerHandle | None = None
 
@@ -58,6 +59,8 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
     # What comes is taken in turns: one read may hold forty thousand frames.
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         self._unread += data
         if self._turn is None and not self.read_paused:
             self._take_turn()
@@ -72,7 +75,10 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
             taken += self._frames
             if self._frames and self.on_frames is not None:
                 self.on_frames(self._frames)
-            if self.conn.parser_exc is not None:
+            if self.close_sent:  # its answer is waited for, but not behind whatever it still sends
+                self._behind_close += self._frames
+                self._deaf = self._behind_close > _FRAMES_A_TURN
+            if self.conn.parser_exc is not None or self._deaf:
                 self._unread = b""
         if self.read_paused or self.disconnected:
             return

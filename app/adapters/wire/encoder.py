@@ -133,6 +133,9 @@ class JsonCodec:
     def read_marked(self, chat_id: str, user_id: str, read_seq: int) -> str:
         return encode({"type": "read.marked", "chat_id": chat_id, "user_id": user_id, "read_seq": read_seq})
 
+    def preferences_changed(self, preferences: dict[str, object]) -> str:
+        return encode({"type": "preferences.changed", "preferences": preferences})
+
     def draining(self, reconnect_after_ms: int) -> str:
         return encode({"type": "draining", "reconnect_after_ms": reconnect_after_ms})
 

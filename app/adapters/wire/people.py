@@ -153,12 +153,20 @@ class AccountChanges(Request):
     role: Literal["user", "operator"] | None = None
 
 
+class PreferencesChanged(TypedDict):
+    """To one's own sessions: the preferences as they are now, whole."""
+
+    type: Literal["preferences.changed"]
+    preferences: dict[str, Any]
+
+
 PERSON = {"id": BEN, "username": "ben", "display_name": "Ben", "kind": "human"}
 USER = {
     "id": ANNA, "username": "anna", "display_name": "Anna", "kind": "human", "role": "user",
     "preferences": {"theme": "dark"},
 }  # fmt: skip
 
+SIGNALS = (Shown(PreferencesChanged, {"preferences": {"theme": "dark"}}),)
 BODIES = (
     Shown(
         Registration, {"username": "anna", "password": "correct horse battery", "display_name": "Anna"},

@@ -19,6 +19,18 @@ class Limiter(Held, Protocol):
         """(most at once, left of it, seconds until it is whole again)."""
         ...
 
+    def read(self, user_id: str) -> int | None:
+        """Count a read. None, or the milliseconds to wait where those before it are not paid for; it isn't counted then."""
+        ...
+
+    def was_read(self, user_id: str, units: float) -> None:
+        """Count what an answer gave, also beyond what is left: a debt."""
+        ...
+
+    def reads_left(self, user_id: str) -> tuple[int, int, int]:
+        """As `remaining`, of reads."""
+        ...
+
     def rejected(self, user_id: str) -> None:
         """Count a command of this user that was rejected."""
         ...

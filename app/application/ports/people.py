@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -81,8 +82,14 @@ class Accounts(Protocol):
         """Enabled ones whose username or display name begins so, in any case, by username; assistants too."""
         ...
 
-    async def update(self, user_id: str, display_name: str | None, preferences: dict[str, object] | None) -> None:
-        """None leaves it as it is; preferences are replaced as a whole. Of a stranger nothing is changed."""
+    async def update(
+        self,
+        user_id: str,
+        display_name: str | None,
+        preferences: Callable[[dict[str, object]], dict[str, object]] | None,
+    ) -> None:
+        """None leaves it as it is. preferences: from those that there are to those that shall be, in one transaction;
+        what it raises leaves all as it was. Of a stranger nothing is changed."""
         ...
 
     async def page(self, prefix: str, after_name: str, limit: int) -> list[Account]:

@@ -107,6 +107,10 @@ class Codec(Protocol):
         """This user has read up to read_seq."""
         ...
 
+    def preferences_changed(self, preferences: dict[str, object]) -> str:
+        """The user's own preferences, whole, as they are now."""
+        ...
+
     def draining(self, reconnect_after_ms: int) -> str:
         """The process goes down: connect elsewhere after so many milliseconds."""
         ...

@@ -54,3 +54,16 @@ def test_failures_are_counted_by_pair_by_names_of_an_address_and_as_a_delay_of_a
         limits.failed("p", f"address {n}")
     assert delays[:10] == [0.0] * 10 and delays[10:] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
     assert limits.delay_s("q") == 0.0
+
+
+def test_reads_cost_what_they_give_and_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    limits = UserLimits(LimitSettings(5, 2, 3, 10, reads_per_s=10))
+    assert limits.reads_left("a") == (100, 100, 1)
+    assert limits.read("a") is None
+    limits.was_read("a", 149)
+    assert limits.read("a") == 5_100 and limits.reads_left("a") == (100, 0, 11), "what is read already is counted whole"
+    assert limits.read("b") is None
+    now[0] += 5.125
+    assert limits.read("a") is None and limits.remaining("a")[1] == 50, "requests are counted apart"

@@ -118,6 +118,22 @@ def test_forty_thousand_pings_in_one_read_are_answered_in_turns() -> None:
     run(go())
 
 
+def test_behind_a_close_little_more_is_taken_and_what_comes_then_is_thrown_away() -> None:
+    async def go() -> None:
+        peer = Peer()
+        protocol, transport = await peer.connect()
+        protocol.close_now(4429, "over")
+        transport.written.clear()
+        protocol.data_received(frame(9) * 40_000)
+        await asyncio.sleep(0.1)
+        assert len(transport.written) < 2 * module._FRAMES_A_TURN + module._PIECE_BYTES and protocol._unread == b""
+        assert transport.reading, "it is read, so that the close frame arrives"
+        await asyncio.sleep(2)
+        assert transport.aborted
+
+    run(go())
+
+
 def test_frames_of_every_kind_count_and_text_comes_in_order() -> None:
     async def go() -> None:
         peer = Peer()
