@@ -18,6 +18,8 @@ from app.domain.errors import Code, ParleyError
 HEAD_BYTES_MAX = 32 * 1024
 HEAD_S = 10.0
 BODY_S = 30.0
+STALLED_S = 20.0
+"""How long an answer may stand unread, as on sockets."""
 READ_BYTES_MAX = 2 * 1024 * 1024
 """Of all that comes behind a head, chunks' sizes and trailers included. What is beyond the size of a good body and below
 this is read, so that who sends it sees the answer."""
@@ -41,6 +43,7 @@ class ParleyHttpProtocol(HttpToolsProtocol):
     _pieces = 0
     _unread = b""
     _turn: asyncio.Handle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
@@ -58,8 +61,9 @@ class ParleyHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._unread = b""
-        if self._turn is not None:
-            self._turn.cancel()
+        for timer in (self._turn, self._stalled):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -133,6 +137,18 @@ class ParleyHttpProtocol(HttpToolsProtocol):
         if max(longest, len(self.url)) > HEADER_LINE_MAX or len(headers) > HEADERS_MAX:
             return self._refuse(*_HEAD_TOO_LARGE)
         super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(STALLED_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads, if slowly: a new stall counts anew."""
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        super().resume_writing()
 
     def _too_slow(self) -> None:
         if self._in_head:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from app.adapters.rest import transport as module
@@ -118,5 +120,55 @@ def test_the_head_of_an_upgrade_is_bounded_as_the_library_takes_it_and_of_this_c
         protocol.data_received(UPGRADE)
         await asyncio.sleep(0.1)
         assert server.upgrades == 1 and not transport.closed
+
+    run(go())
+
+
+def test_who_does_not_read_an_answer_is_cut_off_and_who_reads_slowly_is_not() -> None:
+    async def go() -> None:
+        protocol, transport = Server().connect()
+        for _ in range(5):
+            protocol.pause_writing()
+            await asyncio.sleep(19)
+            protocol.resume_writing()
+        assert not transport.aborted
+        protocol.pause_writing()
+        await asyncio.sleep(20.5)
+        assert transport.aborted
+
+    run(go())
+
+
+heads = st.lists(
+    st.one_of(
+        st.sampled_from([
+            b"GET /x HTTP/1.1\r\n", b"POST /x HTTP/1.1\r\n", b"GET http://y/x?%zz#f HTTP/1.0\r\n", b"GET * HTTP/2.0\r\n",
+            b"Host: x\r\n", b"Host: x\r\nHost: y\r\n", b"Content-Length: 3\r\n", b"Content-Length: -1\r\n",
+            b"Content-Length: 99999999999999999999\r\n", b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip, x\r\n",
+            b"Connection: Upgrade\r\n", b"Upgrade: websocket\r\n", b"Upgrade: h2c\r\n", b"Sec-WebSocket-Version: 13\r\n",
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b"Expect: 100-continue\r\n", b" folded\r\n", b"No colon\r\n",
+            b": no name\r\n", b"X: \xff\x00\r\n", b"\r\n", b"\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"ffffffffffffffffff\r\n", b"-1\r\n",
+        ]),
+        st.binary(max_size=20),
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(heads, st.integers(1, 40))
+def test_whatever_comes_as_a_head_or_a_body_is_answered_or_let_go_and_never_a_500(parts: list[bytes], cut: int) -> None:
+    async def go() -> None:
+        protocol, transport = Server().connect()
+        transport.set_protocol = lambda new: None  # type: ignore[attr-defined]
+        data = b"".join(parts)
+        for start in range(0, len(data), cut):
+            if not transport.closed:
+                protocol.data_received(data[start : start + cut])
+            await asyncio.sleep(0)
+        await asyncio.sleep(50)
+        for answer in b"".join(transport.written).split(b"HTTP/1.1 ")[1:]:
+            assert int(answer[:3]) < 500 and int(answer[:3]) != 0, answer
+        assert transport.closed or not data or protocol.cycle is not None
 
     run(go())

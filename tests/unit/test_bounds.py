@@ -1,0 +1,90 @@
+"""Everything that is kept has a limit and a broom: each table, and each collection that lives as long as a process.
+
+A new one is not forgotten: it must be named here, with what bounds it.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from app.adapters.store.tables import metadata
+
+APP = Path(__file__).parents[2] / "app"
+
+TABLES = {
+    "meta": "a few rows", "shards": "COMMAND_SHARDS rows", "users": "people; registration is limited by hashing",
+    "sessions": "50 live of a user; ended ones go after a week (Accounts.prune)", "audit": "what operators did; kept",
+    "refresh_tokens": "those that are over go (Accounts.prune)", "tickets": "30 s each (Accounts.prune)",
+    "chats": "CHATS_PER_H of a user", "members": "GROUP_MEMBERS_MAX of a chat; MEMBERS_PER_H of a user",
+    "bans": "one of a person and chat", "messages": "what people say: REQUESTS_PER_S; kept, it is the product",
+    "changes": "one of each command that changed something; kept, it is the log",
+    "reactions": "20 different ones of a message", "pins": "50 of a chat", "replies": "one of a question; kept with it",
+    "outcomes": "refusals and no-ops go after a day (CommandLog.prune); of commands that did something kept: ids hold for ever",
+    "reads": "one of a person and chat", "suspects": "a day (CommandLog.prune)", "workers": "a minute (Workers.beat)",
+    "batches": "ten minutes (CommandLog.prune)",
+}  # fmt: skip
+
+COLLECTIONS = {
+    "adapters/broker/collector.py Collector._waiting": "64 MiB of the process (Budget)",
+    "adapters/broker/rabbitmq/consumer.py RabbitConsumer._held": "a shard each",
+    "adapters/broker/rabbitmq/consumer.py RabbitConsumer._stay_off": "a shard each",
+    "adapters/broker/rabbitmq/publisher.py RabbitPublisher._channels": "a shard each",
+    "adapters/fan_out/in_process.py InProcessFanOut._handlers": "one listener",
+    "adapters/fan_out/in_process.py InProcessFanOut._channels": "chats that sockets here hear",
+    "adapters/fan_out/in_process.py InProcessLiveTexts._texts": "replies that are being written; each ends",
+    "adapters/fan_out/redis_pubsub.py RedisFanOut._channels": "chats that sockets here hear",
+    "adapters/fan_out/redis_pubsub.py RedisFanOut._waiting": "a second each",
+    "adapters/limits/counting.py TokenBuckets.taken": "100,000, emptied at each settling",
+    "adapters/limits/counting.py Windows.hits": "100,000, emptied at each settling",
+    "adapters/open_sockets/in_process.py InProcessOpenSockets._open": "sockets of this process",
+    "adapters/open_sockets/redis_sets.py RedisOpenSockets._gone": "emptied twice a second",
+    "adapters/store/command_log.py SqlCommandLog._horizons": "one a minute, for ten",
+    "adapters/websocket/connection.py _Connection._timers": "two",
+    "adapters/websocket/connection.py _Connection._lines": "a frame's; reading pauses while there are any",
+    "adapters/websocket/outbox.py Outbox._frames": "256, or 1 MiB; else the socket is closed",
+    "adapters/websocket/transport.py ParleyWebSocketProtocol.frames": "FRAME_MAX bytes",
+    "application/background.py Background._tasks": "each ends; sockets start at most 100 at once",
+    "application/hub/feeds.py Feeds._feeds": "chats that sockets here hear",
+    "application/hub/outcomes.py Outcomes._waiters": "calls under way: 10 s each",
+    "application/hub/ranges.py Ranges._reads": "reads under way",
+    "application/hub/sessions.py Sessions._users": "sockets of this process",
+    "application/reply.py AssistantWorker._answers": "50 at once",
+    "domain/fold.py Fold.events": "a batch's",
+    "infrastructure/roles/process.py Process._tasks": "named side tasks",
+    "infrastructure/roles/process.py Process._held": "ports",
+}
+
+
+def test_each_table_has_its_bound() -> None:
+    assert set(metadata.tables) == set(TABLES) - {"batches"}, (
+        "the table of batches is PostgreSQL's alone, made by migrations"
+    )
+
+
+def test_each_collection_of_a_process_has_its_bound() -> None:
+    found = set()
+    for path in APP.rglob("*.py"):
+        for owner in ast.walk(ast.parse(path.read_text())):
+            if isinstance(owner, ast.ClassDef) and "migrations" not in path.parts:
+                found |= {f"{path.relative_to(APP)} {owner.name}.{name}" for name in growing(owner)}
+    assert found == set(COLLECTIONS)
+
+
+def growing(owner: ast.ClassDef) -> set[str]:
+    """Attributes that begin as an empty collection; a `Bounded` one says by itself how much it holds."""
+    found = set()
+    for node in ast.walk(owner):
+        target = (
+            node.target
+            if isinstance(node, ast.AnnAssign)
+            else node.targets[0]
+            if isinstance(node, ast.Assign)
+            else None
+        )
+        value = node.value if isinstance(node, (ast.AnnAssign, ast.Assign)) else None
+        if not isinstance(target, ast.Attribute) or ast.unparse(target.value) != "self" or value is None:
+            continue
+        if ast.unparse(value) in ("{}", "[]", "set()", "dict()", "list()", "deque()"):
+            found.add(target.attr)
+    return found
