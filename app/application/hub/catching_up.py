@@ -116,10 +116,7 @@ class CatchingUp:
         if code is None:
             session.cursors[chat_id] = item.after
             return True
-        self.resets += 1
-        session.cursors[chat_id] = head
-        for ref in item.refs:
-            session.sink.send(self._codec.reset(chat_id, ref, head, code))
+        self._reset(session, item, head, code)
         session.behind[chat_id] = CatchUp(chat_id)
         return False
 
@@ -163,10 +160,14 @@ class CatchingUp:
         if feed is None or cursor is None:
             return self._gone(session, item)
         self._over(session, item)
+        self._reset(session, item, max(feed.tail, feed.known, cursor), "too_far")
+
+    def _reset(self, session: Session, item: CatchUp, head: int, code: str) -> None:
+        """The chat goes on from head for this session; told to whoever named it, else to the session."""
         self.resets += 1
-        head = session.cursors[item.chat_id] = max(feed.tail, feed.known, cursor)
+        session.cursors[item.chat_id] = head
         for ref in item.refs or (None,):
-            session.sink.send(self._codec.reset(item.chat_id, ref, head, "too_far"))
+            session.sink.send(self._codec.reset(item.chat_id, ref, head, code))
 
     def _over(self, session: Session, item: CatchUp) -> None:
         if session.behind.get(item.chat_id) is item:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from app.application.bounded import Bounded
-from app.application.hub.sessions import Asked, Key, Session, Sessions
+from app.application.hub.sessions import LOOK_UP_AFTER_S, Asked, Key, Session, Sessions
 from app.application.ports.errors import Transient
 from app.application.ports.history import History
 from app.application.ports.socket import Codec
@@ -93,7 +93,7 @@ class Outcomes:
             for tag, asked in list(session.asked.items()):
                 if now - asked.at >= WAITS_S:
                     self._give_up(session, tag, asked)
-                elif now >= asked.look_at and (doubt or not asked.is_send):
+                elif doubt and now - asked.at >= LOOK_UP_AFTER_S if asked.is_send else now >= asked.look_at:
                     asked.look_at = now + 2 * (now - asked.at)
                     waiting.append((session, tag, asked))
         if not waiting:

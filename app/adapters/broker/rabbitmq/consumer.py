@@ -50,7 +50,8 @@ class RabbitConsumer(NothingHeld):
     """Implements CommandSource: takes what all its shards deliver into one batch after another, in order, and acks last.
 
     Every worker waits at every shard, so that a dead one's shards go on at once; which of them it should hold is
-    told by `assign`. A shard is given back by finishing the batch and closing its channel, never by cancelling. Its connection lasts as long as `consume`.
+    told by `assign`. A shard is given back by finishing the batch and closing its channel, never by cancelling. Its
+    connection lasts as long as `consume`.
     """
 
     def __init__(

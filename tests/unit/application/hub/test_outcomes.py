@@ -147,3 +147,28 @@ def test_what_nobody_told_is_looked_up_ever_less_often_and_comes_to_an_end() -> 
         assert all(not session.asked for session in sessions.all())
 
     run(go())
+
+
+def test_each_doubt_looks_up_the_messages_that_wait() -> None:
+    class History:
+        def __init__(self) -> None:
+            self.asked = 0
+
+        async def outcomes(self, keys: Any) -> dict[Any, Outcome]:
+            self.asked += 1
+            return {key: Outcome("message.send", None, "muted", "why") for key in keys if self.asked == 2}
+
+    async def go() -> None:
+        sessions, history = Sessions(), History()
+        asked: Any = history
+        outcomes = Outcomes(sessions, asked, CODEC, lambda user_id: None)
+        session = Session("s", ANNA, "auth", sink := Sink(), opened=True)
+        sessions.add(session)
+        session.expect(1, (CHAT, ANNA, "send"), "r", True)
+        for at in (2.0, 1.0):
+            await asyncio.sleep(at)
+            outcomes.doubt = True
+            await outcomes.look_up()
+        assert history.asked == 2 and [json.loads(line)["type"] for line in sink.lines] == ["rejected"]
+
+    run(go())
