@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.application.adding import Adding
 from app.application.authorize import Reader
 from app.application.ports.history import History, Membership
 from app.application.submit import Done, Submitter
@@ -27,8 +28,11 @@ class ChatAssistant:
 
 
 class Chats:
-    def __init__(self, submitter: Submitter, reader: Reader, history: History, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, submitter: Submitter, reader: Reader, history: History, adding: Adding, new_id: Callable[[], str]
+    ) -> None:
         self._submitter = submitter
+        self._adding = adding
         self._reader = reader
         self._history = history
         self._new_id = new_id
@@ -55,6 +59,7 @@ class Chats:
             raise ParleyError(Code.INVALID, "assistant: only a chat of kind assistant has one of its own")
         settings = assistant or ChatAssistant()
         action = CreateChat(kind, title, tuple(others), settings.model, settings.instructions)
+        await self._adding.count(user_id, others)
         done = await self._submitter.run(user_id, chat_id, action, command_id)
         found = await self._membership(user_id, chat_id)
         return Done(found, done.seq, done.made and done.seq is not None)

@@ -156,8 +156,8 @@ class Identity:
             bearer.user_id, await self._accounts.change_password(bearer.user_id, hashed, bearer.session_id)
         )
 
-    async def sessions(self, bearer: Bearer) -> list[LiveSession]:
-        return await self._accounts.sessions(bearer.user_id)
+    async def sessions(self, bearer: Bearer, before_id: str | None, limit: int) -> list[LiveSession]:
+        return await self._accounts.sessions(bearer.user_id, before_id, limit)
 
     async def session_alive(self, session_id: str) -> bool:
         """Asked of the store, not remembered."""

@@ -11,7 +11,7 @@ from app.application.ports.people import Account, Accounts
 from app.application.ports.socket import Codec
 from app.application.signals import Frame, pack_frame, user_channel
 from app.domain.errors import Code, ParleyError, not_found
-from app.domain.values import Person
+from app.domain.values import AddedBy, Person
 
 PREFERENCES_BYTES_MAX = 16_384
 PREFERENCES_DEPTH_MAX = 32
@@ -36,6 +36,8 @@ class Profiles:
         def merge(kept: dict[str, object]) -> dict[str, object]:
             made: dict[str, object] = merged(kept, preferences)
             check_preferences(made)
+            if made.get("added_by", AddedBy.EVERYONE) not in list(AddedBy):
+                raise ParleyError(Code.INVALID, f"added_by: one of {', '.join(AddedBy)}")
             return made
 
         if preferences is not None:

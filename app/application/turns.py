@@ -10,15 +10,48 @@ from contextlib import asynccontextmanager
 from app.application.ports.errors import Unavailable
 
 
+class Line:
+    """Places of those that wait: each `who`'s first before anybody's second."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, deque[asyncio.Future[None]]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def of(self, who: str) -> int:
+        return len(self._places.get(who, ()))
+
+    def join(self, who: str) -> asyncio.Future[None]:
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._places.setdefault(who, deque()).append(place)
+        self._count += 1
+        return place
+
+    def call(self) -> bool:
+        """The next one's turn is now. False where nobody waits any more."""
+        while self._places:
+            who = next(iter(self._places))
+            waiting = self._places.pop(who)
+            place = waiting.popleft()
+            if waiting:
+                self._places[who] = waiting  # behind the others
+            self._count -= 1
+            if not place.done():
+                place.set_result(None)
+                return True
+        return False
+
+
 class Turns:
-    """slots: how many have a turn at once. Among those that wait, urgent ones are first; then each `who`'s first before
-    anybody's second. most, most_each: how many may wait, in all and of one `who`; one more is Unavailable at once."""
+    """slots: how many have a turn at once. Among those that wait, urgent ones are first. most, most_each: how many may
+    wait, in all and of one `who`; one more is Unavailable at once."""
 
     def __init__(self, slots: int, most: int, most_each: int) -> None:
         self._free = slots
         self._most, self._most_each = most, most_each
-        self._waiting = 0
-        self._lines: tuple[dict[str, deque[asyncio.Future[None]]], ...] = ({}, {})
+        self._urgent, self._others = Line(), Line()
 
     @asynccontextmanager
     async def turn(self, who: str, urgent: bool = False) -> AsyncIterator[None]:
@@ -30,16 +63,14 @@ class Turns:
             self._give()
 
     async def _take(self, who: str, urgent: bool) -> None:
-        if self._free > 0 and not self._waiting:
+        waiting = len(self._urgent) + len(self._others)
+        if self._free > 0 and not waiting:
             self._free -= 1
             return
-        line = self._lines[0 if urgent else 1]
-        mine = line.get(who, ())
-        if self._waiting >= self._most or len(mine) >= self._most_each:
+        line = self._urgent if urgent else self._others
+        if waiting >= self._most or line.of(who) >= self._most_each:
             raise Unavailable("too many wait for this")
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.setdefault(who, deque()).append(place)
-        self._waiting += 1
+        place = line.join(who)
         try:
             await place
         except asyncio.CancelledError:
@@ -48,15 +79,26 @@ class Turns:
             raise
 
     def _give(self) -> None:
-        while self._waiting:
-            line = next(line for line in self._lines if line)
-            who = next(iter(line))
-            waiting = line.pop(who)
-            place = waiting.popleft()
-            if waiting:
-                line[who] = waiting  # behind the others
-            self._waiting -= 1
-            if not place.done():
-                place.set_result(None)
-                return
-        self._free += 1
+        if not self._urgent.call() and not self._others.call():
+            self._free += 1
+
+
+class OneATurn:
+    """One a turn of the loop, so that what a crowd asks at once is done between what others ask. most: as of `Turns`."""
+
+    def __init__(self, most: int, most_each: int) -> None:
+        self._most, self._most_each = most, most_each
+        self._line = Line()
+        self._next: asyncio.Handle | None = None
+
+    async def turn(self, who: str) -> None:
+        """Raises Unavailable."""
+        if len(self._line) >= self._most or self._line.of(who) >= self._most_each:
+            raise Unavailable("too many wait to be looked at")
+        place = self._line.join(who)
+        if self._next is None:
+            self._next = asyncio.get_running_loop().call_soon(self._call)
+        await place
+
+    def _call(self) -> None:
+        self._next = asyncio.get_running_loop().call_soon(self._call) if self._line.call() else None

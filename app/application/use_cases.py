@@ -17,6 +17,7 @@ from app.application.profiles import Profiles
 from app.application.read_marks import ReadMarks
 from app.application.search import MessageSearch
 from app.application.sockets import Sockets
+from app.application.strangers import Strangers
 from app.application.submit import Submitter
 from app.application.typing_signal import TypingSignal
 from app.domain.errors import Code, ParleyError
@@ -40,6 +41,7 @@ class UseCases:
     sockets: Sockets
     hub: Hub
     limiter: Limiter
+    strangers: Strangers
     background: Background
     draining: bool = False
 

@@ -27,6 +27,7 @@ class CreateChat:
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         facts.people.update(dict.fromkeys((actor_id, ASSISTANT_ID, *self.member_ids)))
+        facts.consents.update(dict.fromkeys((actor_id, user_id) for user_id in self.member_ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
     if do.kind == ChatKind.ASSISTANT and ASSISTANT_ID not in others:
         others.append(ASSISTANT_ID)
     _check_members(fold, do.kind, others)
+    members.check_consent(fold, command, others)
     now, own_role = fold.state.now, Role.MEMBER if do.kind == ChatKind.DIRECT else Role.OWNER
     roles = {command.actor_id: own_role, **dict.fromkeys(others, Role.MEMBER)}
     assistant = AssistantSettings(ASSISTANT_ID, do.model, do.instructions) if do.kind == ChatKind.ASSISTANT else None

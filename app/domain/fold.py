@@ -12,12 +12,16 @@ from app.domain.errors import NOT_FOUND_REASON, Code
 from app.domain.events import Event, message_created
 from app.domain.policy import Ask, Question, question
 from app.domain.state import State
-from app.domain.values import Chat, Message
+from app.domain.values import AddedBy, Chat, Message
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """open_questions_max: of one person. added_by: for who chose nothing, as `AddedBy`."""
+
     group_members_max: int
+    open_questions_max: int = 100
+    added_by: str = AddedBy.EVERYONE
 
 
 class Refused(Exception):

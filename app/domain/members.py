@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar
@@ -11,8 +12,9 @@ from app.domain.errors import NOT_FOUND_REASON, Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID
-from app.domain.state import Needs
-from app.domain.values import Chat, ChatKind, Member, Role
+from app.domain.policy import Question
+from app.domain.state import Consent, Needs
+from app.domain.values import Chat, ChatKind, Member, Role, UserKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class AddMember:
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         _needs_person(facts, chat_id, self.user_id)
+        facts.consents[(actor_id, self.user_id)] = None
+        facts.refusals[(chat_id, self.user_id)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +100,36 @@ def add(fold: Fold, command: Command, do: AddMember) -> int | None:
     person = fold.state.people.get(do.user_id)
     if person is None:
         raise Refused(Code.INVALID, f"user_id names nobody: {do.user_id}")
+    check_consent(fold, command, [do.user_id])
     if chat.members_count >= fold.limits.group_members_max:
         raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
     _count(fold, chat, +1)
     member = Member(chat.id, person, do.role, None, fold.at(chat.id), chat.head + 1)
     put(fold, member)
     return fold.append(chat.id, "member.added", command.actor_id, member, command.id)
+
+
+def check_consent(fold: Fold, command: Command, user_ids: Iterable[str]) -> None:
+    """People choose who adds them; the refusal names those who don't let this actor."""
+    refusal, names = None, []
+    for user_id in user_ids:
+        person = fold.state.people[user_id]
+        consent = fold.state.consents.get((command.actor_id, user_id), Consent())
+        asked = Question(
+            "person.add",
+            added_by=consent.added_by or fold.limits.added_by,
+            shares=consent.shares,
+            refused=(command.chat_id, user_id) in fold.state.refusals,
+            operator=consent.operator,
+        )
+        try:
+            if person.kind == UserKind.HUMAN:
+                fold.ask(asked)
+        except Refused as refused:
+            refusal = refusal or refused
+            names.append(f"{person.username} ({person.id})")
+    if refusal is not None:
+        raise Refused(refusal.code, f"{refusal.reason}: {', '.join(names[:5])}", refusal.policies)
 
 
 def update(fold: Fold, command: Command, do: UpdateMember) -> int | None:

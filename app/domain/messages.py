@@ -21,6 +21,8 @@ class SendMessage:
     reply_to: str | None = None
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        key = (chat_id, actor_id)
+        facts.askers[key] = facts.askers.get(key, False) or "@" in self.body
         if self.reply_to is not None:
             facts.messages[(chat_id, self.reply_to)] = None
 
@@ -51,6 +53,7 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
     asked = replies.is_asked(chat.kind, do.body, command.actor_id)
     if asked:
         fold.permit(command, "assistant.ask")
+        replies.check_open_questions(fold, command.actor_id)
     if do.reply_to is not None and (chat.id, do.reply_to) not in fold.state.messages:
         raise Refused(Code.INVALID, "reply_to names no message of this chat")
     seq, at = fold.next_place(chat.id)

@@ -17,6 +17,8 @@ class Question:
 
     role: the principal's in the chat, "" for a stranger or where there is no such chat.
     own: the message, question or person that the action is about is the principal's own.
+    added_by, shares, refused, operator: of a person to be added: whom they let, whether they share a chat with who adds
+    them, whether they refused this chat, whether who adds them is an operator.
     target_role: present role of the person acted on, "" where there is none. new_role: the one asked for.
     """
 
@@ -30,6 +32,10 @@ class Question:
     target_banned: bool = False
     new_role: str = ""
     unarchives: bool = False
+    added_by: str = ""
+    shares: bool = False
+    refused: bool = False
+    operator: bool = False
 
 
 @dataclass(frozen=True, slots=True)

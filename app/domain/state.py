@@ -22,8 +22,15 @@ class Needs:
     members: dict[Pair, None] = field(default_factory=dict)
     people: dict[str, None] = field(default_factory=dict)
     bans: dict[Pair, None] = field(default_factory=dict)
+    consents: dict[Pair, None] = field(default_factory=dict)
+    """(who adds, who is added)."""
+    refusals: dict[Pair, None] = field(default_factory=dict)
+    """(chat, user)."""
     owners: dict[str, None] = field(default_factory=dict)
     """Chats whose owners are counted."""
+    askers: dict[Pair, bool] = field(default_factory=dict)
+    """(chat, user) → whether a group's assistant may be called: whose open questions are counted, with those who asked
+    for the `replies`."""
     messages: dict[Pair, None] = field(default_factory=dict)
     replies: dict[Pair, None] = field(default_factory=dict)
     """By the reply's message or by the question's."""
@@ -59,6 +66,16 @@ class Result:
     repeat: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What somebody who is added lets others do. added_by: their own choice, "" for none. shares: the two are in a chat
+    together, as it was before the batch. operator: who adds them is one."""
+
+    added_by: str = ""
+    shares: bool = False
+    operator: bool = False
+
+
 @dataclass(slots=True)
 class State:
     """Keys are (chat id, other id). A person who is known not to exist is absent from `people`."""
@@ -68,7 +85,11 @@ class State:
     members: dict[Pair, Member] = field(default_factory=dict)
     owners: dict[str, int] = field(default_factory=dict)
     bans: set[Pair] = field(default_factory=set)
+    consents: dict[Pair, Consent] = field(default_factory=dict)
+    refusals: set[Pair] = field(default_factory=set)
     people: dict[str, Person] = field(default_factory=dict)
+    open_questions: dict[str, int] = field(default_factory=dict)
+    """user id → how many replies to their questions are not finished."""
     messages: dict[Pair, Message] = field(default_factory=dict)
     reactions: dict[Pair, Reactions] = field(default_factory=dict)
     replies: dict[Pair, Reply] = field(default_factory=dict)

@@ -27,6 +27,14 @@ class UserKind(StrEnum):
     ASSISTANT = "assistant"
 
 
+class AddedBy(StrEnum):
+    """Who may add somebody to a chat: anybody, those with whom they share one, nobody."""
+
+    EVERYONE = "everyone"
+    SHARED = "shared"
+    NOBODY = "nobody"
+
+
 class MessageKind(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"

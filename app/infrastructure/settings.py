@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     reads_per_s: int = Field(100, ge=1, description="reads of a user by REST, with bursts of ten times as many")
     rejections_per_min: int = Field(100, ge=1, description="rejected commands of a user, then rate_limited")
     chats_per_h: int = Field(100, ge=1, description="new chats of a user")
+    added_by: Literal["everyone", "shared", "nobody"] = Field(
+        "everyone", description="who may add people that chose nothing: everyone, shared (a chat), nobody"
+    )
+    open_questions_max: int = Field(
+        100, ge=1, description="a person's questions that wait for their answers, then quota_exceeded"
+    )
     members_per_h: int = Field(10_000, ge=1, description="people that a user adds")
     heartbeat_s: int = Field(20, ge=1, description="seconds between pings of a socket")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")

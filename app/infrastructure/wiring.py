@@ -35,6 +35,7 @@ from app.adapters.store.jobs import SqlJobs
 from app.adapters.store.timeline_reads import SqlTimeline
 from app.adapters.store.workers import SqlWorkers
 from app.adapters.wire.encoder import JsonCodec, ShownLimits
+from app.application.adding import Adding
 from app.application.announce import Announcer
 from app.application.authorize import Pep, Reader
 from app.application.background import Background
@@ -58,6 +59,7 @@ from app.application.read_marks import ReadMarks
 from app.application.reply import DRAIN_S, AssistantWorker, Expirer
 from app.application.search import MessageSearch
 from app.application.sockets import Sockets
+from app.application.strangers import Strangers
 from app.application.submit import Submitter
 from app.application.typing_signal import TypingSignal
 from app.application.use_cases import UseCases
@@ -239,7 +241,7 @@ def make_worker(world: World) -> Worker:
         observed_announce(announcer.announce, world.traced),
         new_id,
         settings.command_shards,
-        Limits(settings.group_members_max),
+        Limits(settings.group_members_max, settings.open_questions_max, settings.added_by),
         settings.unknown_command_s,
         telemetry.trouble,
         telemetry.unknown_command,
@@ -282,15 +284,15 @@ def make_use_cases(world: World) -> UseCases:
     )
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
     identity = Identity(world.accounts, world.passwords, tokens, limiter, world.fan_out, new_id)
-    reader = Reader(pep, history)
+    reader, adding = Reader(pep, history), Adding(world.accounts)
     submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id, settings.body_max)
     return UseCases(
         identity=identity,
         profiles=Profiles(world.accounts, world.fan_out, world.codec),
         operators=Operators(world.accounts, identity, pep),
         submitter=submitter,
-        chats=Chats(submitter, reader, history, new_id),
-        members=Members(submitter, reader, history),
+        chats=Chats(submitter, reader, history, adding, new_id),
+        members=Members(submitter, reader, history, adding),
         messages=Messages(submitter, reader, history, world.timeline),
         search=MessageSearch(reader, pep, history),
         read_marks=ReadMarks(reader, history, world.fan_out, world.codec),
@@ -301,6 +303,7 @@ def make_use_cases(world: World) -> UseCases:
         ),
         hub=hub,
         limiter=limiter,
+        strangers=Strangers(limiter),
         background=world.background,
     )
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,81 +12,29 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
-from app.adapters.policy.cedar import CedarPolicies
 from app.adapters.store import tables
-from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.adapters.store.heal import PostgresHeal
-from app.adapters.store.history import SqlHistory
-from app.adapters.store.jobs import SqlJobs
 from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
-from app.adapters.store.timeline_reads import SqlTimeline
 from app.adapters.wire.problems import problem_json
 from app.adapters.wire.registry import event_json
-from app.application.authorize import Pep
 from app.application.clock import utc_now
-from app.application.ports.people import Account
 from app.application.process import Worker
 from app.domain.command import Command, UnknownAction
 from app.domain.decide import EVENTS
 from app.domain.errors import ParleyError
 from app.domain.events import Opaque
 from app.domain.fold import Limits
-from app.domain.ids import ASSISTANT_ID, shard_of
-from app.domain.state import Decided, Outcome
+from app.domain.ids import shard_of
+from app.domain.state import Outcome
 from app.domain.values import Failure, Message, Usage
-from app.infrastructure.wiring import POLICIES
 from app.infrastructure.wiring import new_id as new_uuid7
-from stack.pace import paced, within
+from stack.pace import within
 from stack.servers import Servers
 from tests import actions as c
+from tests.contracts.store_setting import PEP, SHARDS, Store
 from tests.world import new_id
-
-SHARDS = 8
-PEP = Pep(CedarPolicies(POLICIES))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'store.db'}"
-    else:
-        servers: Servers = request.getfixturevalue("servers")
-        url = servers.postgres.database(f"store_{hashlib.md5(str(tmp_path).encode()).hexdigest()[:12]}")
-    database = Database(url, pool_size=4, deadline_s=paced(5))
-    await migrate(database, SHARDS)
-    yield database
-    await database.close()
-
-
-class Store:
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.accounts, self.history = SqlAccounts(database), SqlHistory(database)
-        self.timeline, self.jobs = SqlTimeline(database), SqlJobs(database)
-        self.decided: list[Decided] = []
-        self.log = SqlCommandLog(database)
-        self.worker = Worker(self.log, PEP.ask, self._announce, new_uuid7, SHARDS, Limits(1000), 600.0)
-
-    async def _announce(self, decided: Decided) -> None:
-        self.decided.append(decided)
-
-    async def person(self) -> str:
-        id_ = new_id()
-        assert await self.accounts.create(Account(id_, f"u{id_[:8]}", "U", "human", "user", {"a": [1]}, "hash"))
-        return id_
-
-    async def do(self, *commands: Command) -> list[Any]:
-        self.decided.clear()
-        await self.worker._decide(commands)
-        return [result for decided in self.decided for result in decided.results]
-
-    async def group(self, owner: str, *others: str) -> str:
-        chat_id = new_id()
-        [made] = await self.do(Command(chat_id, owner, new_id(), c.CreateChat("group", "g", others)))
-        assert made.outcome.seq == 1, made
-        return chat_id
 
 
 async def test_the_index_of_words_is_built_beside_the_traffic_and_anew_where_it_broke_off(servers: Servers) -> None:
@@ -333,46 +278,6 @@ async def test_what_is_committed_is_on_the_disk(database: Database) -> None:
             assert await connection.scalar(sa.text("pragma foreign_keys")) == 1
 
 
-async def test_a_refresh_token_rotates_and_one_used_before_ends_its_session(database: Database) -> None:
-    store = Store(database)
-    account = await store.accounts.by_id(await store.person())
-    assert account is not None
-
-    def use(old: str, new: str, grace_s: float = 30.0, ttl_s: float = 60.0) -> Any:
-        return store.accounts.use_refresh(old, new, grace_s, ttl_s)
-
-    session = await store.accounts.start_session(account, "t1", 60, "a test")
-    assert session is not None and await use("never", "x") is None
-    first = await use("t1", "t2")
-    assert (first.session_id, first.user_id, first.replayed) == (session, account.id, False)
-    assert (await use("t1", "t2b")).replayed is False, "a lost answer: good for the grace"
-    assert (await use("t2", "t3")).replayed is False and await store.accounts.session_alive(session)
-    await asyncio.sleep(0.05)
-    replayed = await use("t1", "t4", grace_s=0.01)
-    assert replayed.replayed and not await store.accounts.session_alive(session)
-    for token in ("t2", "t2b", "t3", "t4"):
-        assert await use(token, "t5") is None, "its session has ended"
-    other = await store.accounts.start_session(account, "u1", 0.05, "a test")
-    await asyncio.sleep(0.1)
-    assert other is not None and await use("u1", "u2") is None, "it had expired"
-
-
-async def test_a_ticket_is_good_once_and_not_for_long(database: Database) -> None:
-    store = Store(database)
-    account = await store.accounts.by_id(await store.person())
-    assert account is not None
-    session = await store.accounts.start_session(account, "r1", 60, "a test")
-    assert session is not None
-    await store.accounts.add_ticket("k1", session, 60)
-    await store.accounts.add_ticket("k2", session, 0.05)
-    await asyncio.sleep(0.1)
-    assert await store.accounts.use_ticket("k1") == (session, account.id)
-    assert await store.accounts.use_ticket("k1") is None and await store.accounts.use_ticket("k2") is None
-    await store.accounts.add_ticket("k3", session, 60)
-    await store.accounts.end_session(session)
-    assert await store.accounts.use_ticket("k3") is None
-
-
 async def test_constraints_repeat_the_invariants(database: Database) -> None:
     store = Store(database)
     anna = await store.person()
@@ -434,35 +339,6 @@ async def test_a_suspect_is_tried_alone_twice_then_refused(database: Database) -
     fine = Command(chat_id, anna, new_id(), c.SendMessage("fine"))
     await store.worker.process([Delivery(0, [fine], seen=7)])
     assert store.decided[-1].results[0].outcome.seq == 2
-
-
-async def test_a_reply_has_one_holder_and_the_attempt_is_the_fence(database: Database) -> None:
-    store = Store(database)
-    anna = await store.person()
-    chat_id = await store.group(anna)
-    await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")))
-    claims = await asyncio.gather(*(store.jobs.claim(f"h{n}", 5, 5.0) for n in range(4)))
-    [job] = [job for claimed in claims for job in claimed]
-    holder = next(f"h{n}" for n, claimed in enumerate(claims) if claimed)
-    assert job.attempt == 1 and await store.jobs.renew(holder, job, 5.0, True) == "held"
-    assert await store.jobs.renew("another", job, 1.0, False) == "lost"
-    [stop] = await store.do(Command(chat_id, anna, new_id(), c.StopReply(job.message_id)))
-    assert stop.outcome.seq is None and await store.jobs.renew(holder, job, 0.2, False) == "stop"
-    await asyncio.sleep(0.3)
-    [again] = await store.jobs.claim("late", 5, 5.0)
-    assert (again.attempt, again.stop_requested) == (2, True)
-
-    def end(attempt: int) -> Command:
-        action = c.CompleteReply(job.message_id, attempt, "complete", f"text {attempt}")
-        return Command(chat_id, ASSISTANT_ID, new_id(), action)
-
-    first, second, third = await store.do(end(1), end(2), end(2))
-    assert (first.outcome.seq, second.outcome.seq, third.outcome.seq) == (None, 4, None)
-    message = await store.history.message(chat_id, job.message_id)
-    assert message is not None and (message.body, message.attempt, message.status) == ("text 2", 2, "complete")
-    assert await store.jobs.claim("nobody", 5, 1.0) == [] and await store.jobs.stuck(0) == []
-    prompt = await store.jobs.prompt(again, 10)
-    assert [turn.text for turn in prompt.turns] == ["U: @assistant hello"]
 
 
 async def test_deleting_a_much_reacted_message_is_quick_and_whole(database: Database) -> None:
@@ -527,53 +403,3 @@ async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, t
     assert await heal.epoch() != epoch
     await late.close()
     await database.close()
-
-
-async def test_answers_are_written_in_turns_by_who_asked(database: Database) -> None:
-    store = Store(database)
-    anna, ben, carl = [await store.person() for _ in range(3)]
-    chat_id = await store.group(anna, ben, carl)
-    asked: dict[str, str] = {}
-    for who in (anna, anna, anna, anna, ben, ben, carl):
-        [result] = await store.do(Command(chat_id, who, new_id(), c.SendMessage("@assistant?")))
-        question = await store.history.message_at(chat_id, result.outcome.seq)
-        assert question is not None
-        asked[question.id] = who
-        await asyncio.sleep(0.002)
-    first = await store.jobs.claim("one", 2, 60.0)
-    assert [asked[job.question_id] for job in first] == [anna, ben], "not the two oldest, which are one person's"
-    then = await store.jobs.claim("two", 3, 60.0)
-    assert [asked[job.question_id] for job in then] == [carl, anna, ben], "what is being written counts"
-    rest = await store.jobs.claim("one", 10, 60.0)
-    assert [asked[job.question_id] for job in rest] == [anna, anna] and await store.jobs.claim("one", 10, 60.0) == []
-    await store.jobs.release(first[1])
-    [again] = await store.jobs.claim("two", 10, 60.0)
-    assert (again.question_id, again.attempt) == (first[1].question_id, 2)
-
-
-async def test_what_is_over_is_forgotten_and_a_person_has_fifty_sessions(database: Database) -> None:
-    store = Store(database)
-    anna = await store.accounts.by_id(await store.person())
-    assert anna is not None
-    ids = [await store.accounts.start_session(anna, f"refresh-{new_id()}", 60.0, "") for _ in range(53)]
-    live = [session.id for session in await store.accounts.sessions(anna.id)]
-    assert sorted(live) == sorted(str(id_) for id_ in ids[3:]) and not await store.accounts.session_alive(str(ids[0]))
-    long_ago = utc_now() - timedelta(days=8)
-    over = await store.accounts.start_session(anna, "over", -1.0, "")
-    await store.accounts.add_ticket("ticket", str(ids[10]), -1.0)
-    async with database.write() as connection:
-        await connection.execute(
-            sa.update(tables.sessions).where(tables.sessions.c.id == ids[0]).values(ended_at=long_ago)
-        )
-        for id_ in (ids[0], over):
-            await connection.execute(
-                sa.update(tables.sessions).where(tables.sessions.c.id == id_).values(created_at=long_ago)
-            )
-    await store.accounts.prune()
-    async with database.read() as connection:
-        kept = set(await connection.scalars(sa.select(tables.sessions.c.id)))
-        tickets = list(
-            await connection.scalars(sa.select(tables.tickets.c.hash).where(tables.tickets.c.hash == "ticket"))
-        )
-    assert kept >= set(live) - {str(over)} and not kept & {ids[0], over} and not tickets
-    assert str(ids[1]) in kept, "what ended just now is still known"

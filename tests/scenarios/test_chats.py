@@ -53,6 +53,87 @@ async def test_the_form_of_a_new_chat(people: People) -> None:
     assert assistant["assistant"] == {"user_id": ASSISTANT_ID, "model": None, "instructions": "be brief"}
 
 
+async def test_people_choose_who_adds_them_to_chats(people: People) -> None:
+    anna, ben, carl = [await people.make(name) for name in ("anna", "ben", "carl")]
+    chat_id = await people.group(anna)
+
+    async def may(who: Person, to: str) -> list[str]:
+        """How adding ends: to a chat that there is, in a new group, in a new direct chat."""
+        codes = []
+        for rest, path, body in (
+            (who.rest, f"/v1/chats/{to}/members", {"user_id": carl.id}),
+            (who.rests[-1], "/v1/chats", {"kind": "group", "member_ids": [ben.id, carl.id]}),
+            (who.rest, "/v1/chats", {"kind": "direct", "member_ids": [carl.id]}),
+        ):
+            try:
+                await rest.post(path, body)
+                codes.append("")
+            except Problem as problem:
+                assert problem.status == 403 and carl.name in problem.body["detail"], problem.body
+                assert problem.body["policies"] == ["people-choose-who-adds-them"]
+                codes.append(problem.code)
+        return codes
+
+    wrong: tuple[Any, ...] = ("friends", 1, True, ["nobody"], {})
+    for bad in wrong:
+        assert (await refused(carl.rest.patch("/v1/me", {"preferences": {"added_by": bad}}))).code == "invalid"
+    await carl.rest.patch("/v1/me", {"preferences": {"added_by": "nobody", "colour": "red"}})
+    assert await may(anna, chat_id) == ["not_allowed"] * 3
+    await carl.rest.patch("/v1/me", {"preferences": {"added_by": "shared"}})
+    assert await may(anna, chat_id) == ["not_allowed"] * 3
+    direct = await carl.rest.post("/v1/chats", {"kind": "direct", "member_ids": [anna.id]})
+    assert await may(anna, chat_id) == [""] * 3, "they share a chat now"
+    await carl.rest.patch("/v1/me", {"preferences": {"added_by": "nobody"}})
+    found = await anna.rest.call("POST", "/v1/chats", json={"kind": "direct", "member_ids": [carl.id]})
+    assert (found.status_code, found.json()["id"]) == (200, direct["id"]), "a direct chat that exists is found"
+    assert (await anna.rest.post(f"/v1/chats/{chat_id}/members", {"user_id": carl.id}))["user"]["id"] == carl.id
+    me = await carl.rest.patch("/v1/me", {"preferences": {"added_by": None}})
+    assert me["preferences"] == {"colour": "red"}
+    stranger = await people.make()
+    assert await may(stranger, await people.group(stranger)) == [""] * 3, "by default everybody may"
+
+
+async def test_a_chat_can_be_refused_for_good(people: People) -> None:
+    anna, ben = await people.make("anna"), await people.make("ben")
+    chat_id = await people.group(anna, ben)
+    refused_, members = f"/v1/chats/{chat_id}/refused", f"/v1/chats/{chat_id}/members"
+    await ben.rest.put(refused_)
+    assert (await ben.rest.get(f"/v1/chats/{chat_id}"))["members_count"] == 2, "one stays in it"
+    await ben.rest.delete(f"{members}/{ben.id}")
+    problem = await refused(anna.rest.post(members, {"user_id": ben.id}))
+    assert (problem.code, problem.body["policies"]) == ("not_allowed", ["people-refuse-chats"])
+    assert ben.name in problem.body["detail"]
+    await ben.rests[-1].put(refused_)
+    await ben.rest.delete(refused_)
+    await ben.rest.delete(refused_)
+    assert (await anna.rest.post(members, {"user_id": ben.id}))["role"] == "member"
+    await anna.rest.delete(f"{members}/{ben.id}")
+    await ben.rest.put(refused_)
+    assert (await refused(anna.rest.post(members, {"user_id": ben.id}))).code == "not_allowed", "former members too"
+    another = await people.group(anna, ben)
+    assert (await ben.rest.get(f"/v1/chats/{another}"))["id"] == another, "other chats are not concerned"
+
+
+async def test_twenty_strangers_an_hour_add_somebody(people: People) -> None:
+    """Who shares a chat isn't counted, and who was counted may go on; who is one too many waits."""
+    anna, friend = await people.make("anna"), await people.make("friend")
+    await people.group(anna, friend)
+    for n in range(20):
+        stranger = await people.make()
+        body = {"kind": "group", "member_ids": [anna.id]}
+        await stranger.rests[n % len(stranger.rests)].post("/v1/chats", body)
+        await stranger.rest.post("/v1/chats", body)
+    last = await people.make()
+    problem = await refused(last.rests[-1].post("/v1/chats", {"kind": "direct", "member_ids": [anna.id]}))
+    assert (problem.status, problem.code) == (429, "rate_limited")
+    assert 3_000_000 < problem.body["retry_after_ms"] <= 3_600_000
+    own = await people.group(last)
+    problem = await refused(last.rest.post(f"/v1/chats/{own}/members", {"user_id": anna.id}))
+    assert problem.code == "rate_limited"
+    await people.group(friend, anna)
+    await people.group(last, friend)
+
+
 async def test_an_idempotency_key_makes_one_chat(people: People) -> None:
     anna = await people.make()
     key = {"Idempotency-Key": new_id()}

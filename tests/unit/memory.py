@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -47,7 +48,7 @@ def account(user_id: str) -> Account:
 class MemoryStore:
     """fail: so many of the next calls raise Transient."""
 
-    def __init__(self, members_max: int = 4) -> None:
+    def __init__(self, members_max: int = 4, open_questions_max: int = 100) -> None:
         self.state = State(now=START, people=dict(PEOPLE))
         self.log: list[Event] = []
         self.told: dict[tuple[str, str, str], Outcome] = {}
@@ -55,7 +56,7 @@ class MemoryStore:
         self.healing = Healing("epoch", START, False)
         self.epoch_ = "epoch"
         self._ids = (derived_id("message", str(n)) for n in itertools.count())
-        self._limits = Limits(members_max)
+        self._limits = Limits(members_max, open_questions_max)
         self.calls: list[str] = []
         self.read_seqs: dict[tuple[str, str], int] = {}
 
@@ -78,6 +79,9 @@ class MemoryStore:
                 members={key: member for key, member in state.members.items() if key in needs.members},
                 owners={key: count for key, count in state.owners.items() if key in needs.owners},
                 bans={key for key in state.bans if key in needs.bans},
+                consents={key: consent for key, consent in state.consents.items() if key in needs.consents},
+                refusals={key for key in state.refusals if key in needs.refusals},
+                open_questions=self._open_questions() if needs.askers else {},
                 people={key: person for key, person in state.people.items() if key in needs.people},
                 messages={key: message for key, message in state.messages.items() if key in messages},
                 reactions={key: found for key, found in state.reactions.items() if key in messages},
@@ -86,6 +90,10 @@ class MemoryStore:
                 known={key: outcome for key, outcome in state.known.items() if key in keys},
             )
         )
+
+    def _open_questions(self) -> dict[str, int]:
+        asked = [self.state.messages[(r.chat_id, r.question_id)] for r in self.state.replies.values() if not r.finished]
+        return dict(Counter(message.sender_id for message in asked))
 
     def batch(self, commands: Sequence[Command], commit: bool = True) -> list[Result]:
         facts = self.facts(commands)
@@ -212,6 +220,9 @@ class MemoryStore:
     async def left_at(self, chat_id: str, user_id: str) -> datetime | None:
         gone = [e.at for e in self.events_now(chat_id) if e.type == "member.removed" and e.payload.user_id == user_id]
         return gone[-1] if gone else None
+
+    async def refuse(self, chat_id: str, user_id: str, refused: bool) -> None:
+        (self.state.refusals.add if refused else self.state.refusals.discard)((chat_id, user_id))
 
     async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int, unread_max: int) -> tuple[int, int]:
         key = (user_id, chat_id)

@@ -44,7 +44,7 @@ class TokenBuckets:
 
     def __init__(self, rate: float, burst: float) -> None:
         self.rate, self.burst = rate, burst
-        self.taken: dict[str, int] = {}
+        self.taken: dict[str, float] = {}
         """What was taken since the last settling."""
         self._buckets: Bounded[str, tuple[float, float]] = Bounded(_KEYS_MAX)
 
@@ -58,13 +58,17 @@ class TokenBuckets:
         if left < 1:
             return max(20, int((1 - left) / self.rate * 1000))
         self._buckets[key] = (left - 1, time.monotonic())
-        if len(self.taken) < _KEYS_MAX:
-            self.taken[key] = self.taken.get(key, 0) + 1
+        self._note(key, 1)
         return None
 
+    def _note(self, key: str, units: float) -> None:
+        if len(self.taken) < _KEYS_MAX:
+            self.taken[key] = self.taken.get(key, 0.0) + units
+
     def spend(self, key: str, units: float) -> None:
-        """Take them, whether they are there or not."""
-        self._buckets[key] = (self.left(key) - units, time.monotonic())
+        """Take them, whether they are there or not; the debt is one burst at most."""
+        self._buckets[key] = (max(-self.burst, self.left(key) - units), time.monotonic())
+        self._note(key, units)
 
     def remaining(self, key: str) -> tuple[int, int, int]:
         """(burst, left of it, seconds until it is whole again)."""
@@ -73,7 +77,7 @@ class TokenBuckets:
 
     def adopt(self, key: str, left: float) -> None:
         """What is left by the count of all gateways, before what was taken here since."""
-        self._buckets[key] = (left - self.taken.get(key, 0), time.monotonic())
+        self._buckets[key] = (left - self.taken.get(key, 0.0), time.monotonic())
 
 
 class Windows:
@@ -138,6 +142,9 @@ class UserLimits(NothingHeld):
 
     def reads_left(self, user_id: str) -> tuple[int, int, int]:
         return self.reads.remaining(user_id)
+
+    def reads_debt_s(self, user_id: str) -> float:
+        return max(0.0, -self.reads.left(user_id) / self.reads.rate)
 
     def rejected(self, user_id: str) -> None:
         self._were_rejected[user_id] = None

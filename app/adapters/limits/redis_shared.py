@@ -58,23 +58,26 @@ class SharedLimits(UserLimits):
 
     async def settle(self) -> None:
         """Say what was counted here, take on what all have counted. What can't be said is forgotten."""
-        buckets, windows = self.requests, self.windows
-        taken, buckets.taken = buckets.taken, {}
+        windows = self.windows
+        taken = [
+            (name, buckets, key, units)
+            for name, buckets in (("requests", self.requests), ("reads", self.reads))
+            for key, units in buckets.taken.items()
+        ]
+        self.requests.taken, self.reads.taken = {}, {}
         hits, windows.hits = windows.hits, {}
         if not taken and not hits:
             return
         pipe = self._redis.pipeline(transaction=False)
-        for user_id, count in taken.items():
-            await self._bucket(
-                keys=[f"limit:requests:{user_id}"], args=[buckets.rate, buckets.burst, count], client=pipe
-            )
+        for name, buckets, key, units in taken:
+            await self._bucket(keys=[f"limit:{name}:{key}"], args=[buckets.rate, buckets.burst, units], client=pipe)
         named = [(item, key, count, _window(item, key)) for (item, key), count in hits.items()]
         for item, _, count, name in named:
             pipe.incrby(name, count)
             pipe.expire(name, 2 * item.get_expiry())
         answers = await pipe.execute()
-        for user_id, left in zip(taken, answers[: len(taken)], strict=True):
-            buckets.adopt(user_id, float(left))
+        for (_, buckets, key, _), left in zip(taken, answers[: len(taken)], strict=True):
+            buckets.adopt(key, float(left))
         for (item, key, count, name), total in zip(named, answers[len(taken) :: 2], strict=True):
             windows.add(item, key, int(total) - self._seen.get(name, 0) - count)
             self._seen[name] = int(total)

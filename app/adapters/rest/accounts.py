@@ -7,12 +7,24 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.adapters.rest.door import BearerArg, PathId, Route, UseCasesArg, answer, nothing, refuse_nulls
+from app.adapters.rest.cursors import Paging
+from app.adapters.rest.door import (
+    BearerArg,
+    CursorsArg,
+    Limit,
+    PathId,
+    Route,
+    UseCasesArg,
+    answer,
+    nothing,
+    refuse_nulls,
+)
 from app.adapters.rest.problems import responses
 from app.adapters.wire import people as wire
 from app.adapters.wire.problems import token_error_json
 from app.adapters.wire.values import Items, Listed
 from app.application.identity import TICKET_TTL_S, SignInRefused
+from app.application.ports.people import LiveSession
 from app.domain.errors import Code, ParleyError
 from app.domain.text import check_text
 
@@ -127,9 +139,13 @@ async def change_password(
 
 @router.get("/me/sessions", summary="Where I am signed in", response_model=Listed[wire.SessionJson],
             responses=responses())  # fmt: skip
-async def sessions(who: BearerArg, use_cases: UseCasesArg) -> Response:
-    found = await use_cases.identity.sessions(who)
-    return answer({"items": [wire.session_json(session, who.session_id) for session in found], "next_cursor": None})
+async def sessions(
+    who: BearerArg, use_cases: UseCasesArg, cursors: CursorsArg, cursor: str | None = None, limit: Limit = 50
+) -> Response:
+    paging: Paging[LiveSession] = Paging(cursors, who.user_id, "sessions", cursor, limit, str)
+    before_id = paging.place[0] if paging.place else None
+    found = await use_cases.identity.sessions(who, before_id, paging.to_ask)
+    return answer(paging.page(found, lambda one: wire.session_json(one, who.session_id), lambda one: [one.id]))
 
 
 @router.delete("/me/sessions/{session_id}", status_code=204, summary="End a session of mine",

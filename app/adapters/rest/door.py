@@ -10,7 +10,7 @@ from fastapi import Depends, Header, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.adapters.rest.cursors import Cursors
 from app.adapters.rest.problems import TOKEN_PATH, problem
@@ -26,6 +26,7 @@ BODY_BYTES_MAX = 512 * 1024
 READ_UNIT_BYTES = 16 * 1024
 """A call is a unit of reading, and so many bytes of its answer one more."""
 _BODY_READ_MAX = 2 * 1024 * 1024
+_PROBES = ("/livez", "/readyz", "/metrics")
 
 
 class StrictJsonRequest(Request):
@@ -86,6 +87,40 @@ class RefuseSecretsInUrls:
             if "token" in names or "access_token" in names:
                 error = ParleyError(Code.INVALID, "nothing secret in a URL: send an Authorization header")
                 return await problem(error, 400)(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
+class StrangersInTurn:
+    """ASGI middleware: requests without credentials have turns, and their reads a budget of the address; an answer to bad
+    credentials is held back where too many came from there. Probes are nobody's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        use_cases: UseCases | None = getattr(scope["app"].state, "use_cases", None) if scope["type"] == "http" else None
+        if use_cases is None or scope["path"] in _PROBES:
+            return await self._app(scope, receive, send)
+        strangers, address = use_cases.strangers, scope["client"][0] if scope["client"] else ""
+        if any(name == b"authorization" for name, _ in scope["headers"]):
+
+            async def held_back(message: Message) -> None:
+                if message["type"] == "http.response.start" and message["status"] == 401:
+                    await strangers.failed(address)
+                await send(message)
+
+            return await self._app(scope, receive, held_back)
+        try:
+            if scope["method"] in ("GET", "HEAD"):
+                state = scope.setdefault("state", {})
+                try:
+                    strangers.count_read(address)
+                finally:
+                    state["rate"] = ("reads", strangers.reads_left(address))
+                state["answered"] = lambda size: strangers.was_read(address, size / READ_UNIT_BYTES)
+            await strangers.turn(address)
+        except ParleyError as error:
+            return await problem(error)(scope, receive, send)
         await self._app(scope, receive, send)
 
 

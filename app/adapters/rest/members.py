@@ -57,6 +57,20 @@ async def add_member(
     return made(done, wire.member_json, 201)
 
 
+@router.put("/chats/{chat_id}/refused", status_code=204, summary="Not to be added to it again",
+            description="For who is in the chat, or was.", responses=responses(Code.NOT_FOUND))  # fmt: skip
+async def refuse(chat_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Response:
+    await use_cases.members.refuse(who.user_id, chat_id, True)
+    return nothing()
+
+
+@router.delete("/chats/{chat_id}/refused", status_code=204, summary="To be added to it again by whoever may",
+               responses=responses(Code.NOT_FOUND))  # fmt: skip
+async def allow(chat_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Response:
+    await use_cases.members.refuse(who.user_id, chat_id, False)
+    return nothing()
+
+
 @router.patch("/chats/{chat_id}/members/{user_id}", summary="Change role or mute", response_model=wire.MemberJson,
               responses=responses(*RULES))  # fmt: skip
 async def update_member(

@@ -112,6 +112,22 @@ class SqlHistory:
             events = (rows.event_of_change(row, None) for row in found)
             return next((event.at for event in events if user_id in kind_of(event).goes(event.payload)), None)
 
+    async def refuse(self, chat_id: str, user_id: str, refused: bool) -> None:
+        r = t.chat_refusals
+        async with self._primary.write() as connection:
+            mine = sa.and_(r.c.chat_id == chat_id, r.c.user_id == user_id)
+            if not refused:
+                await connection.execute(sa.delete(r).where(mine))
+                return
+            await connection.execute(
+                sa.text(
+                    "insert into chat_refusals (chat_id, user_id, at) values (:chat_id, :user_id, :at) on conflict do nothing"
+                ).bindparams(
+                    sa.bindparam("chat_id", type_=t.Id), sa.bindparam("user_id", type_=t.Id), sa.bindparam("at", type_=t.Time())
+                ),
+                {"chat_id": chat_id, "user_id": user_id, "at": await self._primary.now(connection)},
+            )  # fmt: skip
+
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
         b, u = t.bans, t.users
         query = (

@@ -18,8 +18,8 @@ from app.adapters.store.database import (
     to_time_or_none,
 )
 from app.domain.messages import SendMessage
-from app.domain.state import Needs, Outcome, Pair, State
-from app.domain.values import Person, Reply
+from app.domain.state import Consent, Needs, Outcome, Pair, State
+from app.domain.values import AddedBy, ChatKind, Person, Reply
 
 Key = tuple[str, str, str]
 """Of a command: chat, actor, id."""
@@ -46,6 +46,19 @@ class Facts:
             await self._read_people(state, needs.people)
         if needs.bans:
             await self._read_bans(state, needs.bans)
+        if needs.consents:
+            state.consents = await self.consents(list(needs.consents))
+        if needs.refusals:
+            await self._read_refusals(state, needs.refusals)
+        askers = {
+            user_id
+            for (chat_id, user_id), called in needs.askers.items()
+            if (chat := state.chats.get(chat_id)) and (chat.kind == ChatKind.ASSISTANT or called)
+        }
+        if askers:
+            questions = {(reply.chat_id, reply.question_id) for reply in state.replies.values()}
+            askers |= {message.sender_id for key, message in state.messages.items() if key in questions}
+            await self._read_open_questions(state, askers)
         if needs.owners:
             await self._read_owners(state, needs.owners)
         if needs.pins:
@@ -113,6 +126,43 @@ class Facts:
             params,
         )
         state.bans.update((str(row.chat_id), str(row.user_id)) for row in found)
+
+    async def consents(self, pairs: Sequence[Pair]) -> dict[Pair, Consent]:
+        """pairs: (who adds, who is added). Of people alone."""
+        pg = self._db.postgresql
+        choice = "u.preferences->>'added_by'" if pg else "json_extract(u.preferences, '$.added_by')"
+        source, params = self._db.values("v", {"adder": "uuid", "added": "uuid"}, pairs)
+        found = await self._rows(
+            f"select v.adder, v.added, {choice} as added_by, coalesce(a.role, '') as role, exists (select 1 from members x"
+            " join members y on y.chat_id = x.chat_id where x.user_id = v.added and y.user_id = v.adder) as shares"
+            f" from {source} join users u on u.id = v.added left join users a on a.id = v.adder where u.kind = 'human'",
+            params,
+        )
+        return {
+            (str(row.adder), str(row.added)): Consent(
+                row.added_by if row.added_by in list(AddedBy) else "", bool(row.shares), row.role == "operator"
+            )
+            for row in found
+        }
+
+    async def _read_refusals(self, state: State, pairs: Iterable[Pair]) -> None:
+        source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, list(pairs))
+        found = await self._rows(
+            f"select r.chat_id, r.user_id from {source}"
+            " join chat_refusals r on r.chat_id = v.chat_id and r.user_id = v.user_id",
+            params,
+        )
+        state.refusals.update((str(row.chat_id), str(row.user_id)) for row in found)
+
+    async def _read_open_questions(self, state: State, user_ids: Iterable[str]) -> None:
+        source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in sorted(user_ids)])
+        found = await self._rows(
+            "select q.sender_id, count(*) as count from replies r"
+            " join messages q on q.chat_id = r.chat_id and q.id = r.question_id"
+            f" where not r.finished and q.sender_id in (select v.id from {source}) group by q.sender_id",
+            params,
+        )
+        state.open_questions.update({str(row.sender_id): row.count for row in found})
 
     async def _read_owners(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])

@@ -153,6 +153,24 @@ bans = sa.Table(
     sa.Column("banned_by", Id, nullable=False),
 )
 
+chat_refusals = sa.Table(
+    "chat_refusals",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("user_id", Id, primary_key=True),
+    sa.Column("at", Time(), nullable=False),
+)
+"""Who doesn't want to be added to a chat again."""
+
+stranger_adds = sa.Table(
+    "stranger_adds",
+    metadata,
+    sa.Column("user_id", Id, primary_key=True),
+    sa.Column("adder_id", Id, primary_key=True),
+    sa.Column("at", Time(), nullable=False, index=True),
+)
+"""When somebody was added, for the last time, by a person who shared no chat with them. Kept for an hour."""
+
 messages = sa.Table(
     "messages",
     metadata,

@@ -81,9 +81,17 @@ class SocketDoor:
             return await _deny(websocket, ParleyError(Code.NOT_ALLOWED, "this origin may not connect"))
         if self.use_cases.draining:
             return await _deny(websocket, ParleyError(Code.UNAVAILABLE, "this process is going down"))
+        try:
+            await self.use_cases.strangers.turn(_address_of(websocket))
+        except ParleyError as error:
+            return await _deny(websocket, error)
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
         await _Connection(websocket, self).run()
+
+
+def _address_of(websocket: WebSocket) -> str:
+    return websocket.client.host if websocket.client else ""
 
 
 async def _deny(websocket: WebSocket, error: ParleyError, status: int | None = None) -> None:
@@ -234,6 +242,7 @@ class _Connection:
                 return self._machine.closed()
             self._expire_at(bearer)
         except ParleyError as error:
+            await self._use_cases.strangers.failed(_address_of(self._websocket))
             self._close(Close.UNAUTHENTICATED, error.reason)
         except Transient:
             self._close(Close.INTERNAL, "try again")

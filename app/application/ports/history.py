@@ -74,6 +74,10 @@ class History(Protocol):
         """When this user last left the chat, or was removed; None where that never happened."""
         ...
 
+    async def refuse(self, chat_id: str, user_id: str, refused: bool) -> None:
+        """Keep that this user doesn't want to be added to the chat, or that they don't mind any more."""
+        ...
+
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
         """By user id."""
         ...

@@ -31,6 +31,10 @@ class Limiter(Held, Protocol):
         """As `remaining`, of reads."""
         ...
 
+    def reads_debt_s(self, user_id: str) -> float:
+        """Seconds until what was read beyond the budget is paid for; 0 where nothing is owed."""
+        ...
+
     def rejected(self, user_id: str) -> None:
         """Count a command of this user that was rejected."""
         ...

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from app.application.ports.held import Held
 from app.domain.values import Person
+
+ADDS_WINDOW_S = 3_600.0
+"""Within which people are counted who add somebody with whom they share no chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +114,22 @@ class Accounts(Protocol):
         """At most limit, newest first, before that one (exclusive)."""
         ...
 
+    async def added_by(self, adder_id: str, user_ids: Sequence[str], most: int, window_s: float) -> float | None:
+        """Note that they are to be added to a chat; of those who share one with who adds them, or let no stranger,
+        of assistants, and where an operator adds, nothing is noted. Seconds to wait, with nothing noted, where `most` others who share no chat
+        with one of them did so within window_s; else None."""
+        ...
+
     async def prune(self) -> None:
-        """Forget tokens and tickets that are over, and sessions that ended a week ago."""
+        """Forget tokens and tickets that are over, sessions that ended a week ago, and who added whom an hour ago."""
         ...
 
     async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
         """The new session's id; of more than 50 live ones the oldest is ended. None where the account was disabled, or got another password, since it was read."""
         ...
 
-    async def sessions(self, user_id: str) -> list[LiveSession]:
-        """All that can still be refreshed, newest first."""
+    async def sessions(self, user_id: str, before_id: str | None, limit: int) -> list[LiveSession]:
+        """At most limit that can still be refreshed, newest first, before that one (exclusive)."""
         ...
 
     async def owns_session(self, user_id: str, session_id: str) -> bool:

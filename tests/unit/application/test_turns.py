@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
 from app.application.ports.errors import Unavailable
-from app.application.turns import Turns
+from app.application.turns import OneATurn, Turns
 from tests.unit.virtual_time import run
 
 
@@ -26,7 +27,7 @@ def test_turns_go_around_and_urgent_ones_are_first() -> None:
         tasks += [asyncio.create_task(one(who, urgent=True)) for who in ("u", "u", "v")]
         await asyncio.gather(*tasks)
         assert had == ["a", "u", "v", "u", "a", "b", "c", "a", "b"]
-        assert turns._free == 1 and turns._waiting == 0 and turns._lines == ({}, {})
+        assert turns._free == 1 and len(turns._urgent) == len(turns._others) == 0
 
     run(go())
 
@@ -72,3 +73,28 @@ def test_who_gives_up_leaves_its_place_and_its_turn_to_the_next() -> None:
         assert had == ["a", "d"] and third.cancelled() and turns._free == 1
 
     run(go())
+
+
+def test_one_a_turn_of_the_loop_goes_around_and_ends() -> None:
+    async def go() -> None:
+        turns, had = OneATurn(5, 3), list[str]()
+
+        async def one(who: str) -> None:
+            await turns.turn(who)
+            had.append(who)
+
+        tasks = [asyncio.create_task(one(who)) for who in ("a", "a", "a", "a", "b")]
+        await asyncio.sleep(0)
+        assert [task.done() for task in tasks] == [False, False, False, True, False]
+        with pytest.raises(Unavailable):
+            tasks[3].result()
+        tasks[0].cancel()
+        seen = []
+        for _ in range(6):
+            await asyncio.sleep(0)
+            seen.append(len(had))
+        assert had == ["b", "a", "a"] and max(b - a for a, b in itertools.pairwise([0, *seen])) == 1
+        await one("c")
+        assert (had[-1] == "c" and turns._next is None) or len(turns._line) == 0
+
+    asyncio.run(go())

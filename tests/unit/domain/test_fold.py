@@ -57,7 +57,8 @@ def test_the_policies_are_told_whom_it_is_about() -> None:
 
     def facts(actor: str, action: Any) -> Any:
         def ask(question: Any) -> Answer:
-            asked.append(question)
+            if question.action != "person.add":
+                asked.append(question)
             return Answer(True, ())
 
         command = Command(CHAT, actor, derived_id(str(len(asked))), action)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from app.domain import decide
-from app.domain.ids import derived_id
+from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.members import MemberRemoved, MemberUnbanned
+from app.domain.state import Consent
 from tests import actions as c
-from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, DORA, Scene
+from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, DORA, OTHER, Scene
 from tests.unit.memory import PEOPLE, START, USERS
 
 
@@ -88,3 +89,40 @@ def test_bans_keep_out_until_they_are_lifted() -> None:
     scene.refused(ANNA, c.BanMember(ANNA), "not_allowed")
     scene.refused(BEN, c.BanMember(CARL), "not_allowed")
     scene.refused(BEN, c.UnbanMember(CARL), "not_allowed")
+
+
+def test_people_choose_who_adds_them_and_the_refusal_names_them() -> None:
+    """Whoever is no person is asked nothing; an operator isn't held by it."""
+    for choice, shares, operator, refused in (
+        ("", False, False, False), ("everyone", False, False, False), ("shared", True, False, False),
+        ("nobody", False, True, True),
+    ):  # fmt: skip
+        scene = Scene()
+        scene.store.state.consents[(ANNA, CARL)] = Consent(choice, shares, operator)
+        if refused:
+            scene.store.state.refusals.add((CHAT, CARL))
+        scene.ok(ANNA, c.AddMember(CARL, "member"))
+    for choice, shares in (("shared", False), ("nobody", True), ("nobody", False)):
+        scene = Scene()
+        scene.store.state.consents[(ANNA, CARL)] = Consent(choice, shares)
+        refused_ = scene.refused(
+            ANNA, c.AddMember(CARL, "member"), "not_allowed", f"who would be added doesn't let you: user2 ({CARL})"
+        )
+        assert refused_.outcome.policies == ("people-choose-who-adds-them",)
+        for kind in ("direct", "group", "assistant"):
+            result = scene.do(ANNA, c.CreateChat(kind, None, (CARL,) if kind == "direct" else (BEN, CARL)), OTHER)
+            assert result.outcome.code == "not_allowed" and result.outcome.reason.endswith(f": user2 ({CARL})")
+    scene = Scene()
+    scene.store.state.refusals.add((CHAT, CARL))
+    scene.refused(
+        ANNA,
+        c.AddMember(CARL, "member"),
+        "not_allowed",
+        f"who would be added doesn't want to be in this chat: user2 ({CARL})",
+    )
+    scene.ok(ANNA, c.AddMember(DORA, "member"))
+    scene.store.state.consents[(ANNA, DORA)] = scene.store.state.consents[(ANNA, BEN)] = Consent("nobody")
+    scene.nothing(ANNA, c.AddMember(DORA, "member"))
+    several = scene.do(ANNA, c.CreateChat("group", None, (DORA, CARL, BEN)), OTHER)
+    assert several.outcome.reason == f"who would be added doesn't let you: user3 ({DORA}), user1 ({BEN})"
+    scene.ok(ANNA, c.AddMember(ASSISTANT_ID, "member"))

@@ -11,7 +11,7 @@ from app.domain.replies import is_asked
 from app.domain.values import Failure, Message, Usage
 from tests import actions as c
 from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, OTHER, Scene
-from tests.unit.memory import START
+from tests.unit.memory import START, MemoryStore
 
 
 def test_a_question_commits_with_its_reply() -> None:
@@ -184,3 +184,31 @@ def test_a_group_calls_the_assistant(body: str) -> None:
 def test_a_group_does_not_call_the_assistant(body: str) -> None:
     assert not is_asked("group", body, "anna")
     assert is_asked("assistant", body, "anna") and not is_asked("assistant", body, ASSISTANT_ID)
+
+
+def test_open_questions_of_one_person_have_an_end() -> None:
+    """Counted in all chats and within a batch; others may ask, and each end makes room again."""
+    scene = Scene()
+    scene.store = MemoryStore(4, open_questions_max=2)
+    scene.store.do(CHAT, ANNA, c.CreateChat("group", None, (BEN,)))
+    scene.store.do(OTHER, BEN, c.CreateChat("assistant"))
+    asked = [Command(CHAT, BEN, f"{n}", c.SendMessage("@assistant")) for n in range(3)]
+    ended = [result.outcome.code for result in scene.store.batch(asked)]
+    assert ended == [None, None, "quota_exceeded"]
+    assert scene.do(BEN, c.SendMessage("a question"), OTHER).outcome.code == "quota_exceeded"
+    scene.refused(
+        BEN,
+        c.SendMessage("@assistant"),
+        "quota_exceeded",
+        "2 of your questions wait for their answers: wait for one, or stop it",
+    )
+    scene.say(BEN, "no question")
+    scene.ask(ANNA)
+    first = next(iter(scene.store.state.replies.values()))
+    stop = Command(CHAT, BEN, "s", c.StopReply(first.message_id))
+    again = Command(CHAT, BEN, "r", c.RegenerateReply(first.message_id))
+    later = Command(CHAT, BEN, "r2", again.action)
+    ended = [result.outcome.code for result in scene.store.batch([again, stop, later])]
+    assert ended == ["conflict", None, None]
+    moderated = scene.do(ANNA, c.RegenerateReply(first.message_id))
+    assert moderated.outcome.code == "quota_exceeded", "a reply written anew counts for who asked"

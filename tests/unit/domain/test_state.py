@@ -13,11 +13,11 @@ from tests.unit.domain.scene import ANNA, CHAT
 
 OF_A_PERSON = {"people", "bans", "owners"}
 LOOKED_AT: dict[type, set[str]] = {
-    c.SendMessage: {"messages"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
+    c.SendMessage: {"messages", "askers"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
     c.AddReaction: {"messages"}, c.RemoveReaction: {"messages"}, c.PinMessage: {"messages", "pins"},
     c.UnpinMessage: {"messages", "pins"}, c.StopReply: {"messages", "replies"},
-    c.RegenerateReply: {"messages", "replies"}, c.CompleteReply: {"messages", "replies"},
-    c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.CreateChat: {"people"}, c.AddMember: OF_A_PERSON,
+    c.RegenerateReply: {"messages", "replies", "askers"}, c.CompleteReply: {"messages", "replies"},
+    c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.CreateChat: {"people", "consents"}, c.AddMember: OF_A_PERSON | {"consents", "refusals"},
     c.UpdateMember: OF_A_PERSON, c.RemoveMember: OF_A_PERSON, c.BanMember: OF_A_PERSON, c.UnbanMember: OF_A_PERSON,
 }  # fmt: skip
 """The store reads only these: with a fact missing, a rule would decide on nothing."""
@@ -32,7 +32,7 @@ def test_rules_name_the_facts_that_they_look_at() -> None:
     for action in (*c.EXAMPLES, UnknownAction("x"), c.SendMessage("no answer to anything")):
         found, wanted = needs(action), LOOKED_AT.get(type(action), set())
         if isinstance(action, c.SendMessage) and action.reply_to is None:
-            wanted = set()
+            wanted = {"askers"}
         kinds = set(Needs.__dataclass_fields__) - {"chats", "members"}
         assert {name for name in kinds if getattr(found, name)} == wanted, action
         assert list(found.chats) == [CHAT] and (CHAT, ANNA) in found.members
@@ -41,3 +41,8 @@ def test_rules_name_the_facts_that_they_look_at() -> None:
     assert set(needs(c.CreateChat("group", None, ("u",))).people) == {ANNA, "u", ASSISTANT_ID}
     added = needs(c.AddMember("u", "x"))
     assert set(added.people) == {"u"} and (CHAT, "u") in added.members
+    assert set(added.consents) == {(ANNA, "u")} and set(added.refusals) == {(CHAT, "u")}
+    both = decide.needs_of(
+        [Command(CHAT, ANNA, "1", c.SendMessage("@you")), Command(CHAT, ANNA, "2", c.SendMessage("x"))]
+    )
+    assert both.askers == {(CHAT, ANNA): True} and needs(c.SendMessage("x")).askers == {(CHAT, ANNA): False}

@@ -1,0 +1,63 @@
+"""Replies as jobs: one contract for SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.adapters.store.database import Database
+from app.domain.command import Command
+from app.domain.ids import ASSISTANT_ID
+from tests import actions as c
+from tests.contracts.store_setting import Store
+from tests.world import new_id
+
+
+async def test_a_reply_has_one_holder_and_the_attempt_is_the_fence(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")))
+    claims = await asyncio.gather(*(store.jobs.claim(f"h{n}", 5, 5.0) for n in range(4)))
+    [job] = [job for claimed in claims for job in claimed]
+    holder = next(f"h{n}" for n, claimed in enumerate(claims) if claimed)
+    assert job.attempt == 1 and await store.jobs.renew(holder, job, 5.0, True) == "held"
+    assert await store.jobs.renew("another", job, 1.0, False) == "lost"
+    [stop] = await store.do(Command(chat_id, anna, new_id(), c.StopReply(job.message_id)))
+    assert stop.outcome.seq is None and await store.jobs.renew(holder, job, 0.2, False) == "stop"
+    await asyncio.sleep(0.3)
+    [again] = await store.jobs.claim("late", 5, 5.0)
+    assert (again.attempt, again.stop_requested) == (2, True)
+
+    def end(attempt: int) -> Command:
+        action = c.CompleteReply(job.message_id, attempt, "complete", f"text {attempt}")
+        return Command(chat_id, ASSISTANT_ID, new_id(), action)
+
+    first, second, third = await store.do(end(1), end(2), end(2))
+    assert (first.outcome.seq, second.outcome.seq, third.outcome.seq) == (None, 4, None)
+    message = await store.history.message(chat_id, job.message_id)
+    assert message is not None and (message.body, message.attempt, message.status) == ("text 2", 2, "complete")
+    assert await store.jobs.claim("nobody", 5, 1.0) == [] and await store.jobs.stuck(0) == []
+    prompt = await store.jobs.prompt(again, 10)
+    assert [turn.text for turn in prompt.turns] == ["U: @assistant hello"]
+
+
+async def test_answers_are_written_in_turns_by_who_asked(database: Database) -> None:
+    store = Store(database)
+    anna, ben, carl = [await store.person() for _ in range(3)]
+    chat_id = await store.group(anna, ben, carl)
+    asked: dict[str, str] = {}
+    for who in (anna, anna, anna, anna, ben, ben, carl):
+        [result] = await store.do(Command(chat_id, who, new_id(), c.SendMessage("@assistant?")))
+        question = await store.history.message_at(chat_id, result.outcome.seq)
+        assert question is not None
+        asked[question.id] = who
+        await asyncio.sleep(0.002)
+    first = await store.jobs.claim("one", 2, 60.0)
+    assert [asked[job.question_id] for job in first] == [anna, ben], "not the two oldest, which are one person's"
+    then = await store.jobs.claim("two", 3, 60.0)
+    assert [asked[job.question_id] for job in then] == [carl, anna, ben], "what is being written counts"
+    rest = await store.jobs.claim("one", 10, 60.0)
+    assert [asked[job.question_id] for job in rest] == [anna, anna] and await store.jobs.claim("one", 10, 60.0) == []
+    await store.jobs.release(first[1])
+    [again] = await store.jobs.claim("two", 10, 60.0)
+    assert (again.question_id, again.attempt) == (first[1].question_id, 2)
