@@ -77,7 +77,7 @@ mutants: .venv/deep.ok ## small defects of the core, each of which a test must f
 abuse: .venv/dev.ok ## abusers one after another beside a hundred ordinary people, and what the others feel; 5 minutes
 	@$(BIN)/python -m tests.abuse
 
-fuzz: .venv/deep.ok ## envelopes, frames and JSON that nobody meant, for a minute each
+fuzz: .venv/deep.ok ## envelopes, frames, JSON and bare connections that nobody meant, for a minute each
 	@$(BIN)/python -m tests.fuzz
 
 lock: .venv/dev.ok ## compile the lock files anew

@@ -1,18 +1,20 @@
 """python -m tests.fuzz [--seconds 60]: what nobody meant, at the doors where bytes come in, guided by coverage.
 
 Each target runs in a process of its own, for so long: envelopes (signed, so that what is behind the signature is reached),
-frames of a socket, JSON. What gets out but as a named refusal is a defect: its input is kept in build/fuzz and shown.
+frames of a socket, JSON, what comes on a bare connection. What gets out but as a named refusal is a defect: its input is kept in build/fuzz and shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hmac
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path("build/fuzz")
 
@@ -60,6 +62,30 @@ def text() -> Callable[[bytes], None]:
     return one
 
 
+def connection() -> Callable[[bytes], None]:
+    """What comes on a bare connection: heads, bodies and upgrades; the first byte says in what pieces."""
+    from tests.unit.adapters.rest.test_transport import Server, status
+    from tests.unit.virtual_time import run
+
+    def one(data: bytes) -> None:
+        piece = max(1, data[0] if data else 1)
+
+        async def go() -> None:
+            protocol, transport = Server().connect()
+            speaks: list[Any] = [protocol]  # an upgrade changes it
+            transport.set_protocol = speaks.append  # type: ignore[attr-defined]
+            for at in range(1, len(data), piece):
+                if transport.closed:
+                    break
+                speaks[-1].data_received(data[at : at + piece])
+            await asyncio.sleep(60)
+            assert status(transport) != 500
+
+        run(go())
+
+    return one
+
+
 def seeds(target: str) -> list[bytes]:
     from app.adapters.broker.envelope import EnvelopeCodec
     from app.adapters.wire.registry import COMMANDS, request_examples
@@ -73,11 +99,26 @@ def seeds(target: str) -> list[bytes]:
             for name, shape in COMMANDS.items()
         ]
         return [b"\x00" + codec.seal(1, [each])[32:] for each in packed] + [b"\x00" + b"\x91" * 3_000]
+    if target == "connection":
+        from tests.unit.adapters.rest.test_transport import POST
+        from tests.unit.adapters.websocket.test_transport import HEAD as UPGRADE
+
+        return [
+            b"\xff" + each
+            for each in (
+                POST + b"2\r\n{}\r\n0\r\nA: b\r\n\r\n",
+                UPGRADE,
+                UPGRADE + b"\x89\x80\0\0\0\0",
+                b"GET / HTTP/1.1\r\n\r\n",
+            )
+        ]
     found = [json.dumps(example).encode() for example in examples.values()]
     return found if target == "frame" else [*found, b'{"a":[1,2.5e3,"\\u00fc",null,true]}', b"[" * 3_000]
 
 
-TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {"envelope": envelope, "frame": frame, "text": text}
+TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {
+    "envelope": envelope, "frame": frame, "text": text, "connection": connection,
+}  # fmt: skip
 
 
 def run_one(target: str, seconds: int) -> None:

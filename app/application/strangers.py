@@ -6,7 +6,7 @@ import asyncio
 
 from app.application.ports.errors import Unavailable
 from app.application.ports.limits import Limiter
-from app.application.turns import OneATurn
+from app.application.turns import Paced
 from app.domain.errors import Code, ParleyError, unavailable
 
 WAITING_MAX, WAITING_OF_ONE_MAX = 20_000, 10_000
@@ -14,12 +14,12 @@ HELD_MAX, HELD_S = 1_000, 5.0
 
 
 class Strangers:
-    """What a stranger asks is begun one a turn of the loop, in turns by address: a crowd waits, those who are signed in
-    don't."""
+    """What strangers ask is begun one after the other, in turns by address, and takes a third of the loop: a crowd waits,
+    those who are signed in don't."""
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
-        self._turns = OneATurn(WAITING_MAX, WAITING_OF_ONE_MAX)
+        self._turns = Paced(WAITING_MAX, WAITING_OF_ONE_MAX)
         self._held = 0
 
     async def turn(self, address: str) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.application.ports.errors import Unavailable
+
+
+_OTHERS = 2
 
 
 class Line:
@@ -83,22 +87,37 @@ class Turns:
             self._free += 1
 
 
-class OneATurn:
-    """One a turn of the loop, so that what a crowd asks at once is done between what others ask. most: as of `Turns`."""
+class Paced:
+    """One after the other, and behind each twice as long for everything else as its first step took: a crowd gets a third
+    of the loop, whatever it asks at once. most, most_each: as of `Turns`."""
 
     def __init__(self, most: int, most_each: int) -> None:
         self._most, self._most_each = most, most_each
         self._line = Line()
-        self._next: asyncio.Handle | None = None
+        self._calling = False
+        self._began = 0.0
 
     async def turn(self, who: str) -> None:
         """Raises Unavailable."""
         if len(self._line) >= self._most or self._line.of(who) >= self._most_each:
             raise Unavailable("too many wait to be looked at")
         place = self._line.join(who)
-        if self._next is None:
-            self._next = asyncio.get_running_loop().call_soon(self._call)
+        if not self._calling:
+            self._calling = True
+            asyncio.get_running_loop().call_soon(self._call)
         await place
 
     def _call(self) -> None:
-        self._next = asyncio.get_running_loop().call_soon(self._call) if self._line.call() else None
+        """What a turn wakes runs between these two marks."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._begin)
+        self._calling = self._line.call()
+        if self._calling:
+            loop.call_soon(self._end)
+
+    def _begin(self) -> None:
+        self._began = time.perf_counter()
+
+    def _end(self) -> None:
+        took_s = time.perf_counter() - self._began
+        asyncio.get_running_loop().call_later(_OTHERS * took_s, self._call)

@@ -26,7 +26,7 @@ BODY_BYTES_MAX = 512 * 1024
 READ_UNIT_BYTES = 16 * 1024
 """A call is a unit of reading, and so many bytes of its answer one more."""
 _BODY_READ_MAX = 2 * 1024 * 1024
-_PROBES = ("/livez", "/readyz", "/metrics")
+_PROBES = ("/livez", "/readyz")
 
 
 class StrictJsonRequest(Request):
@@ -92,16 +92,17 @@ class RefuseSecretsInUrls:
 
 class StrangersInTurn:
     """ASGI middleware: requests without credentials have turns, and their reads a budget of the address; an answer to bad
-    credentials is held back where too many came from there. Probes are nobody's."""
+    credentials is held back where too many came from there. Probes have turns of their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         use_cases: UseCases | None = getattr(scope["app"].state, "use_cases", None) if scope["type"] == "http" else None
-        if use_cases is None or scope["path"] in _PROBES:
+        if use_cases is None:
             return await self._app(scope, receive, send)
         strangers, address = use_cases.strangers, scope["client"][0] if scope["client"] else ""
+        probes = scope["path"] in _PROBES
         if any(name == b"authorization" for name, _ in scope["headers"]):
 
             async def held_back(message: Message) -> None:
@@ -111,14 +112,14 @@ class StrangersInTurn:
 
             return await self._app(scope, receive, held_back)
         try:
-            if scope["method"] in ("GET", "HEAD"):
+            if scope["method"] in ("GET", "HEAD") and not probes:
                 state = scope.setdefault("state", {})
                 try:
                     strangers.count_read(address)
                 finally:
                     state["rate"] = ("reads", strangers.reads_left(address))
                 state["answered"] = lambda size: strangers.was_read(address, size / READ_UNIT_BYTES)
-            await strangers.turn(address)
+            await strangers.turn("probes" if probes else address)
         except ParleyError as error:
             return await problem(error)(scope, receive, send)
         await self._app(scope, receive, send)

@@ -39,7 +39,7 @@ _OLD = (400, "Bad Request", "an upgrade takes HTTP/1.1")
 class ParleyHttpProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _in_head = True
-    _head_bytes = _body_bytes = _body_pieces = 0
+    _head_bytes = _head_size = _body_bytes = _body_pieces = 0
     _pieces = 0
     _unread = b""
     _turn: asyncio.Handle | None = None
@@ -101,8 +101,13 @@ class ParleyHttpProtocol(HttpToolsProtocol):
             else:
                 self._refuse(*_BODY_TOO_LARGE)
 
+    def on_url(self, url: bytes) -> None:
+        self._head_size += len(url)
+        super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._pieces += 1
+        self._head_size += len(name) + len(value) + 4
         self._body_pieces += not self._in_head  # a trailer
         super().on_header(name, value)
 
@@ -118,6 +123,9 @@ class ParleyHttpProtocol(HttpToolsProtocol):
         self._arm(HEAD_S)
 
     def on_headers_complete(self) -> None:
+        size, self._head_size = self._head_size, 0
+        if size > HEAD_BYTES_MAX:  # it came with the last piece
+            return self._refuse(*_HEAD_TOO_LARGE)
         self._in_head, self._head_bytes, self._body_bytes, self._body_pieces = False, 0, 0, 0
         self._arm(BODY_S)
         super().on_headers_complete()

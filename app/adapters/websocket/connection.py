@@ -137,6 +137,7 @@ class _Connection:
                 if timer is not None:
                     timer.cancel()
             self._lines.clear()
+            self._behind_hello = ""  # what refers to itself waits for the collector; its texts needn't
             self._outbox.gone()
             if self._authenticating is not None:
                 await asyncio.wait([self._authenticating])

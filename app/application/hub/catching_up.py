@@ -80,7 +80,7 @@ class CatchingUp:
                 return self._gone(session, item)
             if cursor >= max(feed.tail, feed.known):
                 return self._synced(session, item, cursor)
-            parts = await self._ranges.read(chat_id, cursor)
+            parts = await self._ranges.read(chat_id, cursor, session.user_id)
             if session.behind.get(chat_id) is not item:
                 return
             if not parts:
@@ -133,7 +133,7 @@ class CatchingUp:
             return "too_far"
         size, after = 0, item.after
         while after < head and size <= MISSED_BYTES_MAX:
-            parts = await self._ranges.read(item.chat_id, after)
+            parts = await self._ranges.read(item.chat_id, after, session.user_id)
             if not parts:
                 break
             size += sum(len(line.encode()) + 1 for part in parts for line in part.lines)

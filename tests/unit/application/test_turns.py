@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 
 import pytest
 
 from app.application.ports.errors import Unavailable
-from app.application.turns import OneATurn, Turns
+from app.application.turns import Paced, Turns
 from tests.unit.virtual_time import run
 
 
@@ -75,13 +76,15 @@ def test_who_gives_up_leaves_its_place_and_its_turn_to_the_next() -> None:
     run(go())
 
 
-def test_one_a_turn_of_the_loop_goes_around_and_ends() -> None:
+def test_a_crowd_takes_a_third_of_the_loop_in_turns() -> None:
     async def go() -> None:
-        turns, had = OneATurn(5, 3), list[str]()
+        turns, had, at = Paced(5, 3), list[str](), list[float]()
 
         async def one(who: str) -> None:
             await turns.turn(who)
             had.append(who)
+            at.append(time.perf_counter())
+            time.sleep(0.02)
 
         tasks = [asyncio.create_task(one(who)) for who in ("a", "a", "a", "a", "b")]
         await asyncio.sleep(0)
@@ -89,12 +92,9 @@ def test_one_a_turn_of_the_loop_goes_around_and_ends() -> None:
         with pytest.raises(Unavailable):
             tasks[3].result()
         tasks[0].cancel()
-        seen = []
-        for _ in range(6):
-            await asyncio.sleep(0)
-            seen.append(len(had))
-        assert had == ["b", "a", "a"] and max(b - a for a, b in itertools.pairwise([0, *seen])) == 1
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert had == ["b", "a", "a"] and all(b - a > 0.055 for a, b in itertools.pairwise(at))
         await one("c")
-        assert (had[-1] == "c" and turns._next is None) or len(turns._line) == 0
+        assert had[-1] == "c"
 
     asyncio.run(go())
