@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.application.adding import Adding
 from app.application.authorize import Reader
 from app.application.ports.history import History, Membership
 from app.application.submit import Done, Submitter
@@ -29,10 +28,15 @@ class ChatAssistant:
 
 class Chats:
     def __init__(
-        self, submitter: Submitter, reader: Reader, history: History, adding: Adding, new_id: Callable[[], str]
+        self,
+        submitter: Submitter,
+        reader: Reader,
+        history: History,
+        new_id: Callable[[], str],
+        members_max: int,
     ) -> None:
+        self._members_max = members_max
         self._submitter = submitter
-        self._adding = adding
         self._reader = reader
         self._history = history
         self._new_id = new_id
@@ -59,7 +63,8 @@ class Chats:
             raise ParleyError(Code.INVALID, "assistant: only a chat of kind assistant has one of its own")
         settings = assistant or ChatAssistant()
         action = CreateChat(kind, title, tuple(others), settings.model, settings.instructions)
-        await self._adding.count(user_id, others)
+        if len(others) >= self._members_max:  # as the rules say it, before anything is looked up of so many
+            raise ParleyError(Code.CONFLICT, f"a chat takes at most {self._members_max} members")
         done = await self._submitter.run(user_id, chat_id, action, command_id)
         found = await self._membership(user_id, chat_id)
         return Done(found, done.seq, done.made and done.seq is not None)

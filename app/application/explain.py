@@ -10,6 +10,9 @@ from app.domain.policy import Answer, Question, question
 from app.domain.replies import RegenerateReply
 from app.domain.values import Role
 
+_NOT_OF_A_CHAT = ("person.add", "users.administer")
+"""What depends on more than a chat and a membership."""
+
 
 class Explain:
     def __init__(self, reader: Reader, pep: Pep, history: History) -> None:
@@ -26,7 +29,7 @@ class Explain:
         about = user_id or asker_id
         if about != asker_id and me.role not in (Role.OWNER, Role.ADMIN):
             raise ParleyError(Code.NOT_ALLOWED, "only an owner or an admin may ask about others")
-        if not self._pep.knows(action):
+        if action in _NOT_OF_A_CHAT or not self._pep.knows(action):
             raise ParleyError(Code.INVALID, "action: no such action")
         member = me if about == asker_id else await self._history.member(chat_id, about)
         own = message_id is not None and await self._author(chat_id, message_id, action) == about

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from time import monotonic
+from time import monotonic, time
 
 from app.application.bounded import Bounded
 from app.application.ports.errors import Unavailable
@@ -27,6 +27,7 @@ SESSION_CACHE_S = 2.0
 HELD_BACK_MAX = 1_000
 """Sign-ins whose answers wait."""
 _SESSIONS_REMEMBERED_MAX = 50_000
+_TOKENS_REMEMBERED_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Identity:
         self._refresh_ttl_s = refresh_ttl_s
         self._held_back = 0
         self._alive: Bounded[str, float] = Bounded(_SESSIONS_REMEMBERED_MAX)
+        self._signed: Bounded[str, Bearer] = Bounded(_TOKENS_REMEMBERED_MAX)
 
     async def register(
         self, username: str, password: str, display_name: str | None, address: str, client: str = ""
@@ -205,9 +207,23 @@ class Identity:
         session_id, user_id = found
         return self._tokens.verify(self._tokens.issue(user_id, session_id))
 
+    def is_signed(self, token: str) -> bool:
+        """Whether we signed it, and it isn't over: not whether its session lives."""
+        try:
+            return bool(self._named(token))
+        except ParleyError:
+            return False
+
+    def _named(self, token: str) -> Bearer:
+        """A token is looked at more than once for a request, and comes again and again."""
+        bearer = self._signed.get(token)
+        if bearer is None or bearer.expires_at <= time():
+            bearer = self._signed[token] = self._tokens.verify(token)
+        return bearer
+
     async def bearer(self, token: str) -> Bearer:
         """Whom the token names, if the session lives; looked up at most every 2 s for a session."""
-        bearer = self._tokens.verify(token)
+        bearer = self._named(token)
         now = monotonic()
         if self._alive.get(bearer.session_id, 0.0) < now:
             if not await self._accounts.session_alive(bearer.session_id):

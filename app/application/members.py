@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.application.adding import Adding
 from app.application.authorize import Reader
 from app.application.ports.history import History
 from app.application.submit import Done, Submitter
@@ -17,14 +16,12 @@ from app.domain.values import Member, Person
 class Members:
     """Each command raises ParleyError, StillOpen; each read ParleyError."""
 
-    def __init__(self, submitter: Submitter, reader: Reader, history: History, adding: Adding) -> None:
+    def __init__(self, submitter: Submitter, reader: Reader, history: History) -> None:
         self._submitter = submitter
-        self._adding = adding
         self._reader = reader
         self._history = history
 
     async def add(self, actor_id: str, chat_id: str, user_id: str, role: str, id_: str | None) -> Done[Member]:
-        await self._adding.count(actor_id, [user_id])
         done = await self._submitter.run(actor_id, chat_id, AddMember(user_id, role), id_)
         member = await self._after(actor_id, chat_id, user_id, done)
         return Done(member, done.seq, done.made and done.seq is not None)
@@ -32,8 +29,7 @@ class Members:
     async def refuse(self, user_id: str, chat_id: str, refused: bool) -> None:
         """Not to be added to this chat again, or to be so again: for who is in it or was. Raises ParleyError."""
         _, member = await self._history.chat_for(chat_id, user_id)
-        left_at = await self._history.left_at(chat_id, user_id)
-        if member is None and left_at is None:
+        if member is None and await self._history.left_at(chat_id, user_id) is None:
             raise not_found()
         await self._history.refuse(chat_id, user_id, refused)
 

@@ -36,7 +36,7 @@ class Profiles:
         def merge(kept: dict[str, object]) -> dict[str, object]:
             made: dict[str, object] = merged(kept, preferences)
             check_preferences(made)
-            if made.get("added_by", AddedBy.EVERYONE) not in list(AddedBy):
+            if preferences and preferences.get("added_by") is not None and made["added_by"] not in list(AddedBy):
                 raise ParleyError(Code.INVALID, f"added_by: one of {', '.join(AddedBy)}")
             return made
 

@@ -10,6 +10,7 @@ from app.application.turns import Paced
 from app.domain.errors import Code, ParleyError, unavailable
 
 WAITING_MAX, WAITING_OF_ONE_MAX = 20_000, 10_000
+TURN_S = 5.0
 HELD_MAX, HELD_S = 1_000, 5.0
 
 
@@ -23,11 +24,12 @@ class Strangers:
         self._held = 0
 
     async def turn(self, address: str) -> None:
-        """Raises ParleyError `unavailable`."""
+        """Raises ParleyError `unavailable`, where too many wait, or it took too long."""
         try:
-            await self._turns.turn(address)
-        except Unavailable as error:
-            raise unavailable(str(error)) from error
+            async with asyncio.timeout(TURN_S):
+                await self._turns.turn(address)
+        except (Unavailable, TimeoutError) as error:
+            raise unavailable("too many ask at once") from error
 
     def count_read(self, address: str) -> None:
         """Raises ParleyError where reads of this address before it are not paid for yet."""

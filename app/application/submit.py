@@ -21,12 +21,15 @@ from app.application.ports.socket import Codec
 from app.domain.command import Action, Command
 from app.domain.decide import cost_of
 from app.domain.errors import Code, ParleyError, unavailable
+from app.domain.members import STRANGERS_MAX
 from app.domain.messages import SendMessage
 from app.domain.state import Outcome
 from app.domain.text import check_body
 
 OUTCOME_WAIT_S = 10.0
 LOOK_UP_S = 1.0
+ADD_AGAIN_MS = 3_600_000 // STRANGERS_MAX
+"""Who may not be added by strangers any more may be again, one by one, within the hour."""
 
 T = TypeVar("T")
 
@@ -132,7 +135,8 @@ class Submitter:
         finally:
             self._hub.outcomes.forget(command.key, told)
         if outcome.code is not None:
-            raise ParleyError(outcome.code, outcome.reason, policies=outcome.policies)
+            wait_ms = ADD_AGAIN_MS if outcome.code == Code.RATE_LIMITED else None
+            raise ParleyError(outcome.code, outcome.reason, retry_after_ms=wait_ms, policies=outcome.policies)
         return Done(None, outcome.seq, not repeat)
 
     async def _outcome(self, command: Command, told: asyncio.Future[tuple[Outcome, bool]]) -> tuple[Outcome, bool]:

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 from app.application.ports.errors import Unavailable
 
-
 _OTHERS = 2
+_PAID_FROM_S = 0.003
 
 
 class Line:
@@ -57,6 +57,11 @@ class Turns:
         self._most, self._most_each = most, most_each
         self._urgent, self._others = Line(), Line()
 
+    @property
+    def full(self) -> bool:
+        """Whether who asks now has to wait."""
+        return self._free == 0
+
     @asynccontextmanager
     async def turn(self, who: str, urgent: bool = False) -> AsyncIterator[None]:
         """Raises Unavailable."""
@@ -88,14 +93,14 @@ class Turns:
 
 
 class Paced:
-    """One after the other, and behind each twice as long for everything else as its first step took: a crowd gets a third
-    of the loop, whatever it asks at once. most, most_each: as of `Turns`."""
+    """One after the other. While others have work, each first step is paid for by twice as long for them: a crowd gets a
+    third of the loop then, whatever it asks at once. most, most_each: as of `Turns`."""
 
     def __init__(self, most: int, most_each: int) -> None:
         self._most, self._most_each = most, most_each
         self._line = Line()
         self._calling = False
-        self._began = 0.0
+        self._began = self._ended = self._owed_s = 0.0
 
     async def turn(self, who: str) -> None:
         """Raises Unavailable."""
@@ -119,5 +124,15 @@ class Paced:
         self._began = time.perf_counter()
 
     def _end(self) -> None:
-        took_s = time.perf_counter() - self._began
-        asyncio.get_running_loop().call_later(_OTHERS * took_s, self._call)
+        self._ended = time.perf_counter()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """A turn of the loop later: where others had next to nothing to do in it, nobody is kept waiting."""
+        took_s, others_s = self._ended - self._began, time.perf_counter() - self._ended
+        if others_s > took_s / 4:
+            self._owed_s += max(0.0, _OTHERS * took_s - others_s)
+        if self._owed_s < _PAID_FROM_S:  # timers count in milliseconds
+            return self._call()
+        owed_s, self._owed_s = self._owed_s, 0.0
+        asyncio.get_running_loop().call_later(owed_s, self._call)

@@ -59,7 +59,7 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
     if do.kind == ChatKind.ASSISTANT and ASSISTANT_ID not in others:
         others.append(ASSISTANT_ID)
     _check_members(fold, do.kind, others)
-    members.check_consent(fold, command, others)
+    strangers = members.check_consent(fold, command, others)
     now, own_role = fold.state.now, Role.MEMBER if do.kind == ChatKind.DIRECT else Role.OWNER
     roles = {command.actor_id: own_role, **dict.fromkeys(others, Role.MEMBER)}
     assistant = AssistantSettings(ASSISTANT_ID, do.model, do.instructions) if do.kind == ChatKind.ASSISTANT else None
@@ -80,6 +80,7 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
     first = tuple(Member(chat.id, fold.state.people[u], role, None, now, 1) for u, role in roles.items())
     for member in first:
         members.put(fold, member)
+    members.note_added(fold, command, others, strangers, 1)
     created = ChatCreated(replace(chat, head=1), first)
     return fold.append(chat.id, "chat.created", command.actor_id, created, command.id)
 

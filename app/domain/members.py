@@ -14,7 +14,10 @@ from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID
 from app.domain.policy import Question
 from app.domain.state import Consent, Needs
-from app.domain.values import Chat, ChatKind, Member, Role, UserKind
+from app.domain.values import Chat, ChatKind, Member, Person, Role, UserKind
+
+STRANGERS_MAX = 20
+"""So often people who share no chat with somebody add them within an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +103,25 @@ def add(fold: Fold, command: Command, do: AddMember) -> int | None:
     person = fold.state.people.get(do.user_id)
     if person is None:
         raise Refused(Code.INVALID, f"user_id names nobody: {do.user_id}")
-    check_consent(fold, command, [do.user_id])
+    strangers = check_consent(fold, command, [do.user_id])
     if chat.members_count >= fold.limits.group_members_max:
         raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
     _count(fold, chat, +1)
     member = Member(chat.id, person, do.role, None, fold.at(chat.id), chat.head + 1)
     put(fold, member)
+    note_added(fold, command, [do.user_id], strangers, member.joined_seq)
     return fold.append(chat.id, "member.added", command.actor_id, member, command.id)
 
 
-def check_consent(fold: Fold, command: Command, user_ids: Iterable[str]) -> None:
-    """People choose who adds them; the refusal names those who don't let this actor."""
-    refusal, names = None, []
+def check_consent(fold: Fold, command: Command, user_ids: Iterable[str]) -> list[str]:
+    """People choose who adds them; the refusal names those who don't let this actor. Those with whom the actor shares no
+    chat: `note_added` counts them."""
+    refusals: list[tuple[Refused, Person]] = []
+    strangers: list[str] = []
     for user_id in user_ids:
         person = fold.state.people[user_id]
+        if person.kind != UserKind.HUMAN:
+            continue
         consent = fold.state.consents.get((command.actor_id, user_id), Consent())
         asked = Question(
             "person.add",
@@ -123,13 +131,32 @@ def check_consent(fold: Fold, command: Command, user_ids: Iterable[str]) -> None
             operator=consent.operator,
         )
         try:
-            if person.kind == UserKind.HUMAN:
-                fold.ask(asked)
+            fold.ask(asked)
+            if not consent.shares and not consent.operator:
+                strangers.append(user_id)
+                if consent.strangers >= STRANGERS_MAX:
+                    raise Refused(Code.RATE_LIMITED, "added by too many strangers within the hour")
         except Refused as refused:
-            refusal = refusal or refused
-            names.append(f"{person.username} ({person.id})")
-    if refusal is not None:
-        raise Refused(refusal.code, f"{refusal.reason}: {', '.join(names[:5])}", refusal.policies)
+            refusals.append((refused, person))
+    if refusals:
+        first = min((refused for refused, _ in refusals), key=lambda refused: refused.code == Code.RATE_LIMITED)
+        names = [f"{person.username} ({person.id})" for refused, person in refusals if refused.code == first.code]
+        raise Refused(first.code, f"{first.reason}: {', '.join(names[:5])}", first.policies)
+    return strangers
+
+
+def note_added(fold: Fold, command: Command, user_ids: Iterable[str], strangers: Iterable[str], seq: int) -> None:
+    """They came by this event: the actor shares a chat with them now."""
+    consents = fold.state.consents
+    for user_id in strangers:
+        fold.state.changes.stranger_adds[(command.chat_id, user_id)] = seq
+        for pair, consent in consents.items():
+            if pair[1] == user_id:
+                consents[pair] = replace(consent, strangers=consent.strangers + 1)
+    for user_id in user_ids:
+        for pair in ((command.actor_id, user_id), (user_id, command.actor_id)):
+            if pair in consents:
+                consents[pair] = replace(consents[pair], shares=True)
 
 
 def update(fold: Fold, command: Command, do: UpdateMember) -> int | None:

@@ -83,14 +83,11 @@ def check_open_questions(fold: Fold, asker_id: str) -> None:
     """One person's questions may not fill what all wait for."""
     most = fold.limits.open_questions_max
     if fold.state.open_questions.get(asker_id, 0) >= most:
-        raise Refused(Code.QUOTA_EXCEEDED, f"{most} of your questions wait for their answers: wait for one, or stop it")
+        raise Refused(Code.QUOTA_EXCEEDED, f"you wait for {most} answers: wait for one, or stop it")
 
 
-def _count_open(fold: Fold, chat_id: str, question_id: str, more: int) -> None:
-    asked = fold.state.messages.get((chat_id, question_id))
-    if asked is not None:
-        open_ = fold.state.open_questions
-        open_[asked.sender_id] = open_.get(asked.sender_id, 0) + more
+def _count_open(fold: Fold, asker_id: str, more: int) -> None:
+    fold.state.open_questions[asker_id] = fold.state.open_questions.get(asker_id, 0) + more
 
 
 def open_reply(
@@ -114,9 +111,11 @@ def open_reply(
     )
     fold.append_message(message, command_id)
     key = (chat_id, message.id)
-    fold.state.replies[key] = Reply(chat_id, message.id, question_id, 0, held=False, trace=command.trace)
+    fold.state.replies[key] = Reply(
+        chat_id, message.id, question_id, 0, held=False, trace=command.trace, asker_id=command.actor_id
+    )
     fold.state.changes.new_replies.append(key)
-    _count_open(fold, chat_id, question_id, +1)
+    _count_open(fold, command.actor_id, +1)
     return seq
 
 
@@ -152,7 +151,7 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
         raise Refused(Code.CONFLICT, "the reply is still being written: stop it first")
     if message.deleted_at is not None or asked is None or asked.deleted_at is not None:
         raise Refused(Code.CONFLICT, "the reply or its question is deleted")
-    check_open_questions(fold, asked.sender_id)
+    check_open_questions(fold, command.actor_id)
     return open_reply(fold, command, reply.question_id, message.id, command.id)
 
 
@@ -183,7 +182,7 @@ def _end(fold: Fold, reply: Reply, attempt: int, status: str, body: str, **more:
     key = (reply.chat_id, reply.message_id)
     fold.state.replies[key] = replace(reply, attempt=attempt, finished=True, held=False)
     fold.state.changes.replies.add(key)
-    _count_open(fold, reply.chat_id, reply.question_id, -1)
+    _count_open(fold, reply.asker_id, -1)
     ended = replace(fold.state.messages[key], status=status, body=body, attempt=attempt, **more)
     return fold.change_message("message.completed", ended.sender_id, ended, None)
 

@@ -29,8 +29,7 @@ class Needs:
     owners: dict[str, None] = field(default_factory=dict)
     """Chats whose owners are counted."""
     askers: dict[Pair, bool] = field(default_factory=dict)
-    """(chat, user) → whether a group's assistant may be called: whose open questions are counted, with those who asked
-    for the `replies`."""
+    """(chat, user) → whether a group's assistant may be called: whose open questions are counted."""
     messages: dict[Pair, None] = field(default_factory=dict)
     replies: dict[Pair, None] = field(default_factory=dict)
     """By the reply's message or by the question's."""
@@ -69,11 +68,12 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class Consent:
     """What somebody who is added lets others do. added_by: their own choice, "" for none. shares: the two are in a chat
-    together, as it was before the batch. operator: who adds them is one."""
+    together. operator: who adds them is one. strangers: how often those who shared no chat added them, within the hour."""
 
     added_by: str = ""
     shares: bool = False
     operator: bool = False
+    strangers: int = 0
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class State:
     refusals: set[Pair] = field(default_factory=set)
     people: dict[str, Person] = field(default_factory=dict)
     open_questions: dict[str, int] = field(default_factory=dict)
-    """user id → how many replies to their questions are not finished."""
+    """user id → how many replies that they asked for are not finished."""
     messages: dict[Pair, Message] = field(default_factory=dict)
     reactions: dict[Pair, Reactions] = field(default_factory=dict)
     replies: dict[Pair, Reply] = field(default_factory=dict)
@@ -115,6 +115,8 @@ class Changes:
     whole_chats: set[str] = field(default_factory=set)
     """Those of which more than head and time changed."""
     members: set[Pair] = field(default_factory=set)
+    stranger_adds: dict[Pair, int] = field(default_factory=dict)
+    """(chat, user) → seq of the event by which somebody brought them in who shared no chat with them."""
     bans: dict[Pair, str] = field(default_factory=dict)
     """(chat, user) → who banned, or lifted it."""
     new_messages: list[Pair] = field(default_factory=list)

@@ -157,6 +157,7 @@ class Reply:
     """The job behind an assistant's message; its row is the queue.
 
     attempt: 0 until first claimed. held: a worker's lease on it has not run out. trace: of the command that asked.
+    asker_id: who asked for it, or had it written anew.
     """
 
     chat_id: str
@@ -167,3 +168,4 @@ class Reply:
     finished: bool = False
     stop_requested: bool = False
     trace: str = ""
+    asker_id: str = ""

@@ -35,7 +35,6 @@ from app.adapters.store.jobs import SqlJobs
 from app.adapters.store.timeline_reads import SqlTimeline
 from app.adapters.store.workers import SqlWorkers
 from app.adapters.wire.encoder import JsonCodec, ShownLimits
-from app.application.adding import Adding
 from app.application.announce import Announcer
 from app.application.authorize import Pep, Reader
 from app.application.background import Background
@@ -284,15 +283,15 @@ def make_use_cases(world: World) -> UseCases:
     )
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
     identity = Identity(world.accounts, world.passwords, tokens, limiter, world.fan_out, new_id)
-    reader, adding = Reader(pep, history), Adding(world.accounts)
+    reader = Reader(pep, history)
     submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id, settings.body_max)
     return UseCases(
         identity=identity,
         profiles=Profiles(world.accounts, world.fan_out, world.codec),
         operators=Operators(world.accounts, identity, pep),
         submitter=submitter,
-        chats=Chats(submitter, reader, history, adding, new_id),
-        members=Members(submitter, reader, history, adding),
+        chats=Chats(submitter, reader, history, new_id, settings.group_members_max),
+        members=Members(submitter, reader, history),
         messages=Messages(submitter, reader, history, world.timeline),
         search=MessageSearch(reader, pep, history),
         read_marks=ReadMarks(reader, history, world.fan_out, world.codec),

@@ -13,7 +13,6 @@ from app.adapters.store.database import Database
 from app.application.clock import utc_now
 from app.domain.command import Command
 from app.domain.fold import Limits
-from app.domain.ids import ASSISTANT_ID
 from tests import actions as c
 from tests.contracts.store_setting import Store
 from tests.world import new_id
@@ -90,39 +89,48 @@ async def test_what_is_over_is_forgotten_and_a_person_has_fifty_sessions(databas
 
 
 async def test_who_was_added_by_too_many_strangers_is_left_alone_for_the_rest_of_the_hour(database: Database) -> None:
+    """Each adding counts, and nothing but an adding; at once they are counted one after the other."""
     store = Store(database)
-    anna, ben, carl, dora, ella = [await store.person() for _ in range(5)]
+    anna, ben, operator = [await store.person() for _ in range(3)]
+    await store.accounts.administer(None, operator, None, "operator")
 
-    async def added(by: str, *others: str, most: int = 2, window_s: float = 60) -> float | None:
-        return await store.accounts.added_by(by, others, most, window_s)
+    def group(by: str, *others: str) -> Command:
+        return Command(new_id(), by, new_id(), c.CreateChat("group", None, others))
 
-    assert await added(ben, anna) is None and await added(ben, anna) is None, "one person counts once"
-    assert await added(carl, anna) is None
-    wait_s = await added(dora, ella, anna)
-    assert wait_s is not None and 50 < wait_s <= 60
-    assert await added(anna, ella) is None and await added(dora, ella) is None, "nothing was noted of the other one"
-    assert await added(ben, anna) is None, "who was counted already may add more"
-    chat_id = await store.group(dora, anna)
-    assert await added(dora, anna) is None, "they share a chat"
-    await store.do(Command(chat_id, dora, new_id(), c.RemoveMember(anna)))
-    assert await added(dora, anna) is not None
-    for operator in (dora, carl):
-        await store.accounts.administer(None, operator, None, "operator")
-    assert await added(dora, anna) is None and await added(dora, ASSISTANT_ID) is None
-    await store.accounts.administer(None, dora, None, "user")
+    async def said(*commands: Command) -> list[str | None]:
+        return [result.outcome.code for result in await store.do(*commands)]
+
+    strangers = [await store.person() for _ in range(24)]
+    own = await store.group(strangers[0])
+    for _ in range(3):  # who removes and adds again counts again
+        assert await said(Command(own, strangers[0], new_id(), c.AddMember(anna, "member"))) == [None]
+        assert await said(Command(own, strangers[0], new_id(), c.RemoveMember(anna))) == [None]
+    assert await said(*(group(strangers[1], anna) for _ in range(3))) == [None] * 3, "the first of them shares a chat"
+    assert await said(Command(own, strangers[2], new_id(), c.AddMember(anna, "member"))) == ["not_found"]
     await store.accounts.update(anna, None, lambda kept: {"added_by": "nobody"})
-    assert await added(dora, anna) is None, "the rules refuse it"
+    assert await said(group(strangers[2], anna)) == ["not_allowed"], "and doesn't count"
     await store.accounts.update(anna, None, lambda kept: {})
-    assert await added(dora, anna, window_s=0.0) is None
+    others = (
+        [Store(Database(database.url.render_as_string(hide_password=False))) for _ in range(2)]
+        if database.postgresql
+        else [store, store]
+    )
+    at_once = [group(stranger, anna) for stranger in strangers[3:]]
+    found = await asyncio.gather(*(others[n % 2].worker._transact([command]) for n, command in enumerate(at_once)))
+    codes = [decided.results[0].outcome.code for decided in found]
+    assert (codes.count(None), codes.count("rate_limited")) == (16, 5), codes
+    last = strangers[3 + codes.index("rate_limited")]
+    assert await said(group(last, ben)) == [None] and await said(group(last, anna, ben)) == ["rate_limited"]
+    assert await said(group(operator, anna)) == [None] and await said(group(strangers[1], anna)) == [None]
     async with database.write() as connection:
-        long_ago = utc_now() - timedelta(hours=2)
-        await connection.execute(sa.update(tables.stranger_adds).values(at=long_ago))
-    await store.accounts.prune()
+        await connection.execute(sa.update(tables.stranger_adds).values(at=utc_now() - timedelta(hours=25)))
+    await store.log.prune()
     async with database.read() as connection:
         assert await connection.scalar(sa.select(sa.func.count()).select_from(tables.stranger_adds)) == 0
-    strangers = [await store.person() for _ in range(6)]
-    told = await asyncio.gather(*(added(stranger, anna, most=3) for stranger in strangers))
-    assert sum(wait_s is None for wait_s in told) == 3, "at once they are counted one after the other"
+    assert await said(group(last, anna)) == [None]
+    for other in others:
+        if other is not store:
+            await other.database.close()
 
 
 async def test_the_facts_of_who_is_added_are_the_stores(database: Database) -> None:

@@ -266,3 +266,32 @@ async def test_who_asks_for_a_socket_and_says_nothing_of_it_is_let_go(people: Pe
     answer = await tell(url, UPGRADE + masked(3, b"x" * 200), 20)
     assert answer.startswith(b"HTTP/1.1 101")
     assert b"408" in await tell(url, b"GET / HTTP/1.1\r\nHost: x\r\n", 20)
+
+
+async def test_who_only_says_that_he_is_signed_in_is_a_stranger(people: People) -> None:
+    """Any header is no credential: reads without a token of ours have the budget of their address, registrations too have turns."""
+    url = people.world.urls[0]
+    async with httpx2.AsyncClient(base_url=url) as http:
+        for headers in ({}, {"Authorization": "x"}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer a.b.c"}):
+            answer = await http.get("/openapi.json", headers=headers)
+            assert answer.status_code == 200 and answer.headers["RateLimit"].startswith('"reads";r=')
+        before = int(answer.headers["RateLimit"].split("r=")[1].split(";")[0])
+        await http.get("/openapi.json", headers={"Authorization": "Bearer x"})
+        answer = await http.get("/asyncapi.json")
+        assert int(answer.headers["RateLimit"].split("r=")[1].split(";")[0]) < before + 10
+    anna = await people.make()
+    raw = await Raw.open(url)
+    await raw.socket.send(json.dumps({"type": "hello", "token": (anna.rest.access_token or "") + "x"}))
+    assert await raw.closed() == 4401
+
+
+async def test_a_request_behind_one_with_long_trailers_is_answered_for_itself(people: People) -> None:
+    post = b"POST /v1/auth/register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    get = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    host, _, port = people.world.urls[0].removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(post + b"2\r\n{}\r\n0\r\n" + b"a: 1234\r\n" * 4_000 + b"\r\n" + get)
+    async with within(20):
+        answer = await reader.read()
+    writer.close()
+    assert b"HTTP/1.1 422" in answer and b'{"status":"alive"}' in answer, answer[:200]

@@ -92,8 +92,7 @@ class MemoryStore:
         )
 
     def _open_questions(self) -> dict[str, int]:
-        asked = [self.state.messages[(r.chat_id, r.question_id)] for r in self.state.replies.values() if not r.finished]
-        return dict(Counter(message.sender_id for message in asked))
+        return dict(Counter(reply.asker_id for reply in self.state.replies.values() if not reply.finished))
 
     def batch(self, commands: Sequence[Command], commit: bool = True) -> list[Result]:
         facts = self.facts(commands)

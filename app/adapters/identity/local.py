@@ -25,6 +25,7 @@ WAITING_MAX = 200
 """Of passwords to hash: some four seconds of a core."""
 WAITING_EACH_MAX = 50
 """From one address."""
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _ALGORITHM = "HS256"
 _ISSUER = "parley"
 _AUDIENCE = "parley"
@@ -42,7 +43,7 @@ def _behind_all_else() -> None:
 class Argon2Passwords:
     """Implements Passwords. At most `threads` at once, so that the loop has a core: each takes some 20 ms of a core and 19 MiB (OWASP's smaller set of parameters)."""
 
-    def __init__(self, threads: int = max(1, (os.cpu_count() or 1) - 1)) -> None:
+    def __init__(self, threads: int = max(1, min(4, _CORES - 1))) -> None:
         self._hasher = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
         self._pool = ThreadPoolExecutor(threads, "argon2", initializer=_behind_all_else)
         self._nobody = ""

@@ -91,7 +91,7 @@ class RefuseSecretsInUrls:
 
 
 class StrangersInTurn:
-    """ASGI middleware: requests without credentials have turns, and their reads a budget of the address; an answer to bad
+    """ASGI middleware: requests without a token that we signed have turns, and their reads a budget of the address; an answer to bad
     credentials is held back where too many came from there. Probes have turns of their own."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -102,15 +102,16 @@ class StrangersInTurn:
         if use_cases is None:
             return await self._app(scope, receive, send)
         strangers, address = use_cases.strangers, scope["client"][0] if scope["client"] else ""
-        probes = scope["path"] in _PROBES
-        if any(name == b"authorization" for name, _ in scope["headers"]):
 
-            async def held_back(message: Message) -> None:
-                if message["type"] == "http.response.start" and message["status"] == 401:
-                    await strangers.failed(address)
-                await send(message)
+        async def held_back(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                await strangers.failed(address)
+            await send(message)
 
+        credentials = [value for name, value in scope["headers"] if name == b"authorization"]
+        if any(_is_signed(value, use_cases) for value in credentials):
             return await self._app(scope, receive, held_back)
+        probes = scope["path"] in _PROBES
         try:
             if scope["method"] in ("GET", "HEAD") and not probes:
                 state = scope.setdefault("state", {})
@@ -119,10 +120,15 @@ class StrangersInTurn:
                 finally:
                     state["rate"] = ("reads", strangers.reads_left(address))
                 state["answered"] = lambda size: strangers.was_read(address, size / READ_UNIT_BYTES)
-            await strangers.turn("probes" if probes else address)
+            await strangers.turn(f"probes {address}" if probes else address)
         except ParleyError as error:
             return await problem(error)(scope, receive, send)
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, held_back if credentials else send)
+
+
+def _is_signed(authorization: bytes, use_cases: UseCases) -> bool:
+    scheme, _, token = authorization.decode("latin-1").partition(" ")
+    return scheme.lower() == "bearer" and use_cases.identity.is_signed(token.strip())
 
 
 def use_cases_of(request: Request) -> UseCases:

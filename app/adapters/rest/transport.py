@@ -107,7 +107,8 @@ class ParleyHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._pieces += 1
-        self._head_size += len(name) + len(value) + 4
+        if self._in_head:
+            self._head_size += len(name) + len(value) + 4
         self._body_pieces += not self._in_head  # a trailer
         super().on_header(name, value)
 

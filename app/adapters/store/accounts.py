@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,10 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json
-from app.adapters.store.read_facts import Facts
 from app.application.clock import utc_now
-from app.application.ports.people import ADDS_WINDOW_S, Account, AuditEntry, LastOperator, LiveSession, RefreshTry
-from app.domain.values import AddedBy
+from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
 
 SESSIONS_MAX = 50
 """Live ones of a user; one more ends the oldest."""
@@ -233,49 +231,12 @@ class SqlAccounts:
             )
         return ended
 
-    async def added_by(self, adder_id: str, user_ids: Sequence[str], most: int, window_s: float) -> float | None:
-        u, a = t.users, t.stranger_adds
-        async with self._database.write() as connection:
-            now = await self._database.now(connection)
-            since = now - timedelta(seconds=window_s)
-            consents = await Facts(self._database, connection).consents([(adder_id, other) for other in user_ids])
-            strangers = sorted(
-                added
-                for (_, added), consent in consents.items()
-                if not consent.shares and not consent.operator and consent.added_by in ("", AddedBy.EVERYONE)
-            )
-            if not strangers:
-                return None
-            if self._database.postgresql:  # two gateways count one after the other
-                locked = sa.select(u.c.id).where(u.c.id.in_(strangers)).order_by(u.c.id)
-                await connection.execute(locked.with_for_update(key_share=True))
-            latest = (
-                sa.select(a.c.user_id, a.c.at)
-                .where(a.c.user_id.in_(strangers), a.c.adder_id != adder_id, a.c.at > since)
-                .order_by(a.c.at.desc())
-            )
-            times: dict[str, list[datetime]] = {}
-            for row in await connection.execute(latest):
-                times.setdefault(row.user_id, []).append(row.at)
-            full = [found[most - 1] for found in times.values() if len(found) >= most]
-            if full:
-                return max(1.0, (max(full) - since).total_seconds())
-            mine = sa.and_(a.c.user_id.in_(strangers), a.c.adder_id == adder_id)
-            await connection.execute(sa.delete(a).where(mine))
-            await connection.execute(
-                sa.insert(a), [{"user_id": other, "adder_id": adder_id, "at": now} for other in strangers]
-            )
-        return None
-
     async def prune(self) -> None:
         now, r, s, k = utc_now(), t.refresh_tokens, t.sessions, t.tickets
         kept = sa.exists().where(r.c.session_id == s.c.id)
         async with self._database.write() as connection:
             await connection.execute(sa.delete(k).where(k.c.expires_at < now))
             await connection.execute(sa.delete(r).where(r.c.expires_at < now))
-            await connection.execute(
-                sa.delete(t.stranger_adds).where(t.stranger_adds.c.at < now - timedelta(seconds=ADDS_WINDOW_S))
-            )
             over = sa.select(s.c.id).where(s.c.ended_at < now - timedelta(seconds=_ENDED_KEPT_S))
             await connection.execute(sa.delete(k).where(k.c.session_id.in_(over)))
             await connection.execute(sa.delete(r).where(r.c.session_id.in_(over)))

@@ -111,6 +111,7 @@ class SqlCommandLog:
                 )
             )
             await connection.execute(sa.delete(t.suspects).where(t.suspects.c.at < old))
+            await connection.execute(sa.delete(t.stranger_adds).where(t.stranger_adds.c.at < old))
 
     async def _prune_batches(self, connection: AsyncConnection) -> None:
         """By transaction id, which is the key, not by time: ids noted ten minutes ago are old enough."""
@@ -147,6 +148,12 @@ class _Transaction:
             await self._write_members(state)
         if changes.bans:
             await self._write_bans(state)
+        if changes.stranger_adds:
+            added = changes.stranger_adds.items()
+            await self._connection.execute(
+                sa.insert(t.stranger_adds),
+                [{"chat_id": key[0], "user_id": key[1], "seq": seq, "at": state.now} for key, seq in added],
+            )
         if changes.reactions:
             await self._write_reactions(state)
         if changes.pins:
@@ -328,6 +335,7 @@ class _Transaction:
                         "attempt": r.attempt,
                         "stop_requested": r.stop_requested,
                         "trace": r.trace,
+                        "asker_id": r.asker_id,
                         "asked_at": state.now,
                         "progress_at": state.now,
                     }

@@ -107,7 +107,11 @@ class SqlHistory:
         leaving = [kind.type for kind in EVENTS.values() if kind.takes_out]
         async with self._primary.read() as connection:
             found = await connection.execute(
-                sa.select(x).where(x.c.chat_id == chat_id, x.c.type.in_(leaving)).order_by(x.c.seq.desc())
+                # named in the statement itself, as the index of those who left is
+                sa.select(x)
+                .where(x.c.chat_id == chat_id, sa.or_(*(x.c.type == sa.literal_column(f"'{one}'") for one in leaving)))
+                .where(sa.cast(x.c.data, sa.Text).contains(user_id))
+                .order_by(x.c.seq.desc())
             )
             events = (rows.event_of_change(row, None) for row in found)
             return next((event.at for event in events if user_id in kind_of(event).goes(event.payload)), None)

@@ -135,7 +135,8 @@ def _by_turn(now: datetime) -> sa.Subquery:
     """All unfinished replies. turn: the place among those of who asked, what is being written before what waits."""
     asked_by, is_free = t.messages, _is_free(now)
     turn = sa.func.row_number().over(
-        partition_by=asked_by.c.sender_id, order_by=(sa.case((is_free, 1), else_=0), _r.c.asked_at)
+        partition_by=sa.func.coalesce(_r.c.asker_id, asked_by.c.sender_id),
+        order_by=(sa.case((is_free, 1), else_=0), _r.c.asked_at),
     )
     question = sa.and_(asked_by.c.chat_id == _r.c.chat_id, asked_by.c.id == _r.c.question_id)
     columns = (_r.c.chat_id, _r.c.message_id, _r.c.asked_at, is_free.label("free"), turn.label("turn"))

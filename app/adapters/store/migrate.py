@@ -28,6 +28,7 @@ CONCURRENT_INDEXES = {
     "ix_messages_words": (
         "on messages using gin (to_tsvector('simple', regexp_replace(body, '[^[:alnum:]]+', ' ', 'g')))"
     ),
+    "ix_changes_leaving": "on changes (chat_id, seq) where type = 'member.removed'",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,18 +47,26 @@ class Facts:
             await self._read_people(state, needs.people)
         if needs.bans:
             await self._read_bans(state, needs.bans)
-        if needs.consents:
-            state.consents = await self.consents(list(needs.consents))
-        if needs.refusals:
-            await self._read_refusals(state, needs.refusals)
         askers = {
             user_id
             for (chat_id, user_id), called in needs.askers.items()
-            if (chat := state.chats.get(chat_id)) and (chat.kind == ChatKind.ASSISTANT or called)
+            if (chat := state.chats.get(chat_id)) is None or chat.kind == ChatKind.ASSISTANT or called
         }
+        if needs.consents:
+            state.consents = await self._consents(list(needs.consents), state.now)
+        strangers = [pair for pair, consent in state.consents.items() if not (consent.shares or consent.operator)]
+        if self._db.postgresql and (strangers or askers):
+            # What two batches count of one person they count one after the other.
+            users = sorted(askers.union(added for _, added in strangers))
+            source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in users])
+            await self._rows(
+                f"select 1 from users where id in (select v.id from {source}) order by id for no key update", params
+            )
+            if strangers:
+                state.consents |= await self._consents(strangers, state.now)
+        if needs.refusals:
+            await self._read_refusals(state, needs.refusals)
         if askers:
-            questions = {(reply.chat_id, reply.question_id) for reply in state.replies.values()}
-            askers |= {message.sender_id for key, message in state.messages.items() if key in questions}
             await self._read_open_questions(state, askers)
         if needs.owners:
             await self._read_owners(state, needs.owners)
@@ -127,20 +136,26 @@ class Facts:
         )
         state.bans.update((str(row.chat_id), str(row.user_id)) for row in found)
 
-    async def consents(self, pairs: Sequence[Pair]) -> dict[Pair, Consent]:
-        """pairs: (who adds, who is added). Of people alone."""
+    async def _consents(self, pairs: Sequence[Pair], now: datetime) -> dict[Pair, Consent]:
+        """pairs: (who adds, who is added). Of people alone. Whether they share a chat is looked up from who adds, who has
+        few where there is something to fear."""
         pg = self._db.postgresql
         choice = "u.preferences->>'added_by'" if pg else "json_extract(u.preferences, '$.added_by')"
+        since = "cast(:since as timestamptz)" if pg else ":since"
         source, params = self._db.values("v", {"adder": "uuid", "added": "uuid"}, pairs)
         found = await self._rows(
-            f"select v.adder, v.added, {choice} as added_by, coalesce(a.role, '') as role, exists (select 1 from members x"
-            " join members y on y.chat_id = x.chat_id where x.user_id = v.added and y.user_id = v.adder) as shares"
+            f"select v.adder, v.added, {choice} as added_by, coalesce(a.role, '') as role, exists (select 1 from members y"
+            " cross join members x where y.user_id = v.adder and x.chat_id = y.chat_id and x.user_id = v.added) as shares,"
+            f" (select count(*) from stranger_adds s where s.user_id = v.added and s.at > {since}) as strangers"
             f" from {source} join users u on u.id = v.added left join users a on a.id = v.adder where u.kind = 'human'",
-            params,
+            params | {"since": self._db.bind(now - timedelta(hours=1))},
         )
         return {
             (str(row.adder), str(row.added)): Consent(
-                row.added_by if row.added_by in list(AddedBy) else "", bool(row.shares), row.role == "operator"
+                row.added_by if row.added_by in list(AddedBy) else "",
+                bool(row.shares),
+                row.role == "operator",
+                row.strangers,
             )
             for row in found
         }
@@ -157,12 +172,11 @@ class Facts:
     async def _read_open_questions(self, state: State, user_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in sorted(user_ids)])
         found = await self._rows(
-            "select q.sender_id, count(*) as count from replies r"
-            " join messages q on q.chat_id = r.chat_id and q.id = r.question_id"
-            f" where not r.finished and q.sender_id in (select v.id from {source}) group by q.sender_id",
+            "select r.asker_id, count(*) as count from replies r"
+            f" where not r.finished and r.asker_id in (select v.id from {source}) group by r.asker_id",
             params,
         )
-        state.open_questions.update({str(row.sender_id): row.count for row in found})
+        state.open_questions.update({str(row.asker_id): row.count for row in found})
 
     async def _read_owners(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
@@ -201,6 +215,7 @@ class Facts:
                 held=lease is not None and lease > state.now and not row.finished,
                 finished=bool(row.finished),
                 stop_requested=bool(row.stop_requested),
+                asker_id=str(row.asker_id or ""),
             )
             state.replies[(reply.chat_id, reply.message_id)] = reply
             about |= {(reply.chat_id, reply.message_id): None, (reply.chat_id, reply.question_id): None}

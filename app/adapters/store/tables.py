@@ -165,11 +165,13 @@ chat_refusals = sa.Table(
 stranger_adds = sa.Table(
     "stranger_adds",
     metadata,
+    sa.Column("chat_id", Id, primary_key=True),
     sa.Column("user_id", Id, primary_key=True),
-    sa.Column("adder_id", Id, primary_key=True),
+    sa.Column("seq", BigInt, primary_key=True, autoincrement=False),
     sa.Column("at", Time(), nullable=False, index=True),
+    sa.Index("ix_stranger_adds_user_id_at", "user_id", "at"),
 )
-"""When somebody was added, for the last time, by a person who shared no chat with them. Kept for an hour."""
+"""Who was added by a person who shared no chat with them: seq is the event's. Looked at for an hour, kept for a day."""
 
 messages = sa.Table(
     "messages",
@@ -268,6 +270,13 @@ replies = sa.Table(
     sa.Column("asked_at", Time(), nullable=False),
     sa.Column("progress_at", Time(), nullable=False),
     sa.Column("trace", sa.String(64), nullable=False, server_default=""),
+    sa.Column("asker_id", Id),
+    sa.Index(
+        "ix_replies_open_of",
+        "asker_id",
+        sqlite_where=sa.text("not finished"),
+        postgresql_where=sa.text("not finished"),
+    ),
     sa.Index(
         "ix_replies_open", "asked_at", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")
     ),

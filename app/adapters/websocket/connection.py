@@ -79,12 +79,12 @@ class SocketDoor:
         origin = websocket.headers.get("origin")
         if not origin_is_good(origin, websocket.headers.get("host", ""), self.allowed_origins):
             return await _deny(websocket, ParleyError(Code.NOT_ALLOWED, "this origin may not connect"))
-        if self.use_cases.draining:
-            return await _deny(websocket, ParleyError(Code.UNAVAILABLE, "this process is going down"))
         try:
             await self.use_cases.strangers.turn(_address_of(websocket))
         except ParleyError as error:
             return await _deny(websocket, error)
+        if self.use_cases.draining:
+            return await _deny(websocket, ParleyError(Code.UNAVAILABLE, "this process is going down"))
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
         await _Connection(websocket, self).run()
@@ -243,6 +243,7 @@ class _Connection:
                 return self._machine.closed()
             self._expire_at(bearer)
         except ParleyError as error:
+            self._machine.closed()
             await self._use_cases.strangers.failed(_address_of(self._websocket))
             self._close(Close.UNAUTHENTICATED, error.reason)
         except Transient:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from app.application.ports.held import Held
 from app.domain.values import Person
-
-ADDS_WINDOW_S = 3_600.0
-"""Within which people are counted who add somebody with whom they share no chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +111,8 @@ class Accounts(Protocol):
         """At most limit, newest first, before that one (exclusive)."""
         ...
 
-    async def added_by(self, adder_id: str, user_ids: Sequence[str], most: int, window_s: float) -> float | None:
-        """Note that they are to be added to a chat; of those who share one with who adds them, or let no stranger,
-        of assistants, and where an operator adds, nothing is noted. Seconds to wait, with nothing noted, where `most` others who share no chat
-        with one of them did so within window_s; else None."""
-        ...
-
     async def prune(self) -> None:
-        """Forget tokens and tickets that are over, sessions that ended a week ago, and who added whom an hour ago."""
+        """Forget tokens and tickets that are over, and sessions that ended a week ago."""
         ...
 
     async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:

@@ -11,7 +11,7 @@ from app.application.authorize import Reader
 from app.application.chats import ChatAssistant, Chats
 from app.domain.errors import ParleyError
 from app.domain.ids import ASSISTANT_ID, created_chat_id, derived_id, direct_chat_id
-from tests.unit.application.verbs import Counted, Decider
+from tests.unit.application.verbs import Decider
 from tests.unit.memory import PEP, USERS, MemoryStore
 
 ANNA, BEN, CARL = USERS[:3]
@@ -24,9 +24,7 @@ class Setting:
         self.store: Any = store
         decider: Any = Decider(store)
         self.decider: Any = decider
-        adding: Any = Counted()
-        self.adding: Any = adding
-        self.chats = Chats(decider, Reader(PEP, store), store, adding, lambda: derived_id("new"))
+        self.chats = Chats(decider, Reader(PEP, store), store, lambda: derived_id("new"), 4)
 
     async def create(self, kind: str, *others: str, id_: str | None = ID, assistant: Any = None, by: str = ANNA) -> Any:
         return await self.chats.create(by, kind, "t", others, assistant, id_)

@@ -13,7 +13,7 @@ from app.application.members import Members
 from app.domain.errors import ParleyError
 from app.domain.ids import derived_id
 from tests import actions as c
-from tests.unit.application.verbs import Counted, Decider
+from tests.unit.application.verbs import Decider
 from tests.unit.memory import CHATS, PEP, START, USERS, MemoryStore
 
 ANNA, BEN, CARL = USERS[:3]
@@ -27,9 +27,7 @@ class Setting:
         self.store: Any = store
         self.store.do(CHAT, ANNA, c.CreateChat("group", None, (BEN,)))
         decider: Any = Decider(store)
-        adding: Any = Counted()
-        self.adding: Any = adding
-        self.members = Members(decider, Reader(PEP, store), store, adding)
+        self.members = Members(decider, Reader(PEP, store), store)
 
 
 def test_who_is_added_is_told_and_a_second_adding_made_nobody() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from app.application.submit import Done
@@ -26,13 +25,3 @@ class Decider:
         if result.outcome.code is not None:
             raise ParleyError(result.outcome.code, result.outcome.reason)
         return Done(None, result.outcome.seq, not result.repeat)
-
-
-class Counted:
-    """In place of Adding: nobody was added too often. asked: (who adds, whom)."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, ...]]] = []
-
-    async def count(self, adder_id: str, user_ids: Sequence[str]) -> None:
-        self.asked.append((adder_id, tuple(user_ids)))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from app.domain import decide
+from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.members import MemberRemoved, MemberUnbanned
 from app.domain.state import Consent
@@ -126,3 +127,24 @@ def test_people_choose_who_adds_them_and_the_refusal_names_them() -> None:
     several = scene.do(ANNA, c.CreateChat("group", None, (DORA, CARL, BEN)), OTHER)
     assert several.outcome.reason == f"who would be added doesn't let you: user3 ({DORA}), user1 ({BEN})"
     scene.ok(ANNA, c.AddMember(ASSISTANT_ID, "member"))
+
+
+def test_strangers_are_counted_where_they_add_and_a_batch_knows_who_shares_a_chat() -> None:
+    scene = Scene()
+    scene.store.state.consents |= {(ANNA, CARL): Consent(strangers=19), (BEN, CARL): Consent(strangers=19)}
+    commands = [
+        Command(CHAT, ANNA, "1", c.AddMember(CARL, "member")),
+        Command(CHAT, ANNA, "2", c.RemoveMember(CARL)),
+        Command(CHAT, ANNA, "3", c.AddMember(CARL, "member")),
+        Command(OTHER, BEN, "4", c.CreateChat("group", None, (CARL,))),
+    ]
+    results = scene.store.batch(commands)
+    assert [result.outcome.code for result in results] == [None, None, None, "rate_limited"]
+    assert results[-1].outcome.reason == f"added by too many strangers within the hour: user2 ({CARL})"
+    assert scene.store.decided.state.changes.stranger_adds == {(CHAT, CARL): 2}
+    mixed = Scene()
+    mixed.store.state.consents |= {(ANNA, CARL): Consent(strangers=20), (ANNA, DORA): Consent("nobody")}
+    result = mixed.do(ANNA, c.CreateChat("group", None, (CARL, DORA)), OTHER)
+    assert (result.outcome.code, result.outcome.reason[-45:]) == ("not_allowed", f" user3 ({DORA})"), (
+        "what stays is told first"
+    )

@@ -68,3 +68,20 @@ def test_all_who_are_behind_at_one_place_are_served_by_one_read() -> None:
         assert store.most == READS_AT_ONCE
 
     run(go())
+
+
+def test_what_all_wait_for_is_read_before_what_one_is_behind_with() -> None:
+    async def go() -> None:
+        store: Any = Slow()
+        store.do(CHAT, ANNA, c.CreateChat("group"))
+        ranges = Ranges(store, CODEC, Background(lambda what, error: None))
+        many = [asyncio.create_task(ranges.read(CHAT, after, "behind")) for after in range(2 * READS_AT_ONCE)]
+        await asyncio.sleep(0.1)
+        many.append(asyncio.create_task(ranges.read(CHAT, 2 * READS_AT_ONCE, "behind")))
+        await asyncio.sleep(0.1)
+        live = asyncio.create_task(ranges.read(CHAT, 2 * READS_AT_ONCE))
+        await asyncio.sleep(2.0)
+        assert live.done() and not many[-1].done() and store.most == READS_AT_ONCE
+        await asyncio.gather(*many)
+
+    run(go())
