@@ -26,6 +26,12 @@ class Rest:
         self.user: dict[str, Any] = {}
         self._expires_at = float("inf")  # by the clock on the wall: the other one stands still in a sleeping machine
 
+    async def __aenter__(self) -> Rest:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self.close()
+
     async def register(self, username: str, password: str, display_name: str | None = None) -> dict[str, Any]:
         body = {"username": username, "password": password}
         if display_name is not None:

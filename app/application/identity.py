@@ -6,7 +6,8 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from time import monotonic, time
 
@@ -17,6 +18,7 @@ from app.application.ports.limits import SignInLimiter
 from app.application.ports.people import Account, Accounts, Bearer, LiveSession, Passwords, Tokens
 from app.application.signals import Note, pack_note, user_channel
 from app.domain.errors import Code, ParleyError, unavailable
+from app.domain.text import password_forms
 from app.domain.values import UserKind
 
 USERNAME = re.compile(r"[a-z0-9][a-z0-9_.-]{2,31}\Z")
@@ -65,7 +67,7 @@ class Identity:
         self._new_id = new_id
         self._refresh_ttl_s = refresh_ttl_s
         self._held_back = 0
-        self._alive: Bounded[str, float] = Bounded(_SESSIONS_REMEMBERED_MAX)
+        self._alive: Bounded[str, tuple[float, str]] = Bounded(_SESSIONS_REMEMBERED_MAX)
         self._signed: Bounded[str, Bearer] = Bounded(_TOKENS_REMEMBERED_MAX)
 
     async def register(
@@ -85,7 +87,7 @@ class Identity:
 
     async def _hash(self, password: str, address: str) -> str:
         try:
-            return await self._passwords.hash(password, address)
+            return await self._passwords.hash(password_forms(password)[0], address)
         except Unavailable as error:
             raise unavailable(str(error)) from error
 
@@ -103,7 +105,7 @@ class Identity:
     async def sign_in(self, username: str, password: str, address: str, client: str = "", device: str = "") -> SignedIn:
         """device: a refresh token that is or was this account's: others' failures don't hold it up. Raises
         SignInRefused."""
-        name = username.lower()
+        name = username.strip().lower()
         account = await self._checked(name, password, address, device)
         if account is None:
             raise SignInRefused("invalid_grant", "wrong username or password")
@@ -115,7 +117,7 @@ class Identity:
         began = asyncio.get_running_loop().time()
         account = await self._accounts.by_name(name) if USERNAME.match(name) else None
         try:
-            good = await self._passwords.verify(password, account.password_hash if account else None, address)
+            good = await self._verified(password, account, address)
         except Unavailable as error:
             raise SignInRefused("temporarily_unavailable", str(error), 1) from error
         self._hold_back(name, address)  # others may have failed meanwhile
@@ -124,10 +126,25 @@ class Identity:
             device and account and await self._accounts.was_refreshed_by(account.id, _hash(device))
         ):
             await self._wait(delay_s)
-        if good and account is not None and not account.disabled:
-            return account
+        if good is not None and not good.disabled:
+            return good
         self._limiter.failed(name, address)
         return None
+
+    async def _verified(self, password: str, account: Account | None, address: str) -> Account | None:
+        """The account whose password this is. An older hash may be of another form of the same words: it is made anew."""
+        forms = password_forms(password)
+        for form in forms:
+            if await self._passwords.verify(form, account.password_hash if account else None, address) and account:
+                return account if form == forms[0] else await self._rehashed(account, forms[0], address)
+        return None
+
+    async def _rehashed(self, account: Account, password: str, address: str) -> Account:
+        with suppress(Unavailable):  # next time, then
+            hashed = await self._passwords.hash(password, address)
+            if await self._accounts.rehash(account, hashed):
+                return replace(account, password_hash=hashed)
+        return account
 
     async def _wait(self, delay_s: float) -> None:
         if self._held_back >= HELD_BACK_MAX:
@@ -225,10 +242,11 @@ class Identity:
         """Whom the token names, if the session lives; looked up at most every 2 s for a session."""
         bearer = self._named(token)
         now = monotonic()
-        if self._alive.get(bearer.session_id, 0.0) < now:
-            if not await self._accounts.session_alive(bearer.session_id):
+        until, whose = self._alive.get(bearer.session_id, (0.0, ""))
+        if until < now or whose != bearer.user_id:
+            if not await self._accounts.session_alive(bearer.session_id, bearer.user_id):
                 raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
-            self._alive[bearer.session_id] = now + SESSION_CACHE_S
+            self._alive[bearer.session_id] = (now + SESSION_CACHE_S, bearer.user_id)
         return bearer
 
 

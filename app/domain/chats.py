@@ -15,6 +15,8 @@ from app.domain.policy import Question
 from app.domain.state import Needs
 from app.domain.values import AssistantSettings, Chat, ChatKind, Member, Role, UserKind
 
+_NO_TITLE = "title: a direct chat has none"
+
 
 @dataclass(frozen=True, slots=True)
 class CreateChat:
@@ -53,6 +55,8 @@ class ChatCreated:
 
 def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
     fold.ask(Question(CreateChat.type))
+    if do.kind == ChatKind.DIRECT and do.title is not None:
+        raise Refused(Code.INVALID, _NO_TITLE)
     if command.chat_id in fold.state.chats:
         return None
     others = [user_id for user_id in dict.fromkeys(do.member_ids) if user_id != command.actor_id]
@@ -80,13 +84,14 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
     first = tuple(Member(chat.id, fold.state.people[u], role, None, now, 1) for u, role in roles.items())
     for member in first:
         members.put(fold, member)
+        fold.state.changes.read[(chat.id, member.user.id)] = member.joined_seq
     members.note_added(fold, command, others, strangers, 1)
     created = ChatCreated(replace(chat, head=1), first)
     return fold.append(chat.id, "chat.created", command.actor_id, created, command.id)
 
 
 def _check_members(fold: Fold, kind: str, others: list[str]) -> None:
-    unknown = [user_id for user_id in others if user_id not in fold.state.people]
+    unknown = [user_id for user_id in others if user_id not in fold.state.people or user_id in fold.state.disabled]
     if unknown:
         raise Refused(Code.INVALID, f"member_ids names nobody: {', '.join(unknown[:5])}")
     if kind == ChatKind.DIRECT and (len(others) != 1 or fold.state.people[others[0]].kind != UserKind.HUMAN):
@@ -96,6 +101,10 @@ def _check_members(fold: Fold, kind: str, others: list[str]) -> None:
 
 
 def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
+    here = fold.state.chats.get(command.chat_id)
+    if here is not None and here.kind == ChatKind.DIRECT and do.title is not None:
+        fold.permit(command, "chat.read")
+        raise Refused(Code.INVALID, _NO_TITLE)
     chat = fold.permit(command, "chat.update", unarchives="archived" in do.given and not do.archived)
     changed = chat
     if "title" in do.given:

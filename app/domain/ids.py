@@ -11,6 +11,7 @@ _is_id = re.compile(UUID_PATTERN[:-1] + r"\Z").match
 _NAMESPACE = uuid.UUID("6f0a5f6e-3a52-5c0e-9a6c-52a1d6f1b7ce")
 ASSISTANT_ID = str(uuid.uuid5(_NAMESPACE, "assistant"))
 """The built-in assistant's user id: the same in every deployment."""
+ASSISTANT_NAME = "assistant"
 
 
 def is_id(value: object) -> bool:

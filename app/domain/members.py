@@ -101,16 +101,23 @@ def add(fold: Fold, command: Command, do: AddMember) -> int | None:
     if key in fold.state.members:
         return None
     person = fold.state.people.get(do.user_id)
-    if person is None:
+    if person is None or do.user_id in fold.state.disabled:
         raise Refused(Code.INVALID, f"user_id names nobody: {do.user_id}")
     strangers = check_consent(fold, command, [do.user_id])
     if chat.members_count >= fold.limits.group_members_max:
         raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
+    _check_manager(person, do.role)
     _count(fold, chat, +1)
     member = Member(chat.id, person, do.role, None, fold.at(chat.id), chat.head + 1)
     put(fold, member)
+    fold.state.changes.read[(chat.id, person.id)] = member.joined_seq
     note_added(fold, command, [do.user_id], strangers, member.joined_seq)
     return fold.append(chat.id, "member.added", command.actor_id, member, command.id)
+
+
+def _check_manager(person: Person, role: str) -> None:
+    if person.kind != UserKind.HUMAN and role in (Role.OWNER, Role.ADMIN):
+        raise Refused(Code.INVALID, "only people are owners and admins")
 
 
 def check_consent(fold: Fold, command: Command, user_ids: Iterable[str]) -> list[str]:
@@ -172,6 +179,7 @@ def update(fold: Fold, command: Command, do: UpdateMember) -> int | None:
         raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
     changed = member
     if "role" in do.given and do.role is not None:
+        _check_manager(member.user, do.role)
         changed = replace(changed, role=do.role)
     if "muted_until" in do.given:
         changed = replace(changed, muted_until=do.muted_until)

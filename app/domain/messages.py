@@ -70,7 +70,7 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
         created_at=at,
     )
     fold.append_message(sent)
-    fold.state.changes.sent[(chat.id, command.actor_id)] = seq
+    fold.state.changes.read[(chat.id, command.actor_id)] = seq
     if asked:
         replies.open_reply(fold, command, sent.id)
     return seq

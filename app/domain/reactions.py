@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -83,31 +82,3 @@ def clear(fold: Fold, key: Pair) -> None:
 
 ACTIONS: dict[type, Rule] = {AddReaction: add, RemoveReaction: remove}
 EVENTS = (EventKind("reaction.added", ReactionChange), EventKind("reaction.removed", ReactionChange))
-
-
-# What an emoji is
-
-_ZWJ, _KEYCAP, _AS_EMOJI = "\N{ZERO WIDTH JOINER}", "\N{COMBINING ENCLOSING KEYCAP}", "\N{VARIATION SELECTOR-16}"
-
-
-def _is_pictograph(c: str) -> bool:
-    return unicodedata.category(c) == "So" or c in "‼⁉↔↕" or 0x1F000 <= ord(c) <= 0x1FAFF
-
-
-def is_emoji(value: str) -> bool:
-    """One emoji as people send them: a pictograph with modifiers, joined pictographs, a flag or a key cap."""
-    if not 1 <= len(value) <= 16:
-        return False
-    if value.endswith(_KEYCAP):
-        return value[0] in "0123456789#*" and value[1:-1] in ("", _AS_EMOJI)
-    if all(0x1F1E6 <= ord(c) <= 0x1F1FF for c in value):
-        return len(value) == 2
-    for part in value.split(_ZWJ):
-        if not part or not _is_pictograph(part[0]):
-            return False
-        rest = part[1:]
-        if not all(c == _AS_EMOJI or 0x1F3FB <= ord(c) <= 0x1F3FF or 0xE0020 <= ord(c) <= 0xE007F for c in rest):
-            return False
-        if len(rest) > 8:
-            return False
-    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -10,8 +9,9 @@ from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
-from app.domain.ids import ASSISTANT_ID, derived_id
+from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME, derived_id
 from app.domain.state import Needs
+from app.domain.text import called
 from app.domain.values import ChatKind, Failure, Message, MessageKind, Reply, Status, Usage
 
 
@@ -67,15 +67,12 @@ def _needs_reply(facts: Needs, chat_id: str, message_id: str) -> None:
     facts.replies[(chat_id, message_id)] = None
 
 
-_CALLS_ASSISTANT = re.compile(r"(?<![\w@.-])@assistant(?![\w-]|\.\w)", re.IGNORECASE)
-
-
 def is_asked(chat_kind: str, body: str, sender_id: str) -> bool:
     """Whether a message is a question: each of a person in an assistant's chat, in a group one that calls it."""
     if sender_id == ASSISTANT_ID:
         return False
     if chat_kind == ChatKind.GROUP:
-        return "@" in body and _CALLS_ASSISTANT.search(body) is not None
+        return bool(called(body, (ASSISTANT_NAME,)))
     return chat_kind == ChatKind.ASSISTANT
 
 

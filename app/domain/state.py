@@ -88,6 +88,8 @@ class State:
     consents: dict[Pair, Consent] = field(default_factory=dict)
     refusals: set[Pair] = field(default_factory=set)
     people: dict[str, Person] = field(default_factory=dict)
+    disabled: set[str] = field(default_factory=set)
+    """Of the people."""
     open_questions: dict[str, int] = field(default_factory=dict)
     """user id → how many replies that they asked for are not finished."""
     messages: dict[Pair, Message] = field(default_factory=dict)
@@ -125,8 +127,8 @@ class Changes:
     new_replies: list[Pair] = field(default_factory=list)
     replies: set[Pair] = field(default_factory=set)
     pins: set[Pair] = field(default_factory=set)
-    sent: dict[Pair, int] = field(default_factory=dict)
-    """(chat, sender) → the newest seq that this person wrote: it moves their read mark."""
+    read: dict[Pair, int] = field(default_factory=dict)
+    """(chat, user) → the newest seq that this person wrote, or came by: it moves their read mark."""
     traces: list[Result] = field(default_factory=list)
 
 

@@ -1,13 +1,24 @@
-"""What a text may be, wherever it comes from."""
+"""What a text may be, what is seen of it, and how texts are compared: one set of rules for every door and every store.
+
+Unicode's own lists decide, through libraries (`regex` for properties and scripts, `emoji` for the list of emoji).
+"""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
+from functools import cache
+
+import regex
 
 from app.domain.errors import Code, ParleyError
 
 TITLE_MAX = 200
-_SILENT_CATEGORIES = frozenset(("Zs", "Zl", "Zp", "Cc", "Cf"))
+
+
+_NOTHING_TO_SEE = regex.compile(r"[\p{Z}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]*")
+"""White space, control and format characters, what is ignored by default (Hangul fillers, selectors), the blank braille
+pattern."""
 
 
 def check_text(value: str, what: str = "text") -> str:
@@ -22,10 +33,10 @@ def check_text(value: str, what: str = "text") -> str:
 
 
 def is_silent(value: str) -> bool:
-    """Nothing but white space, control and format characters."""
-    if value.isprintable() and not value.isspace():  # the usual text, at C's speed
+    """Whether it leaves nothing to see."""
+    if value.isascii() and value.isprintable() and not value.isspace():  # the usual text, at C's speed
         return not value
-    return all(unicodedata.category(c) in _SILENT_CATEGORIES for c in value)
+    return _NOTHING_TO_SEE.fullmatch(value) is not None
 
 
 def check_body(body: str, body_max: int) -> str:
@@ -36,3 +47,93 @@ def check_body(body: str, body_max: int) -> str:
     if is_silent(body):
         raise ParleyError(Code.EMPTY, "body has nothing to see in it")
     return body
+
+
+def clean_name(name: str, what: str = "name") -> str:
+    """A name of a person or a chat as it is stored: trimmed, in NFC. Raises ParleyError `invalid`, `empty`."""
+    made = unicodedata.normalize("NFC", check_text(name, what)).strip()
+    if is_silent(made):
+        raise ParleyError(Code.EMPTY, f"{what} has nothing to see in it")
+    return made
+
+
+def folded(text: str) -> str:
+    """What two texts have in common that differ in case, form or width alone: by it they are compared. Marks stay with
+    their letters, but for the dot above an i, which İ leaves behind."""
+    made = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return made.replace("i\u0307", "i")
+
+
+def password_forms(password: str) -> tuple[str, ...]:
+    """The form that is hashed (NFC) first, then those that an older hash may be of: as typed, and NFD."""
+    forms = (unicodedata.normalize("NFC", password), password, unicodedata.normalize("NFD", password))
+    return tuple(dict.fromkeys(forms))
+
+
+# Emoji
+
+
+@cache
+def _emoji() -> dict[str, str]:
+    """Without variation selectors → fully qualified; of Unicode's list, but for components."""
+    import emoji  # 5,000 entries, for who reacts
+
+    qualified = emoji.STATUS["fully_qualified"]
+    return {
+        text.replace("\ufe0f", ""): text for text, about in emoji.EMOJI_DATA.items() if about["status"] == qualified
+    }
+
+
+def emoji_of(value: str) -> str | None:
+    """The one emoji that it is, in its fully qualified form; None where it is none, or more than one."""
+    return _emoji().get(value.replace("\ufe0f", "")) if len(value) <= 16 else None
+
+
+# Who is called by a text
+
+_FENCE = regex.compile(r" {0,3}(`{3,}|~{3,})")
+_SPAN = regex.compile(r"(?<!`)(`+)(?!`)(?s:.*?)(?<!`)\1(?!`)")
+_LINK = regex.compile(r"!?\[[^\]\n]*\]\([^)\n]*\)|<[^>\s]+>|\b[a-z][a-z0-9+.-]*://\S+|\b(?:www\.|mailto:)\S+", regex.I)
+_WRITTEN_WITHOUT_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_CALL = regex.compile(
+    rf"(?<![@/]|[\w--[{_WRITTEN_WITHOUT_SPACES}]][.+\-]?)@([a-z0-9][a-z0-9_.\-]*)"
+    rf"(?![@/]|:[\p{{L}}\p{{N}}]|[\w--[{_WRITTEN_WITHOUT_SPACES}]])",
+    regex.I | regex.V1,
+)
+
+
+def called(text: str, names: Collection[str]) -> list[str]:
+    """Those of the names (in lower case) that are called by `@name` as a word of its own, in the order in which they are;
+    not in code, quotes, links, addresses of mail, or other services' handles."""
+    if "@" not in text:
+        return []
+    found: dict[str, None] = {}
+    for match in _CALL.finditer(_LINK.sub(" ", _SPAN.sub(" ", _prose(text)))):
+        name = match.group(1).lower()
+        while name and name not in names and name[-1] in "._-":
+            name = name[:-1]
+        if name in names:
+            found[name] = None
+    return list(found)
+
+
+def _prose(text: str) -> str:
+    """The lines that are neither a quote nor a block of code, as CommonMark has them."""
+    kept: list[str] = []
+    fence, blank, indented = "", True, False
+    for line in text.splitlines():
+        opens = _FENCE.match(line)
+        if fence:
+            if opens and opens.group(1).startswith(fence) and not line[opens.end() :].strip():
+                fence = ""
+            blank = indented = False
+            continue
+        indented = line.startswith(("    ", "\t")) and (blank or indented)
+        blank = not line.strip()
+        if opens:
+            fence = opens.group(1)
+        elif not indented and not line.lstrip(" ").startswith(">"):
+            kept.append(line)
+            continue
+        kept.append("")
+    return "\n".join(kept)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Response, WebSocket
 
 from app.adapters.pages import pages
 from app.adapters.rest import accounts, chats, members, messages, openapi, operators, pins, policies, replies
 from app.adapters.rest.cursors import Cursors
+from app.adapters.rest.problems import problem
 from app.adapters.websocket.connection import SocketDoor
 from app.application.use_cases import UseCases
+from app.domain.errors import Code, ParleyError
 from app.infrastructure import telemetry
 
 ROUTED = (accounts, chats, members, messages, pins, replies, policies, operators, pages)
@@ -27,6 +29,13 @@ class Doors:
         for door in ROUTED:
             app.include_router(door.router)
         openapi.install(app)
+
+        @app.get("/v1/ws", include_in_schema=False)
+        async def not_upgraded() -> Response:
+            """The upgrade was lost on the way, by a proxy that passes none."""
+            answer = problem(ParleyError(Code.INVALID, "this is a WebSocket: ask for an upgrade"), 426)
+            answer.headers["Upgrade"] = "websocket"
+            return answer
 
         @app.websocket("/v1/ws")
         async def socket(websocket: WebSocket) -> None:

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
 from app.adapters.rest import problems
-from app.adapters.rest.door import RefuseSecretsInUrls, StrangersInTurn
+from app.adapters.rest.door import HeadAsGet, RefuseSecretsInUrls, StrangersInTurn
 from app.adapters.rest.headers import EXPOSED, AnswerHeaders
 from app.adapters.rest.transport import ParleyHttpProtocol
 from app.adapters.websocket.transport import ParleyWebSocketProtocol
@@ -38,10 +38,12 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,  # `openapi.install` serves it, encoded once
+        redirect_slashes=False,  # a redirect would go to the host that the client named
     )
     problems.install(app)
     app.add_middleware(RefuseSecretsInUrls)
     app.add_middleware(StrangersInTurn)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(telemetry.MeasureHttp)
     app.add_middleware(AnswerHeaders)
     app.add_middleware(

@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+SECRET_MIN = 16
+
 
 class SettingsError(Exception):
     """The settings don't make a world; the message says which and why."""
@@ -85,6 +87,8 @@ def load_settings(**given: object) -> Settings:
 
 def check_world(settings: Settings, role: str) -> None:
     """Half a world refuses to start and says why."""
+    if any(len(secret) < SECRET_MIN for secret in listed(settings.jwt_secret)):
+        raise SettingsError(f"JWT_SECRET: each secret takes {SECRET_MIN} characters or more")
     if settings.embedded:
         if role not in ("all", "migrate"):
             raise SettingsError(f"the role {role} alone asks for BROKER_URL=amqp://…: alone it would talk to nobody")
@@ -101,8 +105,8 @@ def check_world(settings: Settings, role: str) -> None:
         missing.append("DATABASE_URL=postgresql://…")
     if not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
         missing.append("REDIS_URL=redis://…")
-    if len(settings.jwt_secret) < 16:
-        missing.append("JWT_SECRET (16 characters or more)")
+    if not settings.jwt_secret or any(len(secret) < SECRET_MIN for secret in listed(settings.jwt_secret)):
+        missing.append(f"JWT_SECRET ({SECRET_MIN} characters or more each)")
     if missing:
         raise SettingsError(f"BROKER_URL is amqp://…, which asks for {', '.join(missing)} too")
 

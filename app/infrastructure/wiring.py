@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -65,7 +66,7 @@ from app.application.use_cases import UseCases
 from app.domain.fold import Limits
 from app.infrastructure import telemetry
 from app.infrastructure.observed import ObservedBus, ObservedModel, observed_announce, observed_delivery, observed_reply
-from app.infrastructure.settings import Settings, SettingsError, listed
+from app.infrastructure.settings import SECRET_MIN, Settings, SettingsError, listed
 
 POLICIES = Path(__file__).parents[2] / "policies"
 
@@ -108,8 +109,11 @@ class World:
 
 
 def lock_data_dir(folder: Path) -> IO[str]:
-    """The embedded world's files belong to one process."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The embedded world's files belong to one process, and one user of the machine."""
+    os.umask(0o077)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(PermissionError):
+        folder.chmod(0o700)
     lock = open(folder / "lock", "w")  # noqa: SIM115 - held until the process ends
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,9 +127,16 @@ def _secrets(settings: Settings) -> list[str]:
         return list(listed(settings.jwt_secret))
     kept = settings.data_dir / "jwt_secret"
     if not kept.exists():
-        with open(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        beside = kept.with_suffix(".new")  # whole, or not at all: a full disk leaves no empty secret
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32))
-    return [kept.read_text().strip()]
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(kept)
+    secret = kept.read_text().strip()
+    if len(secret) < SECRET_MIN:
+        raise SettingsError(f"{kept} holds no secret: delete it, and all sign in anew, or restore it")
+    return [secret]
 
 
 def make_database(settings: Settings) -> Database:

@@ -83,6 +83,7 @@ class MemoryStore:
                 refusals={key for key in state.refusals if key in needs.refusals},
                 open_questions=self._open_questions() if needs.askers else {},
                 people={key: person for key, person in state.people.items() if key in needs.people},
+                disabled={key for key in state.disabled if key in needs.people},
                 messages={key: message for key, message in state.messages.items() if key in messages},
                 reactions={key: found for key, found in state.reactions.items() if key in messages},
                 replies=replies,

@@ -31,6 +31,9 @@ _ISSUER = "parley"
 _AUDIENCE = "parley"
 _CLAIMS = ["sub", "sid", "iat", "exp", "iss", "aud"]
 _TOKEN_MAX = 4_096
+CLOCKS_S = 30.0
+"""How far apart clocks may be."""
+_LIFE_MAX_S = 86_400.0
 
 
 def _behind_all_else() -> None:
@@ -101,8 +104,10 @@ class JwtTokens:
                     audience=_AUDIENCE,
                     issuer=_ISSUER,
                     options={"require": _CLAIMS},
+                    leeway=CLOCKS_S,
                 )
-                if is_id(claims["sub"]) and is_id(claims["sid"]):
+                lives_s = float(claims["exp"]) - float(claims["iat"])
+                if is_id(claims["sub"]) and is_id(claims["sid"]) and lives_s <= _LIFE_MAX_S:
                     return Bearer(claims["sub"], claims["sid"], float(claims["exp"]))
             except (jwt.PyJWTError, LookupError, ValueError, TypeError):
                 pass

@@ -90,6 +90,18 @@ class RefuseSecretsInUrls:
         await self._app(scope, receive, send)
 
 
+class HeadAsGet:
+    """ASGI middleware: HEAD is answered wherever GET is; the server leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
 class StrangersInTurn:
     """ASGI middleware: requests without a token that we signed have turns, and their reads a budget of the address; an answer to bad
     credentials is held back where too many came from there. Probes have turns of their own."""
@@ -113,7 +125,7 @@ class StrangersInTurn:
             return await self._app(scope, receive, held_back)
         probes = scope["path"] in _PROBES
         try:
-            if scope["method"] in ("GET", "HEAD") and not probes:
+            if scope["method"] == "GET" and not probes:
                 state = scope.setdefault("state", {})
                 try:
                     strangers.count_read(address)
@@ -151,7 +163,7 @@ async def bearer(request: Request, use_cases: UseCasesArg, token: Annotated[str 
         raise ParleyError(Code.UNAUTHENTICATED, "send an access token as Authorization: Bearer")
     found = await use_cases.identity.bearer(token)
     limiter = use_cases.limiter
-    if request.method in ("GET", "HEAD"):
+    if request.method == "GET":
         try:
             use_cases.count_read(found.user_id)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -101,6 +101,13 @@ class SqlAccounts:
             )
             return await self._end(connection, t.sessions.c.user_id == user_id, t.sessions.c.id != keep_session)
 
+    async def rehash(self, account: Account, password_hash: str) -> bool:
+        u = t.users.c
+        same = sa.and_(u.id == account.id, u.password_hash == account.password_hash)
+        async with self._database.write() as connection:
+            done = await connection.execute(sa.update(t.users).where(same).values(password_hash=password_hash))
+        return bool(done.rowcount)
+
     async def administer(
         self, actor_id: str | None, user_id: str, disabled: bool | None, role: str | None
     ) -> list[str]:
@@ -134,17 +141,18 @@ class SqlAccounts:
             ]
 
     async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
-        session_id, now, u = str(uuid.uuid7()), utc_now(), t.users.c
+        session_id, u = str(uuid.uuid7()), t.users.c
         same = sa.select(u.id).where(u.id == account.id, u.password_hash == account.password_hash, ~u.disabled)
         if self._database.postgresql:
             same = same.with_for_update(read=True)
         async with self._database.write() as connection:
             if await connection.scalar(same) is None:
                 return None
+            now = await self._database.now(connection)
             await connection.execute(
                 sa.insert(t.sessions).values(id=session_id, user_id=account.id, created_at=now, client=client[:200])
             )
-            await _add_refresh(connection, session_id, refresh_hash, refresh_ttl_s)
+            await _add_refresh(connection, session_id, refresh_hash, now + timedelta(seconds=refresh_ttl_s))
             s = t.sessions.c
             live = sa.select(s.id).where(s.user_id == account.id, s.ended_at.is_(None))
             oldest = live.order_by(s.created_at.desc(), s.id.desc()).offset(SESSIONS_MAX)
@@ -153,11 +161,11 @@ class SqlAccounts:
 
     async def sessions(self, user_id: str, before_id: str | None, limit: int) -> list[LiveSession]:
         s, r = t.sessions.c, t.refresh_tokens.c
-        good = sa.exists().where(r.session_id == s.id, r.expires_at > utc_now())
-        query = sa.select(t.sessions).where(s.user_id == user_id, s.ended_at.is_(None), good)
-        if before_id is not None:
-            query = query.where(s.id < before_id)
         async with self._database.read() as connection:
+            good = sa.exists().where(r.session_id == s.id, r.expires_at > await self._database.now(connection))
+            query = sa.select(t.sessions).where(s.user_id == user_id, s.ended_at.is_(None), good)
+            if before_id is not None:
+                query = query.where(s.id < before_id)
             found = await connection.execute(query.order_by(s.id.desc()).limit(limit))  # ids grow with time
             return [LiveSession(row.id, row.created_at, row.last_used_at, row.client) for row in found]
 
@@ -168,17 +176,18 @@ class SqlAccounts:
             return await connection.scalar(found) is not None
 
     async def use_refresh(self, refresh_hash: str, new_hash: str, grace_s: float, ttl_s: float) -> RefreshTry | None:
-        now, r, s = utc_now(), t.refresh_tokens, t.sessions
+        r, s = t.refresh_tokens, t.sessions
         query = (
-            sa.select(r.c.session_id, r.c.used_at, s.c.user_id)
+            sa.select(r.c.session_id, r.c.used_at, r.c.expires_at, s.c.user_id)
             .select_from(r.join(s, s.c.id == r.c.session_id).join(t.users, t.users.c.id == s.c.user_id))
-            .where(r.c.hash == refresh_hash, r.c.expires_at > now, s.c.ended_at.is_(None), ~t.users.c.disabled)
+            .where(r.c.hash == refresh_hash, s.c.ended_at.is_(None), ~t.users.c.disabled)
         )
         if self._database.postgresql:
             query = query.with_for_update(of=r)
         async with self._database.write() as connection:
             row = (await connection.execute(query)).one_or_none()
-            if row is None:
+            now = await self._database.now(connection)
+            if row is None or row.expires_at <= now:
                 return None
             if row.used_at is not None and row.used_at < now - timedelta(seconds=grace_s):
                 await self._end(connection, s.c.id == row.session_id)
@@ -187,7 +196,7 @@ class SqlAccounts:
                 sa.update(r).where(r.c.hash == refresh_hash, r.c.used_at.is_(None)).values(used_at=now)
             )
             await connection.execute(sa.update(s).where(s.c.id == row.session_id).values(last_used_at=now))
-            await _add_refresh(connection, row.session_id, new_hash, ttl_s)
+            await _add_refresh(connection, row.session_id, new_hash, now + timedelta(seconds=ttl_s))
         return RefreshTry(row.session_id, row.user_id, replayed=False)
 
     async def was_refreshed_by(self, user_id: str, refresh_hash: str) -> bool:
@@ -197,13 +206,14 @@ class SqlAccounts:
             row = await connection.scalar(found.where(r.c.hash == refresh_hash, s.c.user_id == user_id))
         return row is not None
 
-    async def session_alive(self, session_id: str) -> bool:
+    async def session_alive(self, session_id: str, user_id: str | None = None) -> bool:
         s, u = t.sessions, t.users
+        theirs = s.c.user_id == user_id if user_id is not None else sa.true()
         async with self._database.read() as connection:
             found = await connection.scalar(
                 sa.select(s.c.id)
                 .select_from(s.join(u, u.c.id == s.c.user_id))
-                .where(s.c.id == session_id, s.c.ended_at.is_(None), ~u.c.disabled)
+                .where(s.c.id == session_id, s.c.ended_at.is_(None), ~u.c.disabled, theirs)
             )
         return found is not None
 
@@ -217,7 +227,7 @@ class SqlAccounts:
             await connection.scalars(
                 sa.update(t.sessions)
                 .where(*which, t.sessions.c.ended_at.is_(None))
-                .values(ended_at=utc_now())
+                .values(ended_at=await self._database.now(connection))
                 .returning(t.sessions.c.id)
             )
         )
@@ -232,9 +242,10 @@ class SqlAccounts:
         return ended
 
     async def prune(self) -> None:
-        now, r, s, k = utc_now(), t.refresh_tokens, t.sessions, t.tickets
+        r, s, k = t.refresh_tokens, t.sessions, t.tickets
         kept = sa.exists().where(r.c.session_id == s.c.id)
         async with self._database.write() as connection:
+            now = await self._database.now(connection)
             await connection.execute(sa.delete(k).where(k.c.expires_at < now))
             await connection.execute(sa.delete(r).where(r.c.expires_at < now))
             over = sa.select(s.c.id).where(s.c.ended_at < now - timedelta(seconds=_ENDED_KEPT_S))
@@ -245,8 +256,8 @@ class SqlAccounts:
             await connection.execute(sa.delete(s).where(s.c.id.in_(without)))
 
     async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
-        now = utc_now()
         async with self._database.write() as connection:
+            now = await self._database.now(connection)
             await connection.execute(
                 sa.insert(t.tickets).values(
                     hash=ticket_hash, session_id=session_id, expires_at=now + timedelta(seconds=ttl_s)
@@ -256,9 +267,10 @@ class SqlAccounts:
     async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:
         k, s = t.tickets, t.sessions
         async with self._database.write() as connection:
+            now = await self._database.now(connection)
             row = (
                 await connection.execute(
-                    sa.delete(k).where(k.c.hash == ticket_hash, k.c.expires_at > utc_now()).returning(k.c.session_id)
+                    sa.delete(k).where(k.c.hash == ticket_hash, k.c.expires_at > now).returning(k.c.session_id)
                 )
             ).one_or_none()
             if row is None:
@@ -276,11 +288,9 @@ def _begins(prefix: str) -> sa.ColumnElement[bool]:
     return sa.or_(u.username.like(escaped, escape="\\"), sa.func.lower(u.display_name).like(escaped, escape="\\"))
 
 
-async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str, ttl_s: float) -> None:
+async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str, expires_at: datetime) -> None:
     await connection.execute(
-        sa.insert(t.refresh_tokens).values(
-            hash=hash_, session_id=session_id, expires_at=utc_now() + timedelta(seconds=ttl_s)
-        )
+        sa.insert(t.refresh_tokens).values(hash=hash_, session_id=session_id, expires_at=expires_at)
     )
 
 

@@ -160,7 +160,7 @@ class _Transaction:
             await self._write_pins(state)
         if changes.new_replies or changes.replies:
             await self._write_replies(state)
-        await rows.move_read_marks(self._db, self._connection, changes.sent)
+        await rows.move_read_marks(self._db, self._connection, changes.read)
         await self._insert_outcomes(decided)
         if self._db.postgresql:
             await self._note_batch(decided)

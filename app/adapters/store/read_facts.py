@@ -121,12 +121,13 @@ class Facts:
     async def _read_people(self, state: State, user_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in user_ids])
         found = await self._rows(
-            f"select u.id, u.username, u.display_name, u.kind from {source}"
-            " join users u on u.id = v.id where not u.disabled",
+            f"select u.id, u.username, u.display_name, u.kind, u.disabled from {source} join users u on u.id = v.id",
             params,
         )
         for row in found:
             state.people[str(row.id)] = Person(str(row.id), row.username, row.display_name, row.kind)
+            if row.disabled:
+                state.disabled.add(str(row.id))
 
     async def _read_bans(self, state: State, pairs: Iterable[Pair]) -> None:
         source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, list(pairs))

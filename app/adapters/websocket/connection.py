@@ -52,7 +52,20 @@ EXPIRING_S = 60.0
 
 def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
     """Absent, the same host, or listed; `null` never."""
-    return origin is None or origin in (f"http://{host}", f"https://{host}") or (origin in allowed and origin != "null")
+    if origin is None:
+        return True
+    made = _origin(origin)
+    same = (_origin(f"http://{host}"), _origin(f"https://{host}"))
+    return made != "null" and (made in same or made in map(_origin, allowed))
+
+
+def _origin(text: str) -> str:
+    """Letter case and a default port make no difference."""
+    made = text.lower()
+    for scheme, port in (("http://", ":80"), ("https://", ":443")):
+        if made.startswith(scheme):
+            return made.removesuffix(port)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from app.adapters.wire.text import rfc3339
 from app.adapters.wire.values import AnyEvent, EventShape, Id, Request, Shown, Text
 from app.application.ports.history import Membership
 from app.domain.chats import ChatCreated as Created
-from app.domain.text import TITLE_MAX, check_text
+from app.domain.text import TITLE_MAX, clean_name
 from app.domain.values import Chat
 
-Title = Annotated[str, Field(strict=True, min_length=1, max_length=TITLE_MAX), AfterValidator(check_text)]
+Title = Annotated[str, Field(strict=True, min_length=1, max_length=TITLE_MAX), AfterValidator(clean_name)]
 KindName = Literal["direct", "group", "assistant"]
 
 

@@ -8,13 +8,15 @@ from pydantic import AfterValidator, Field
 
 from app.adapters.wire.examples import BEN, CHAT, COMMAND, MESSAGE
 from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, OnMessage
-from app.domain.reactions import AddReaction, ReactionChange, RemoveReaction, is_emoji
+from app.domain.reactions import AddReaction, ReactionChange, RemoveReaction
+from app.domain.text import emoji_of
 
 
 def _emoji(value: str) -> str:
-    if not is_emoji(value):
+    emoji = emoji_of(value)
+    if emoji is None:
         raise ValueError("not one emoji")
-    return value
+    return emoji
 
 
 Emoji = Annotated[str, Field(strict=True, max_length=16), AfterValidator(_emoji)]

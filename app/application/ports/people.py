@@ -100,6 +100,10 @@ class Accounts(Protocol):
         """Ends all other sessions in the same transaction; their ids."""
         ...
 
+    async def rehash(self, account: Account, password_hash: str) -> bool:
+        """The same password, hashed anew; sessions stay. False where it was changed since the account was read."""
+        ...
+
     async def administer(
         self, actor_id: str | None, user_id: str, disabled: bool | None, role: str | None
     ) -> list[str]:
@@ -137,8 +141,8 @@ class Accounts(Protocol):
         they are kept."""
         ...
 
-    async def session_alive(self, session_id: str) -> bool:
-        """Whether it was started, and neither ended nor its account disabled."""
+    async def session_alive(self, session_id: str, user_id: str | None = None) -> bool:
+        """Whether it was started (by this user, where one is named), and neither ended nor its account disabled."""
         ...
 
     async def end_session(self, session_id: str) -> None:
@@ -146,7 +150,7 @@ class Accounts(Protocol):
         ...
 
     async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
-        """Keep it for so many seconds, by this process's clock."""
+        """Keep it for so many seconds, by the database's clock."""
         ...
 
     async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:

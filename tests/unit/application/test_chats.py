@@ -27,7 +27,7 @@ class Setting:
         self.chats = Chats(decider, Reader(PEP, store), store, lambda: derived_id("new"), 4)
 
     async def create(self, kind: str, *others: str, id_: str | None = ID, assistant: Any = None, by: str = ANNA) -> Any:
-        return await self.chats.create(by, kind, "t", others, assistant, id_)
+        return await self.chats.create(by, kind, None if kind == "direct" else "t", others, assistant, id_)
 
 
 def test_a_creation_finds_again_what_it_made() -> None:

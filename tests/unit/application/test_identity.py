@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+import unicodedata
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -75,9 +77,15 @@ class Accounts:
         found = self.refresh.get(refresh_hash)
         return found is not None and found.user_id == user_id
 
-    async def session_alive(self, session_id: str) -> bool:
+    async def session_alive(self, session_id: str, user_id: str | None = None) -> bool:
         self.asked += 1
-        return session_id in self.sessions
+        return session_id in self.sessions and user_id in (None, self.sessions[session_id])
+
+    async def rehash(self, account: Account, password_hash: str) -> bool:
+        if self.changed is account:
+            return False
+        self.people[account.id] = replace(account, password_hash=password_hash)
+        return True
 
     async def end_session(self, session_id: str) -> None:
         self.sessions.pop(session_id, None)
@@ -89,8 +97,6 @@ class Accounts:
         ended = [s for s, u in self.sessions.items() if u == user_id and s != keep_session]
         for session in ended:
             del self.sessions[session]
-        from dataclasses import replace
-
         self.people[user_id] = replace(self.people[user_id], password_hash=password_hash)
         return ended
 
@@ -350,3 +356,27 @@ async def test_one_ends_ones_own_sessions_alone() -> None:
     assert refused.value.code == "not_found" and ben.session_id in s.accounts.sessions
     await s.identity.end_session(ann, ann.session_id)
     assert ann.session_id not in s.accounts.sessions
+
+
+async def test_an_older_hash_of_another_form_is_made_anew() -> None:
+    s = Setting()
+    signed_in = await s.identity.register("anna", "pässwörd wörds", None, "1.1.1.1")
+    decomposed = unicodedata.normalize("NFD", "pässwörd wörds")
+    user = signed_in.account.id
+    assert s.accounts.people[user].password_hash == "hashed pässwörd wörds"
+    await s.identity.sign_in("anna", decomposed, "1.1.1.1")
+    s.accounts.people[user] = replace(s.accounts.people[user], password_hash=f"hashed {decomposed}")
+    assert (await s.identity.sign_in(" Anna ", "pässwörd wörds", "1.1.1.1")).account.id == user
+    assert s.accounts.people[user].password_hash == "hashed pässwörd wörds"
+    with pytest.raises(SignInRefused):
+        await s.identity.sign_in("anna", "passwörd wörds", "1.1.1.1")
+
+
+async def test_a_token_names_a_session_of_its_own_user() -> None:
+    s = Setting()
+    anna = await s.identity.register("anna", "a long password", None, "1.1.1.1")
+    ben = await s.identity.register("ben", "a long password", None, "1.1.1.1")
+    bearer = await s.identity.bearer(anna.access_token)
+    wrong = s.tokens.issue(ben.account.id, bearer.session_id)
+    with pytest.raises(ParleyError, match="unauthenticated"):
+        await s.identity.bearer(wrong)

@@ -21,7 +21,9 @@ class Scene:
 
     def __init__(self, kind: str = "group", others: tuple[str, ...] = (BEN,), owner: str = ANNA) -> None:
         self.store = MemoryStore(4)
-        self.store.do(CHAT, owner, c.CreateChat(kind, "tea", others, "model-x", "be brief"))
+        self.store.do(
+            CHAT, owner, c.CreateChat(kind, None if kind == "direct" else "tea", others, "model-x", "be brief")
+        )
 
     def do(self, actor: str, action: Any, chat: str = CHAT) -> Result:
         return self.store.do(chat, actor, action)

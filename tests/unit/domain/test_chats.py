@@ -29,7 +29,10 @@ def test_a_chat_begins_with_all_who_are_in_it() -> None:
 def test_a_direct_chat_is_of_two_members_and_a_second_creation_changes_nothing() -> None:
     scene = Scene("direct")
     assert {m.role for m in scene.store.state.members.values()} == {"member"}
-    scene.nothing(BEN, c.CreateChat("direct", "another", (ANNA,)))
+    scene.nothing(BEN, c.CreateChat("direct", None, (ANNA,)))
+    scene.refused(BEN, c.CreateChat("direct", "another", (ANNA,)), "invalid", "title: a direct chat has none")
+    scene.refused(BEN, c.UpdateChat(("title",), "mine"), "invalid", "title: a direct chat has none")
+    scene.refused(CARL, c.UpdateChat(("title",), "mine"), "not_found")
     for others in ((), (BEN, CARL), (ASSISTANT_ID,)):
         result = scene.do(ANNA, c.CreateChat("direct", None, others), OTHER)
         assert (result.outcome.code, result.outcome.reason) == (

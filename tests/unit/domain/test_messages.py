@@ -41,7 +41,7 @@ def test_what_one_wrote_one_has_read_and_a_new_message_leaves_no_trace_of_its_ow
     facts = scene.store.state
     command = Command(CHAT, BEN, "id", c.SendMessage("hello"))
     decided = decide.decide(facts, [command], lambda q: Answer(True, ()), lambda: "m", scene.store._limits)
-    assert decided.state.changes.sent == {(CHAT, BEN): 2} and decided.state.changes.traces == []
+    assert decided.state.changes.read == {(CHAT, BEN): 2} and decided.state.changes.traces == []
     assert decided.state.changes.new_messages == [(CHAT, "m")] and decided.state.changes.chats == {CHAT}
     assert decided.state.changes.whole_chats == set()
     edit = Command(CHAT, BEN, "id2", c.EditMessage("m", "bye"))

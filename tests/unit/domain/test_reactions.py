@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from app.domain.reactions import ReactionChange, is_emoji
+from app.domain.reactions import ReactionChange
 from app.domain.values import Reaction
 from tests import actions as c
 from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, Scene
@@ -36,15 +34,3 @@ def test_a_message_takes_twenty_different_reactions() -> None:
     scene.ok(BEN, c.AddReaction(message.id, chr(0x1F600)))
     scene.ok(ANNA, c.DeleteMessage(message.id))
     scene.refused(ANNA, c.AddReaction(message.id, "🎉"), "conflict", "the message is deleted")
-
-
-@pytest.mark.parametrize("value", ["👍", "👍🏽", "❤️", "❤", "👨‍👩‍👧", "🇩🇪", "1️⃣", "#⃣", "‼", "🏴󠁧󠁢󠁥󠁮󠁧󠁿"])
-def test_one_emoji(value: str) -> None:
-    assert is_emoji(value)
-
-
-@pytest.mark.parametrize(
-    "value", ["", "x", "👍👍", "🇩", "🇩🇪🇫", "a⃣", "1x⃣", "12⃣", "👍x", "‍👍", "👍‍", "1", "👍" + "🏽" * 9, "👍" * 17]
-)
-def test_no_emoji(value: str) -> None:
-    assert not is_emoji(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.domain.errors import ParleyError
-from app.domain.text import check_body, check_text, is_silent
+from app.domain.text import called, check_body, check_text, clean_name, emoji_of, folded, is_silent, password_forms
 
 
 def code_of(text: str, most: int = 10) -> str:
@@ -35,3 +35,92 @@ def test_what_is_wrong_with_a_text_is_said() -> None:
         with pytest.raises(ParleyError) as refused:
             check_body(body, 10)
         assert refused.value.reason == words
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \t", "\u3164", "\u2800", "\uffa0", "\u034f", "\ufe0f", "\u200b\u00ad", "\u115f\u1160", "\u180e", "\U000e0001"]
+)  # fmt: skip
+def test_what_leaves_nothing_to_see(text: str) -> None:
+    assert is_silent(text) and not is_silent(f"{text}.") and not is_silent(f"ü{text}")
+
+
+@pytest.mark.parametrize("text", ["a", "ü", "👍", "\u0301", "ข", "。", "\u2801", "\ufffd"])
+def test_what_is_seen(text: str) -> None:
+    assert not is_silent(text)
+
+
+def test_a_name_is_trimmed_and_composed() -> None:
+    assert clean_name("  E\u0301va \u3000") == "Éva"
+    assert clean_name("a b") == "a b"
+    for blank in (" ", "\u3164", "\u200b\u2800"):
+        with pytest.raises(ParleyError, match="empty"):
+            clean_name(blank)
+    with pytest.raises(ParleyError, match="display_name holds a NUL character"):
+        clean_name("a\x00", "display_name")
+
+
+def test_texts_are_compared_without_case_form_and_width() -> None:
+    for one, other in (
+        ("ΝΊΚΟΣ", "νίκος"), ("İpek", "ipek"), ("ＡＢＣ", "abc"), ("Straße", "STRASSE"), ("é", "e\u0301"), ("ﬁ", "FI"),
+        ("東京", "東京"), ("①", "1"),
+    ):  # fmt: skip
+        assert folded(one) == folded(other), (one, other)
+    for one, other in (("ข้าว", "ข่าว"), ("é", "e"), ("हिन्दी", "हनद"), ("ı", "i")):
+        assert folded(one) != folded(other), (one, other)
+
+
+def test_a_password_is_tried_in_the_forms_that_a_keyboard_makes() -> None:
+    assert password_forms("correct horse") == ("correct horse",)
+    assert password_forms("é") == ("é", "e\u0301") and password_forms("e\u0301") == ("é", "e\u0301")
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ("👍", "👍"), ("👍\ufe0f", "👍"), ("👍🏽", "👍🏽"), ("ℹ", "ℹ️"), ("ℹ️", "ℹ️"), ("❤", "❤️"), ("❤️", "❤️"), ("‼", "‼️"),
+        ("👨‍👩‍👧", "👨‍👩‍👧"), ("👩‍❤‍💋‍👨", "👩‍❤️‍💋‍👨"), ("🇩🇪", "🇩🇪"), ("1️⃣", "1️⃣"), ("#⃣", "#️⃣"), ("©", "©️"),
+        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"),
+    ],
+)  # fmt: skip
+def test_one_emoji_has_one_form(value: str, form: str) -> None:
+    assert emoji_of(value) == form and emoji_of(form) == form
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", "👍👍", "🇩", "🇩🇪🇫", "a⃣", "1x⃣", "12⃣", "👍x", "\u200d👍", "👍\u200d", "1", "#", "🏽", "\ufe0f", "\u2800", "👍" + "🏽" * 9, "👍" * 17],
+)  # fmt: skip
+def test_no_emoji_has_none(value: str) -> None:
+    assert emoji_of(value) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@assistant", "hi @assistant, go", "@Assistant.", "(@assistant)", "@assistant: hi", "你好@assistant你好", "@assistant_",
+        "@assistant-", "**@assistant**", "@assistant야", "x\n@assistant!", "```\ncode\n```\n@assistant", "Hm... @assistant",
+        "a `x` @assistant `y`", "- @assistant", "@ASSISTANT's", "it`s @assistant", "[x](http://y) @assistant", "> quoted\n\n@assistant",
+        "a\n    @assistant", "@assistant... go", "<b> @assistant",
+    ],
+)  # fmt: skip
+def test_a_name_as_a_word_of_its_own_calls(text: str) -> None:
+    assert called(text, {"assistant"}) == ["assistant"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "assistant", "@assistants", "a@assistant", "a@assistant.org", "@assistant@mastodon.social", "@assistant:matrix.org",
+        "@assistant/x", "`@assistant`", "``@assistant ` x``", "```\n@assistant\n```", "~~~\n@assistant", "````\n```\n@assistant\n````",
+        "> @assistant", "  > @assistant", "    @assistant", "x\n\n\t@assistant", "https://x.y/@assistant", "[@assistant](http://x)",
+        "<@assistant>", "mail.me-@assistant", "@assistant.com", "@assistant-bot", "@assistantü", "@@assistant", "foo.bar@assistant",
+        "@assistant_bot", "www.x.y?q=@assistant", "mailto:x@assistant", "![@assistant](x)",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_it_calls_nobody(text: str) -> None:
+    assert called(text, {"assistant"}) == []
+
+
+def test_two_are_called_in_their_order_and_the_longest_name_is_meant() -> None:
+    assert called("@c.d. @a @c.d @b", {"a", "c.d", "c"}) == ["c.d", "a"]
+    assert called("@a_ @a-", {"a_", "a"}) == ["a_", "a"]
