@@ -80,6 +80,7 @@ class ChatJson(TypedDict):
     my_role: Literal["owner", "admin", "member", "reader"]
     read_seq: int
     unread: int
+    hidden: bool
     last_message: MessageJson | None
 
 
@@ -418,6 +419,21 @@ class PreferencesChanged(TypedDict):
     preferences: dict[str, Any]
 
 
+class UserUpdated(TypedDict):
+    """To everyone who shares a chat with them, and to their own sessions: apply it to what is shown of them."""
+
+    type: Literal["user.updated"]
+    user: PersonJson
+
+
+class ChatHidden(TypedDict):
+    """To one's own sessions. Hidden or not, a new message brings it back."""
+
+    type: Literal["chat.hidden"]
+    chat_id: str
+    hidden: bool
+
+
 class ReadMarked(TypedDict):
     type: Literal["read.marked"]
     chat_id: str
@@ -489,7 +505,16 @@ Event: TypeAlias = (
 )
 
 
-Signal: TypeAlias = PreferencesChanged | ReadMarked | ReplyDelta | ReplySnapshot | TypingSignal | AuthExpiring
+Signal: TypeAlias = (
+    PreferencesChanged
+    | UserUpdated
+    | ChatHidden
+    | ReadMarked
+    | ReplyDelta
+    | ReplySnapshot
+    | TypingSignal
+    | AuthExpiring
+)
 
 
 Answer: TypeAlias = (

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.application.authorize import Reader
+from app.application.ports.fan_out import FanOut
 from app.application.ports.history import History, Membership
+from app.application.ports.socket import Codec
+from app.application.signals import Frame, pack_frame, user_channel
 from app.application.submit import Done, Submitter
 from app.domain.chats import CreateChat, UpdateChat
 from app.domain.errors import Code, ParleyError, not_found
@@ -34,7 +37,11 @@ class Chats:
         history: History,
         new_id: Callable[[], str],
         members_max: int,
+        fan_out: FanOut,
+        codec: Codec,
     ) -> None:
+        self._fan_out = fan_out
+        self._codec = codec
         self._members_max = members_max
         self._submitter = submitter
         self._reader = reader
@@ -91,12 +98,19 @@ class Chats:
         return await self._membership(user_id, chat_id)
 
     async def mine(
-        self, user_id: str, archived: bool, before: tuple[datetime, str] | None, limit: int
+        self, user_id: str, archived: bool, hidden: bool, before: tuple[datetime, str] | None, limit: int
     ) -> list[Membership]:
-        """Latest activity first."""
+        """Latest message or joining first."""
         return await self._history.memberships(
-            user_id, archived=archived, before=before, limit=limit, unread_max=UNREAD_MAX
+            user_id, archived=archived, hidden=hidden, before=before, limit=limit, unread_max=UNREAD_MAX
         )
+
+    async def hide(self, user_id: str, chat_id: str, hidden: bool) -> None:
+        """From one's own list, until somebody says something in it. Raises ParleyError."""
+        await self._reader.permit(user_id, chat_id)
+        await self._history.hide(chat_id, user_id, hidden)
+        frame = self._codec.chat_hidden(chat_id, hidden)
+        await self._fan_out.publish([(user_channel(user_id), pack_frame(Frame(frame)))])
 
     async def _membership(self, user_id: str, chat_id: str) -> Membership:
         found = await self._history.memberships(

@@ -9,7 +9,8 @@ from typing import Any
 from app.application.ports.fan_out import FanOut
 from app.application.ports.people import Account, Accounts
 from app.application.ports.socket import Codec
-from app.application.signals import Frame, pack_frame, user_channel
+from app.application.ports.store import Timeline
+from app.application.signals import Frame, chat_channel, pack_frame, user_channel
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.values import AddedBy, Person
 
@@ -18,8 +19,9 @@ PREFERENCES_DEPTH_MAX = 32
 
 
 class Profiles:
-    def __init__(self, accounts: Accounts, fan_out: FanOut, codec: Codec) -> None:
+    def __init__(self, accounts: Accounts, timeline: Timeline, fan_out: FanOut, codec: Codec) -> None:
         self._accounts = accounts
+        self._timeline = timeline
         self._fan_out = fan_out
         self._codec = codec
 
@@ -42,16 +44,27 @@ class Profiles:
 
         if preferences is not None:
             check_preferences(preferences)
+        before = await self.account(user_id)
         await self._accounts.update(user_id, display_name, merge if preferences is not None else None)
         account = await self.account(user_id)
+        if account.display_name != before.display_name:
+            await self._tell_all(account.person)
         if preferences is not None:
             frame = self._codec.preferences_changed(account.preferences)
             await self._fan_out.publish([(user_channel(user_id), pack_frame(Frame(frame)))])
         return account
 
-    async def find(self, prefix: str, limit: int) -> list[Person]:
-        """By username or display name, in any case."""
-        return [account.person for account in await self._accounts.search(prefix, limit)]
+    async def _tell_all(self, person: Person) -> None:
+        """Everyone who shares a chat, once a chat, and one's own sessions."""
+        frame = pack_frame(Frame(self._codec.user_updated(person)))
+        chat_ids = await self._timeline.joined(person.id, None)
+        await self._fan_out.publish(
+            [(user_channel(person.id), frame), *((chat_channel(id_), frame) for id_ in chat_ids)]
+        )
+
+    async def find(self, query: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, Person]]:
+        """As `Accounts.search`."""
+        return [(rank, account.person) for rank, account in await self._accounts.search(query, after, limit)]
 
 
 def merged(kept: Any, patch: Any) -> Any:

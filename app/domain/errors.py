@@ -42,7 +42,7 @@ CODES: dict[Code, CodeInfo] = {
     Code.BAD_JSON: CodeInfo("not JSON", "a bug: don't repeat"),
     Code.UNKNOWN_TYPE: CodeInfo("no such request", "a bug: don't repeat"),
     Code.INVALID: CodeInfo("form, unknown field, NUL, lone surrogate or bad id", "a bug: don't repeat"),
-    Code.EMPTY: CodeInfo("nothing but white space, control and format characters", "ask for a text"),
+    Code.EMPTY: CodeInfo("nothing to see in it", "ask for a text"),
     Code.TOO_LARGE: CodeInfo("larger than the limit", "shorten it"),
     Code.UNSUPPORTED_MEDIA_TYPE: CodeInfo("this media type is not taken here", "a bug: don't repeat"),
     Code.UNAUTHENTICATED: CodeInfo("no valid credentials", "sign in"),

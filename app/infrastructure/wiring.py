@@ -298,10 +298,10 @@ def make_use_cases(world: World) -> UseCases:
     submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id, settings.body_max)
     return UseCases(
         identity=identity,
-        profiles=Profiles(world.accounts, world.fan_out, world.codec),
+        profiles=Profiles(world.accounts, world.timeline, world.fan_out, world.codec),
         operators=Operators(world.accounts, identity, pep),
         submitter=submitter,
-        chats=Chats(submitter, reader, history, new_id, settings.group_members_max),
+        chats=Chats(submitter, reader, history, new_id, settings.group_members_max, world.fan_out, world.codec),
         members=Members(submitter, reader, history),
         messages=Messages(submitter, reader, history, world.timeline),
         search=MessageSearch(reader, pep, history),

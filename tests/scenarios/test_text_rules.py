@@ -153,3 +153,112 @@ async def test_a_disabled_account_is_a_person_still(people: People) -> None:
     await anna.rest.delete(f"/v1/chats/{chat_id}/bans/{ben.id}")
     problem = await refused(anna.rest.post(f"/v1/chats/{chat_id}/members", {"user_id": ben.id}))
     assert problem.code == "invalid"
+
+
+async def test_people_are_found_by_who_they_are_first(people: People) -> None:
+    """The exact username, the exact name, then prefixes, each by username; caseless, in any form; with pages."""
+    tag = uuid.uuid4().hex[:8]
+    names = {
+        f"{tag}": "Someone", f"a-{tag}": f"{tag}", f"{tag}-z": "Z", f"{tag}-b": "B", f"c-{tag}": f"{tag.upper()} and more",
+        f"n-{tag}": f"ΝΊΚΟΣ {tag}", f"i-{tag}": f"İpek {tag}",
+    }  # fmt: skip
+    async with Rest(people.world.urls[0]) as rest:
+        for username, name in names.items():
+            await rest.register(username, "a long password", name)
+
+        async def found(query: str, limit: int = 50) -> list[str]:
+            usernames, cursor = [], None
+            while True:
+                more: dict[str, str] = {"cursor": cursor} if cursor else {}
+                page = await rest.get("/v1/users", query=query, limit=limit, **more)
+                usernames += [person["username"] for person in page["items"]]
+                cursor = page["next_cursor"]
+                if cursor is None:
+                    return usernames
+
+        ranked = [tag, f"a-{tag}", f"{tag}-b", f"{tag}-z", f"c-{tag}"]
+        assert await found(tag) == ranked == await found(tag.upper(), 2) == await found(tag, 1)
+        for query in (f"νίκος {tag}", f"ΝΊΚΟΣ {tag.upper()}", unicodedata.normalize("NFD", f"Νίκος {tag}")):
+            assert await found(query) == [f"n-{tag}"], query
+        assert await found(f"ipek {tag}") == [f"i-{tag}"] == await found(f"İPEK {tag}")
+        assert await found(f"n%-{tag}") == [] == await found(f"n_{tag}")
+        await rest.call("PATCH", "/v1/me", json={"display_name": f"Éva {tag}"})
+        assert await found(f"e\u0301va {tag}") == [f"i-{tag}"]
+        problem = await refused(rest.get("/v1/users", query=tag, cursor="x"))
+        assert problem.code == "invalid"
+
+
+async def test_chats_are_ordered_by_what_was_said_last(people: People) -> None:
+    anna, ben = await people.make(), await people.make()
+    first, second, third = [await people.group(anna, ben) for _ in range(3)]
+
+    async def order() -> list[str]:
+        return [chat["id"] for chat in (await anna.rests[-1].get("/v1/chats"))["items"]]
+
+    async def say(chat_id: str) -> str:
+        body = {"client_message_id": new_id(), "body": "x"}
+        return str((await ben.rest.post(f"/v1/chats/{chat_id}/messages", body))["id"])
+
+    assert await order() == [third, second, first]
+    said = await say(first)
+    assert await order() == [first, third, second]
+    await say(second)
+    await ben.rest.put(f"/v1/chats/{first}/messages/{said}/reactions/👍")
+    await ben.rest.patch(f"/v1/chats/{first}/messages/{said}", {"body": "y"})
+    await anna.rest.patch(f"/v1/chats/{third}/members/{ben.id}", {"role": "admin"})
+    await anna.rest.patch(f"/v1/chats/{third}", {"title": "new"})
+    assert await order() == [second, first, third], "reactions, edits, roles and titles don't move a chat"
+    fourth = await people.group(ben)
+    await say(third)
+    await ben.rest.post(f"/v1/chats/{fourth}/members", {"user_id": anna.id})
+    assert await order() == [fourth, third, second, first], "joining does"
+    page = await anna.rest.get("/v1/chats", limit=2)
+    rest = await anna.rest.get("/v1/chats", limit=2, cursor=page["next_cursor"])
+    assert [chat["id"] for chat in (*page["items"], *rest["items"])] == [fourth, third, second, first]
+
+
+async def test_a_chat_is_hidden_from_ones_own_list_until_it_is_spoken_in(people: People) -> None:
+    anna, ben = await people.make(), await people.make()
+    chat_id, other = await people.group(anna, ben), await people.group(anna, ben)
+    direct = str((await anna.rest.post("/v1/chats", {"kind": "direct", "member_ids": [ben.id]}))["id"])
+    raw = await anna.socket(1)
+
+    async def listed(**query: str) -> set[str]:
+        return {chat["id"] for chat in (await anna.rests[-1].get("/v1/chats", **query))["items"]}
+
+    for hidden in (chat_id, direct):
+        await anna.rest.put(f"/v1/chats/{hidden}/hidden")
+        told = await raw.expect("chat.hidden")
+        assert (told["chat_id"], told["hidden"]) == (hidden, True)
+    assert await listed() == {other} and await listed(hidden="true") == {chat_id, direct}
+    assert (await anna.rest.get(f"/v1/chats/{chat_id}"))["hidden"] is True
+    assert (await ben.rest.get(f"/v1/chats/{chat_id}"))["hidden"] is False, "and from nobody else's"
+    said = await ben.rest.post(f"/v1/chats/{other}/messages", {"client_message_id": new_id(), "body": "x"})
+    await ben.rest.put(f"/v1/chats/{other}/messages/{said['id']}/reactions/👍")
+    await anna.rest.patch(f"/v1/chats/{chat_id}", {"title": "new"})
+    assert await listed() == {other}, "only a message brings it back"
+    await ben.rest.post(f"/v1/chats/{direct}/messages", {"client_message_id": new_id(), "body": "x"})
+    assert await listed() == {other, direct}
+    await anna.rest.delete(f"/v1/chats/{chat_id}/hidden")
+    assert (await raw.expect("chat.hidden"))["hidden"] is False
+    assert await listed() == {other, direct, chat_id} and await listed(hidden="true") == set()
+    stranger = await people.make()
+    assert (await refused(stranger.rest.put(f"/v1/chats/{chat_id}/hidden"))).code == "not_found"
+
+
+async def test_a_new_name_is_told_to_all_who_share_a_chat_and_history_has_it(people: People) -> None:
+    anna, ben, stranger = await people.make("anna"), await people.make("ben"), await people.make()
+    chat_id = await people.group(anna, ben)
+    hers, his, elsewhere = await anna.socket(), await ben.socket(1), await stranger.socket()
+    await anna.rest.patch("/v1/me", {"display_name": "Anna B."})
+    for raw in (hers, his):
+        told = await raw.expect("user.updated")
+        assert told["user"] == {"id": anna.id, "username": anna.name, "display_name": "Anna B.", "kind": "human"}
+    await anna.rest.patch("/v1/me", {"display_name": "Anna B.", "preferences": {"a": 1}})
+    await hers.expect("preferences.changed")
+    assert [f for f in await his.settle() if f["type"] == "user.updated"][1:] == [], "nothing new, nothing told"
+    assert not [f for f in await elsewhere.settle() if f["type"] == "user.updated"]
+    for rest in ben.rests:
+        events = (await rest.get(f"/v1/chats/{chat_id}/timeline", after=0))["items"]
+        names = {member["user"]["display_name"] for member in events[0]["members"]}
+        assert "Anna B." in names

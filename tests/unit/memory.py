@@ -208,7 +208,7 @@ class MemoryStore:
 
     async def memberships(
         self, user_id: str, *, archived: bool | None, before: Any, limit: int, unread_max: int,
-        chat_ids: Sequence[str] | None = None,
+        chat_ids: Sequence[str] | None = None, hidden: bool | None = None,
     ) -> list[Membership]:  # fmt: skip
         self._may_fail("memberships")
         mine = [c for (c, user) in self.state.members if user == user_id and (chat_ids is None or c in chat_ids)]

@@ -18,7 +18,7 @@ TABLES = {
     "refresh_tokens": "those that are over go (Accounts.prune)", "tickets": "30 s each (Accounts.prune)",
     "chats": "CHATS_PER_H of a user", "members": "GROUP_MEMBERS_MAX of a chat; MEMBERS_PER_H of a user",
     "bans": "one of a person and chat", "chat_refusals": "one of a person and a chat that they are or were in",
-    "stranger_adds": "a day (CommandLog.prune)", "messages": "what people say: REQUESTS_PER_S; kept, it is the product",
+    "hidden_chats": "one of a person and a chat of theirs", "stranger_adds": "a day (CommandLog.prune)", "messages": "what people say: REQUESTS_PER_S; kept, it is the product",
     "changes": "one of each command that changed something; kept, it is the log",
     "reactions": "20 different ones of a message", "pins": "50 of a chat", "replies": "one of a question; kept with it",
     "outcomes": "refusals and no-ops go after a day (CommandLog.prune); of commands that did something kept: ids hold for ever",

@@ -22,11 +22,12 @@ from app.adapters.rest.door import (
 from app.adapters.rest.problems import responses
 from app.adapters.wire import people as wire
 from app.adapters.wire.problems import token_error_json
-from app.adapters.wire.values import Items, Listed
+from app.adapters.wire.values import Listed
 from app.application.identity import TICKET_TTL_S, SignInRefused
 from app.application.ports.people import LiveSession
 from app.domain.errors import Code, ParleyError
 from app.domain.text import check_text
+from app.domain.values import Person
 
 router = APIRouter(route_class=Route, prefix="/v1", tags=["identity"])
 
@@ -160,12 +161,17 @@ async def user(user_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Respo
     return answer(wire.person_json((await use_cases.profiles.account(user_id)).person))
 
 
-@router.get("/users", summary="Find people", response_model=Items[wire.PersonJson], responses=responses())
+@router.get("/users", summary="Find people", response_model=Listed[wire.PersonJson], responses=responses())
 async def users(
     who: BearerArg,
     use_cases: UseCasesArg,
+    cursors: CursorsArg,
     query: Annotated[str, Query(min_length=2, max_length=100, description="prefix of username or display name")],
+    cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 20,
 ) -> Response:
-    found = await use_cases.profiles.find(check_text(query, "query"), limit)
-    return answer({"items": [wire.person_json(person) for person in found]})
+    asked = check_text(query, "query")
+    paging: Paging[tuple[int, Person]] = Paging(cursors, who.user_id, f"users {asked}", cursor, limit, int, str)
+    after = (paging.place[0], paging.place[1]) if paging.place else None
+    found = await use_cases.profiles.find(asked, after, paging.to_ask)
+    return answer(paging.page(found, lambda one: wire.person_json(one[1]), lambda one: [one[0], one[1].username]))

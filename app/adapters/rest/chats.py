@@ -18,6 +18,7 @@ from app.adapters.rest.door import (
     UseCasesArg,
     answer,
     made,
+    nothing,
 )
 from app.adapters.rest.problems import responses
 from app.adapters.wire import chats as wire
@@ -48,7 +49,10 @@ async def create_chat(
 
 
 @router.get(
-    "/chats", summary="My chats, latest activity first", response_model=Listed[wire.ChatJson], responses=responses()
+    "/chats",
+    summary="My chats, latest message or joining first",
+    response_model=Listed[wire.ChatJson],
+    responses=responses(),
 )
 async def chats(
     who: BearerArg,
@@ -57,11 +61,13 @@ async def chats(
     cursor: str | None = None,
     limit: Limit = 50,
     archived: bool = False,
+    hidden: bool = False,
 ) -> Response:
-    paging: Paging[Membership] = Paging(cursors, who.user_id, f"chats {archived}", cursor, limit, datetime, str)
+    query = f"chats {archived} {hidden}"
+    paging: Paging[Membership] = Paging(cursors, who.user_id, query, cursor, limit, datetime, str)
     before = (paging.place[0], paging.place[1]) if paging.place else None
-    found = await use_cases.chats.mine(who.user_id, archived, before, paging.to_ask)
-    return answer(paging.page(found, wire.chat_json, lambda found: [found.chat.last_at, found.chat.id]))
+    found = await use_cases.chats.mine(who.user_id, archived, hidden, before, paging.to_ask)
+    return answer(paging.page(found, wire.chat_json, lambda found: [found.moved_at, found.chat.id]))
 
 
 @router.get("/chats/{chat_id}", summary="A chat", response_model=wire.ChatJson, responses=responses(Code.NOT_FOUND))
@@ -78,3 +84,17 @@ async def update_chat(
         who.user_id, chat_id, given, body.title, body.archived, _assistant(body.assistant), key
     )
     return made(done, wire.chat_json)
+
+
+@router.put("/chats/{chat_id}/hidden", status_code=204, summary="Hide it from my list",
+            description="Until somebody says something in it.", responses=responses(Code.NOT_FOUND))  # fmt: skip
+async def hide(chat_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Response:
+    await use_cases.chats.hide(who.user_id, chat_id, True)
+    return nothing()
+
+
+@router.delete("/chats/{chat_id}/hidden", status_code=204, summary="Show it in my list again",
+               responses=responses(Code.NOT_FOUND))  # fmt: skip
+async def show(chat_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Response:
+    await use_cases.chats.hide(who.user_id, chat_id, False)
+    return nothing()

@@ -14,9 +14,11 @@ from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json
 from app.application.clock import utc_now
 from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
+from app.domain.text import folded
 
 SESSIONS_MAX = 50
 """Live ones of a user; one more ends the oldest."""
+_FOLDED_AT_ONCE = 500
 _ENDED_KEPT_S = 7 * 86_400.0
 """How long a session that has ended is kept, with its refresh tokens."""
 
@@ -29,8 +31,8 @@ class SqlAccounts:
         async with self._database.write() as connection:
             made = await connection.scalar(
                 sa.text(
-                    "insert into users (id, username, display_name, kind, role, password_hash, preferences, created_at)"
-                    " values (:id, :username, :display_name, :kind, :role, :password_hash, :preferences, :created_at)"
+                    "insert into users (id, username, display_name, kind, role, password_hash, preferences, created_at, folded_name)"
+                    " values (:id, :username, :display_name, :kind, :role, :password_hash, :preferences, :created_at, :folded)"
                     " on conflict (username) do nothing returning 1"
                 ).bindparams(
                     sa.bindparam("created_at", type_=t.Time()),
@@ -46,6 +48,7 @@ class SqlAccounts:
                     "password_hash": account.password_hash,
                     "preferences": account.preferences,
                     "created_at": utc_now(),
+                    "folded": folded(account.display_name),
                 },
             )
         return made is not None
@@ -61,11 +64,28 @@ class SqlAccounts:
             row = (await connection.execute(sa.select(t.users).where(where))).one_or_none()
         return _account(row) if row else None
 
-    async def search(self, prefix: str, limit: int) -> list[Account]:
-        u = t.users.c
-        query = sa.select(t.users).where(~u.disabled, _begins(prefix)).order_by(u.username).limit(limit)
+    async def search(self, query: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, Account]]:
+        u, name = t.users.c, folded(query)
+        rank = sa.case((u.username == name, 0), (u.folded_name == name, 1), else_=2)
+        found = sa.select(t.users, rank.label("rank")).where(~u.disabled, _begins(query))
+        if after is not None:
+            found = found.where(sa.or_(rank > after[0], sa.and_(rank == after[0], u.username > after[1])))
         async with self._database.read() as connection:
-            return [_account(row) for row in await connection.execute(query)]
+            rows = await connection.execute(found.order_by(rank, u.username).limit(limit))
+            return [(row.rank, _account(row)) for row in rows]
+
+    async def fold_names(self) -> None:
+        u = t.users.c
+        older = sa.select(u.id, u.display_name).where(u.folded_name.is_(None)).order_by(u.id).limit(_FOLDED_AT_ONCE)
+        while True:
+            async with self._database.write() as connection:
+                found = (await connection.execute(older)).all()
+                for row in found:
+                    same = sa.and_(u.id == row.id, u.display_name == row.display_name)
+                    made = sa.update(t.users).where(same).values(folded_name=folded(row.display_name))
+                    await connection.execute(made)
+            if len(found) < _FOLDED_AT_ONCE:
+                return
 
     async def update(
         self,
@@ -76,7 +96,7 @@ class SqlAccounts:
         u = t.users
         values: dict[str, Any] = {}
         if display_name is not None:
-            values["display_name"] = display_name
+            values |= {"display_name": display_name, "folded_name": folded(display_name)}
         kept = sa.select(u.c.preferences).where(u.c.id == user_id)
         if self._database.postgresql:
             kept = kept.with_for_update()
@@ -281,11 +301,13 @@ class SqlAccounts:
         return (row.session_id, user_id) if user_id else None
 
 
-def _begins(prefix: str) -> sa.ColumnElement[bool]:
-    """Username or display name, in any case."""
+def _begins(query: str) -> sa.ColumnElement[bool]:
+    """Username or display name, as texts are compared; a row of an older version as its database lowers it, until
+    `fold_names` was there."""
     u = t.users.c
-    escaped = prefix.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    return sa.or_(u.username.like(escaped, escape="\\"), sa.func.lower(u.display_name).like(escaped, escape="\\"))
+    escaped = folded(query).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    older = sa.and_(u.folded_name.is_(None), sa.func.lower(u.display_name).like(escaped, escape="\\"))
+    return sa.or_(u.username.like(escaped, escape="\\"), u.folded_name.like(escaped, escape="\\"), older)
 
 
 async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str, expires_at: datetime) -> None:

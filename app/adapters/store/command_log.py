@@ -213,25 +213,28 @@ class _Transaction:
 
     async def _write_chats(self, decided: Decided) -> None:
         state, changes = decided.state, decided.state.changes
+        spoken = {chat_id: state.messages[(chat_id, id_)].created_at for chat_id, id_ in changes.new_messages}
         if changes.new_chats:
-            await self._connection.execute(
-                sa.insert(t.chats), [rows.chat_values(state.chats[chat_id]) for chat_id in sorted(changes.new_chats)]
-            )
+            made = [state.chats[chat_id] for chat_id in sorted(changes.new_chats)]
+            values = [rows.chat_values(chat) | {"spoken_at": spoken.get(chat.id, chat.created_at)} for chat in made]
+            await self._connection.execute(sa.insert(t.chats), values)
         moved = changes.chats - changes.new_chats
         whole = changes.whole_chats & moved
         for chat_id in sorted(whole):
-            values = rows.chat_values(state.chats[chat_id])
-            await self._connection.execute(sa.update(t.chats).where(t.chats.c.id == chat_id).values(values))
+            changed = rows.chat_values(state.chats[chat_id])
+            if chat_id in spoken:
+                changed["spoken_at"] = spoken[chat_id]
+            await self._connection.execute(sa.update(t.chats).where(t.chats.c.id == chat_id).values(changed))
         heads = [state.chats[chat_id] for chat_id in sorted(moved - whole)]
         if heads:
             source, params = self._db.values(
                 "v",
-                {"id": "uuid", "head": "int8", "last_at": "timestamptz"},
-                [(chat.id, chat.head, chat.last_at) for chat in heads],
+                {"id": "uuid", "head": "int8", "last_at": "timestamptz", "spoken_at": "timestamptz"},
+                [(chat.id, chat.head, chat.last_at, spoken.get(chat.id)) for chat in heads],
             )
             await self._run(
-                f"update chats set head = v.head, last_at = v.last_at from {source}"
-                " where chats.id = v.id and chats.head < v.head",
+                "update chats set head = v.head, last_at = v.last_at, spoken_at = coalesce(v.spoken_at, chats.spoken_at)"
+                f" from {source} where chats.id = v.id and chats.head < v.head",
                 params,
                 len(heads),
             )

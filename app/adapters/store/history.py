@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import rows
 from app.adapters.store import tables as t
-from app.adapters.store.database import Database
+from app.adapters.store.database import Database, to_time
 from app.adapters.store.read_facts import Facts
 from app.application.ports.history import Membership, Page, Search
 from app.domain.decide import EVENTS, kind_of
@@ -51,25 +51,40 @@ class SqlHistory:
         limit: int,
         unread_max: int,
         chat_ids: Sequence[str] | None = None,
+        hidden: bool | None = None,
     ) -> list[Membership]:
-        ch, me, rd = t.chats, t.members, t.reads
+        ch, me, rd, hd = t.chats, t.members, t.reads, t.hidden_chats
+        later = sa.func.greatest if self._primary.postgresql else sa.func.max
+        moved_at = later(sa.func.coalesce(ch.c.spoken_at, ch.c.last_at), me.c.joined_at, type_=t.Time())
+        is_hidden = sa.func.coalesce(hd.c.at > moved_at, sa.false())
         query = (
-            sa.select(ch, me.c.role, me.c.muted_until, me.c.joined_at, me.c.joined_seq, rd.c.seq.label("read_seq"))
+            sa.select(
+                ch,
+                moved_at.label("moved_at"),
+                is_hidden.label("hidden"),
+                me.c.role,
+                me.c.muted_until,
+                me.c.joined_at,
+                me.c.joined_seq,
+                rd.c.seq.label("read_seq"),
+            )
             .select_from(
-                me.join(ch, ch.c.id == me.c.chat_id).outerjoin(
-                    rd, sa.and_(rd.c.user_id == user_id, rd.c.chat_id == ch.c.id)
-                )
+                me.join(ch, ch.c.id == me.c.chat_id)
+                .outerjoin(rd, sa.and_(rd.c.user_id == user_id, rd.c.chat_id == ch.c.id))
+                .outerjoin(hd, sa.and_(hd.c.user_id == user_id, hd.c.chat_id == ch.c.id))
             )
             .where(me.c.user_id == user_id)
-            .order_by(ch.c.last_at.desc(), ch.c.id.desc())
+            .order_by(moved_at.desc(), ch.c.id.desc())
             .limit(limit)
         )
         if archived is not None:
             query = query.where(ch.c.archived == archived)
+        if hidden is not None:
+            query = query.where(is_hidden if hidden else ~is_hidden)
         if chat_ids is not None:
             query = query.where(ch.c.id.in_(list(chat_ids)))
         if before is not None:
-            query = query.where(sa.tuple_(ch.c.last_at, ch.c.id) < sa.tuple_(*_literals(before)))
+            query = query.where(sa.tuple_(moved_at, ch.c.id) < sa.tuple_(*_literals(before)))
         async with self._primary.read() as connection:
             found = (await connection.execute(query)).all()
             person = await _person(connection, user_id)
@@ -85,6 +100,8 @@ class SqlHistory:
                 read_seq=marks[str(row.id)],
                 unread=unread.get(str(row.id), 0),
                 last_message=last.get(str(row.id)),
+                moved_at=to_time(row.moved_at),
+                hidden=bool(row.hidden),
             )
             for row in found
         ]  # fmt: skip
@@ -131,6 +148,14 @@ class SqlHistory:
                 ),
                 {"chat_id": chat_id, "user_id": user_id, "at": await self._primary.now(connection)},
             )  # fmt: skip
+
+    async def hide(self, chat_id: str, user_id: str, hidden: bool) -> None:
+        h = t.hidden_chats
+        async with self._primary.write() as connection:
+            await connection.execute(sa.delete(h).where(h.c.user_id == user_id, h.c.chat_id == chat_id))
+            if hidden:
+                now = await self._primary.now(connection)
+                await connection.execute(sa.insert(h).values(user_id=user_id, chat_id=chat_id, at=now))
 
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
         b, u = t.bans, t.users

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time, to_time_or_none
+from app.domain.chats import ChatCreated
 from app.domain.decide import EVENTS
 from app.domain.events import Event, Opaque
 from app.domain.state import Pair
@@ -151,6 +152,35 @@ def event_of_change(row: Any, message: Message | None) -> Event:
         payload,
         text_or_none(row.command_id),
     )
+
+
+async def as_named_now(connection: AsyncConnection, events: Sequence[Event]) -> list[Event]:
+    """These events with people called as they are now: their rows keep the names of then."""
+    ids = {member.user.id for event in events for member in _members_in(event.payload)}
+    if not ids:
+        return list(events)
+    u = t.users.c
+    found = await connection.execute(sa.select(u.id, u.username, u.display_name, u.kind).where(u.id.in_(ids)))
+    people = {person.id: person for person in (Person(str(row.id), *row[1:]) for row in found)}
+
+    def named(member: Member) -> Member:
+        return replace(member, user=people.get(member.user.id, member.user))
+
+    made = []
+    for event in events:
+        payload = event.payload
+        if isinstance(payload, Member):
+            payload = named(payload)
+        elif isinstance(payload, ChatCreated):
+            payload = replace(payload, members=tuple(map(named, payload.members)))
+        made.append(event if payload is event.payload else replace(event, payload=payload))
+    return made
+
+
+def _members_in(payload: Any) -> tuple[Member, ...]:
+    if isinstance(payload, Member):
+        return (payload,)
+    return payload.members if isinstance(payload, ChatCreated) else ()
 
 
 async def whole_messages(connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:

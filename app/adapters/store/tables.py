@@ -63,10 +63,13 @@ users = sa.Table(
     sa.Column("preferences", Json, nullable=False),
     sa.Column("disabled", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Column("created_at", Time(), nullable=False),
+    sa.Column("folded_name", sa.Text()),
+    sa.Index("ix_users_folded_name", "folded_name", postgresql_ops={"folded_name": "text_pattern_ops"}),
     sa.CheckConstraint("username = lower(username)", name="username_lower"),
     sa.CheckConstraint("kind in ('human', 'assistant')", name="kind"),
     sa.CheckConstraint("role in ('user', 'operator')", name="role"),
 )
+"""folded_name: the display name as it is compared (`domain.text.folded`); none yet in rows of older versions."""
 
 sessions = sa.Table(
     "sessions",
@@ -123,6 +126,7 @@ chats = sa.Table(
     sa.Column("head", BigInt, nullable=False),
     sa.Column("members_count", sa.Integer(), nullable=False),
     sa.Column("last_at", Time(), nullable=False),
+    sa.Column("spoken_at", Time()),
     sa.Column("assistant_id", Id),
     sa.Column("assistant_model", sa.Text()),
     sa.Column("assistant_instructions", sa.Text()),
@@ -131,6 +135,7 @@ chats = sa.Table(
     sa.CheckConstraint("members_count >= 0", name="members_count"),
     postgresql_with={"fillfactor": 50},
 )
+"""last_at: of the newest event. spoken_at: of the newest message; none in rows of older versions."""
 
 members = sa.Table(
     "members",
@@ -161,6 +166,15 @@ chat_refusals = sa.Table(
     sa.Column("at", Time(), nullable=False),
 )
 """Who doesn't want to be added to a chat again."""
+
+hidden_chats = sa.Table(
+    "hidden_chats",
+    metadata,
+    sa.Column("user_id", Id, primary_key=True),
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("at", Time(), nullable=False),
+)
+"""Who doesn't see a chat in their list, until it is spoken in again, or they come anew."""
 
 stranger_adds = sa.Table(
     "stranger_adds",

@@ -38,8 +38,10 @@ class SqlTimeline:
                 else []
             )
             messages = {message.id: message for message in await rows.whole_messages(connection, [*created, *about])}
+            changes = [rows.event_of_change(row, messages.get(str(row.message_id))) for row in changed]
+            changes = await rows.as_named_now(connection, changes)
         events = [message_created(messages[str(row.id)], rows.text_or_none(row.command_id)) for row in created]
-        events += [rows.event_of_change(row, messages.get(str(row.message_id))) for row in changed]
+        events += changes
         events.sort(key=lambda event: event.seq)
         return _contiguous(events, after)[:limit]
 

@@ -67,6 +67,7 @@ class ChatJson(SharedChatJson):
     my_role: RoleName
     read_seq: int
     unread: int
+    hidden: bool
     last_message: MessageJson | None
 
 
@@ -76,6 +77,7 @@ def chat_json(membership: Membership) -> dict[str, Any]:
         "my_role": membership.member.role,
         "read_seq": membership.read_seq,
         "unread": membership.unread,
+        "hidden": membership.hidden,
         "last_message": message_json(last) if last is not None else None,
     }
 
@@ -109,6 +111,14 @@ class ChatUpdated(AnyEvent):
     chat: SharedChatJson
 
 
+class ChatHidden(TypedDict):
+    """To one's own sessions. Hidden or not, a new message brings it back."""
+
+    type: Literal["chat.hidden"]
+    chat_id: str
+    hidden: bool
+
+
 def _created(created: Created) -> dict[str, Any]:
     return {"chat": shared_chat_json(created.chat), "members": [member_json(m) for m in created.members]}
 
@@ -121,7 +131,9 @@ SHARED_CHAT = {
     "id": CHAT, "kind": "group", "title": "Launch", "archived": False, "created_at": AT, "created_by": ANNA, "head": 2,
     "members_count": 2,
 }  # fmt: skip
-CHAT_JSON = SHARED_CHAT | {"my_role": "owner", "read_seq": 2, "unread": 0, "last_message": MESSAGE_JSON}
+CHAT_JSON = SHARED_CHAT | {
+    "my_role": "owner", "read_seq": 2, "unread": 0, "hidden": False, "last_message": MESSAGE_JSON,
+}  # fmt: skip
 
 EVENTS = (
     EventShape(
@@ -131,6 +143,7 @@ EVENTS = (
     ),
     EventShape(ChatUpdated, _whole, {"seq": 9, "command_id": COMMAND, "chat": SHARED_CHAT | {"head": 9}}),
 )
+SIGNALS = (Shown(ChatHidden, {"chat_id": CHAT, "hidden": True}),)
 BODIES = (
     Shown(NewChat, {"kind": "group", "title": "Launch"}),
     Shown(ChatChanges, {"title": "Launch day"}),

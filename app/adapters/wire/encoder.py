@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.adapters.wire.chats import chat_json
-from app.adapters.wire.people import user_json
+from app.adapters.wire.people import person_json, user_json
 from app.adapters.wire.problems import error_frame
 from app.adapters.wire.registry import event_json
 from app.adapters.wire.text import encode
@@ -18,6 +18,7 @@ from app.domain.errors import ParleyError
 from app.domain.events import Event
 from app.domain.messages import SendMessage
 from app.domain.state import Outcome
+from app.domain.values import Person
 
 _WELCOME_BYTES = 700 * 1024
 
@@ -135,6 +136,12 @@ class JsonCodec:
 
     def preferences_changed(self, preferences: dict[str, object]) -> str:
         return encode({"type": "preferences.changed", "preferences": preferences})
+
+    def chat_hidden(self, chat_id: str, hidden: bool) -> str:
+        return encode({"type": "chat.hidden", "chat_id": chat_id, "hidden": hidden})
+
+    def user_updated(self, person: Person) -> str:
+        return encode({"type": "user.updated", "user": person_json(person)})
 
     def draining(self, reconnect_after_ms: int) -> str:
         return encode({"type": "draining", "reconnect_after_ms": reconnect_after_ms})

@@ -160,13 +160,23 @@ class PreferencesChanged(TypedDict):
     preferences: dict[str, Any]
 
 
+class UserUpdated(TypedDict):
+    """To everyone who shares a chat with them, and to their own sessions: apply it to what is shown of them."""
+
+    type: Literal["user.updated"]
+    user: PersonJson
+
+
 PERSON = {"id": BEN, "username": "ben", "display_name": "Ben", "kind": "human"}
 USER = {
     "id": ANNA, "username": "anna", "display_name": "Anna", "kind": "human", "role": "user",
     "preferences": {"theme": "dark"},
 }  # fmt: skip
 
-SIGNALS = (Shown(PreferencesChanged, {"preferences": {"theme": "dark"}}),)
+SIGNALS = (
+    Shown(PreferencesChanged, {"preferences": {"theme": "dark"}}),
+    Shown(UserUpdated, {"user": PERSON | {"display_name": "Ben B."}}),
+)
 BODIES = (
     Shown(
         Registration, {"username": "anna", "password": "correct horse battery", "display_name": "Anna"},

@@ -18,6 +18,9 @@ class Membership:
     read_seq: int
     unread: int
     last_message: Message | None
+    moved_at: datetime | None = None
+    """By which chats are ordered: when it was last spoken in, or the member joined."""
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,10 @@ class History(Protocol):
         limit: int,
         unread_max: int,
         chat_ids: Sequence[str] | None = None,
+        hidden: bool | None = None,
     ) -> list[Membership]:
-        """The user's chats, latest activity first, of these ids where they are given. archived: None for both. before:
-        (last_at, chat id) of the last one seen. unread_max: unread messages are counted up to it."""
+        """The user's chats, latest message or joining first, of these ids where they are given. archived, hidden: None for both.
+        before: (moved_at, chat id) of the last one seen. unread_max: unread messages are counted up to it."""
         ...
 
     async def members(self, chat_id: str, after: str | None, limit: int) -> list[Member]:
@@ -76,6 +80,10 @@ class History(Protocol):
 
     async def refuse(self, chat_id: str, user_id: str, refused: bool) -> None:
         """Keep that this user doesn't want to be added to the chat, or that they don't mind any more."""
+        ...
+
+    async def hide(self, chat_id: str, user_id: str, hidden: bool) -> None:
+        """From this user's list, until it is spoken in again."""
         ...
 
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:

@@ -78,8 +78,14 @@ class Accounts(Protocol):
         """A disabled one too."""
         ...
 
-    async def search(self, prefix: str, limit: int) -> list[Account]:
-        """Enabled ones whose username or display name begins so, in any case, by username; assistants too."""
+    async def search(self, query: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, Account]]:
+        """Enabled ones whose username or display name begins so, as texts are compared (`folded`); assistants too. Each
+        with its rank: 0 who is called exactly so, 1 whose display name it is, 2 all others; by rank and username. after:
+        (rank, username) of the last one seen."""
+        ...
+
+    async def fold_names(self) -> None:
+        """Of rows of older versions: what their names are compared by. Can be broken off, and begun by several at once."""
         ...
 
     async def update(

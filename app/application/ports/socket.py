@@ -11,6 +11,7 @@ from app.domain.command import Command
 from app.domain.errors import ParleyError
 from app.domain.events import Event
 from app.domain.state import Outcome
+from app.domain.values import Person
 
 
 class Close:
@@ -109,6 +110,14 @@ class Codec(Protocol):
 
     def preferences_changed(self, preferences: dict[str, object]) -> str:
         """The user's own preferences, whole, as they are now."""
+        ...
+
+    def chat_hidden(self, chat_id: str, hidden: bool) -> str:
+        """The user hid this chat from their list, or shows it again."""
+        ...
+
+    def user_updated(self, person: Person) -> str:
+        """What is shown of this person from now on."""
         ...
 
     def draining(self, reconnect_after_ms: int) -> str:

@@ -59,6 +59,8 @@ class WorkerRole:
             await asyncio.sleep(1)
 
     async def _prune(self) -> None:
+        with suppress(Transient):
+            await self._world.accounts.fold_names()
         while True:
             for prune in (self._world.log.prune, self._world.accounts.prune):
                 with suppress(Transient):

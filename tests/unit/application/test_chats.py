@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from app.adapters.fan_out.in_process import InProcessFanOut
 from app.application.authorize import Reader
 from app.application.chats import ChatAssistant, Chats
 from app.domain.errors import ParleyError
 from app.domain.ids import ASSISTANT_ID, created_chat_id, derived_id, direct_chat_id
 from tests.unit.application.verbs import Decider
-from tests.unit.memory import PEP, USERS, MemoryStore
+from tests.unit.memory import CODEC, PEP, USERS, MemoryStore
 
 ANNA, BEN, CARL = USERS[:3]
 ID = derived_id("id")
@@ -24,7 +25,7 @@ class Setting:
         self.store: Any = store
         decider: Any = Decider(store)
         self.decider: Any = decider
-        self.chats = Chats(decider, Reader(PEP, store), store, lambda: derived_id("new"), 4)
+        self.chats = Chats(decider, Reader(PEP, store), store, lambda: derived_id("new"), 4, InProcessFanOut(), CODEC)
 
     async def create(self, kind: str, *others: str, id_: str | None = ID, assistant: Any = None, by: str = ANNA) -> Any:
         return await self.chats.create(by, kind, None if kind == "direct" else "t", others, assistant, id_)
@@ -81,7 +82,7 @@ def test_ones_chats_are_ones_own() -> None:
         s = Setting()
         done = await s.create("group", BEN)
         assert (await s.chats.one(BEN, done.value.chat.id)).chat == done.value.chat
-        assert [m.chat.id for m in await s.chats.mine(BEN, False, None, 10)] == [done.value.chat.id]
+        assert [m.chat.id for m in await s.chats.mine(BEN, False, False, None, 10)] == [done.value.chat.id]
         with pytest.raises(ParleyError, match="not_found"):
             await s.chats.one(CARL, done.value.chat.id)
 
