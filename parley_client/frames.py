@@ -463,6 +463,16 @@ class ReplySnapshot(TypedDict):
     text: str
 
 
+class AssistantSilent(TypedDict):
+    """To who called it, where it doesn't answer: the message stands."""
+
+    type: Literal["assistant.silent"]
+    chat_id: str
+    message_id: str
+    assistant_id: str
+    code: Literal["banned", "muted", "not_allowed", "quota_exceeded"]
+
+
 class TypingSignal(TypedDict):
     type: Literal["typing"]
     chat_id: str
@@ -512,6 +522,7 @@ Signal: TypeAlias = (
     | ReadMarked
     | ReplyDelta
     | ReplySnapshot
+    | AssistantSilent
     | TypingSignal
     | AuthExpiring
 )

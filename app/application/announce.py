@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from app.application.ports.fan_out import FanOut, LiveTexts
 from app.application.signals import (
     ASSISTANTS,
+    Frame,
     Note,
     chat_channel,
     framed,
+    pack_frame,
     pack_head,
     pack_note,
     pack_slice,
@@ -21,13 +23,15 @@ from app.application.signals import (
 )
 from app.domain.decide import kind_of, whose_chats_change
 from app.domain.events import Event
-from app.domain.state import Decided, Result
+from app.domain.state import Decided, Result, Silence
 
 EncodeEvent = Callable[[Event], str]
+EncodeSilence = Callable[[Silence], str]
 
 
 class Announcer:
-    def __init__(self, fan_out: FanOut, live: LiveTexts, encode: EncodeEvent) -> None:
+    def __init__(self, fan_out: FanOut, live: LiveTexts, encode: EncodeEvent, encode_silence: EncodeSilence) -> None:
+        self._encode_silence = encode_silence
         self._fan_out = fan_out
         self._live = live
         self._encode = encode
@@ -40,6 +44,10 @@ class Announcer:
             *_refusals(decided.results),
             *_outcomes(decided.results),
             *_for_assistants(decided),
+            *(
+                (user_channel(silence.user_id), pack_frame(Frame(self._encode_silence(silence))))
+                for silence in decided.state.changes.silences
+            ),
         ]
         ended = [(e.chat_id, id_) for e in decided.events for id_ in kind_of(e).ends(e.payload)]
         # Where this fails, deltas of an ended reply are dropped by the hubs too.

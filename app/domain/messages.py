@@ -10,8 +10,9 @@ from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
-from app.domain.state import Needs
-from app.domain.values import Message, MessageKind, Status
+from app.domain.ids import ASSISTANT_ID
+from app.domain.state import Needs, Silence
+from app.domain.values import ChatKind, Message, MessageKind, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,9 @@ class SendMessage:
     reply_to: str | None = None
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
-        key = (chat_id, actor_id)
-        facts.askers[key] = facts.askers.get(key, False) or "@" in self.body
+        key, calls = (chat_id, actor_id), "@" in self.body
+        facts.askers[key] = facts.askers.get(key, False) or calls
+        replies.needs_assistant(facts, chat_id, calls)
         if self.reply_to is not None:
             facts.messages[(chat_id, self.reply_to)] = None
 
@@ -51,9 +53,15 @@ class DeleteMessage:
 def send(fold: Fold, command: Command, do: SendMessage) -> int:
     chat = fold.permit(command, "message.send")
     asked = replies.is_asked(chat.kind, do.body, command.actor_id)
+    silent = None
     if asked:
-        fold.permit(command, "assistant.ask")
-        replies.check_open_questions(fold, command.actor_id)
+        try:
+            fold.permit(command, "assistant.ask")
+        except Refused as refused:
+            silent = refused
+        silent = silent or replies.why_silent(fold, command)
+    if silent is not None and chat.kind == ChatKind.ASSISTANT and silent.code == Code.QUOTA_EXCEEDED:
+        raise silent
     if do.reply_to is not None and (chat.id, do.reply_to) not in fold.state.messages:
         raise Refused(Code.INVALID, "reply_to names no message of this chat")
     seq, at = fold.next_place(chat.id)
@@ -71,7 +79,10 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
     )
     fold.append_message(sent)
     fold.state.changes.read[(chat.id, command.actor_id)] = seq
-    if asked:
+    if silent is not None:
+        note = Silence(chat.id, sent.id, ASSISTANT_ID, command.actor_id, silent.code)
+        fold.state.changes.silences.append(note)
+    elif asked:
         replies.open_reply(fold, command, sent.id)
     return seq
 

@@ -12,7 +12,7 @@ from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME, derived_id
 from app.domain.state import Needs
 from app.domain.text import called
-from app.domain.values import ChatKind, Failure, Message, MessageKind, Reply, Status, Usage
+from app.domain.values import ChatKind, Failure, Message, MessageKind, Reply, Role, Status, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class RegenerateReply:
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         _needs_reply(facts, chat_id, self.message_id)
         facts.askers[(chat_id, actor_id)] = True
+        needs_assistant(facts, chat_id, called=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,13 @@ class ExpireReply:
         _needs_reply(facts, chat_id, self.message_id)
 
 
+def needs_assistant(facts: Needs, chat_id: str, called: bool) -> None:
+    """called: in a group too, where the assistant needn't be a member."""
+    facts.members[(chat_id, ASSISTANT_ID)] = None
+    if called:
+        facts.bans[(chat_id, ASSISTANT_ID)] = None
+
+
 def _needs_reply(facts: Needs, chat_id: str, message_id: str) -> None:
     facts.messages[(chat_id, message_id)] = None
     facts.replies[(chat_id, message_id)] = None
@@ -76,11 +84,20 @@ def is_asked(chat_kind: str, body: str, sender_id: str) -> bool:
     return chat_kind == ChatKind.ASSISTANT
 
 
-def check_open_questions(fold: Fold, asker_id: str) -> None:
-    """One person's questions may not fill what all wait for."""
-    most = fold.limits.open_questions_max
-    if fold.state.open_questions.get(asker_id, 0) >= most:
-        raise Refused(Code.QUOTA_EXCEEDED, f"you wait for {most} answers: wait for one, or stop it")
+def why_silent(fold: Fold, command: Command) -> Refused | None:
+    """Why the assistant doesn't answer this actor here, where it doesn't: it is kept out or down in this chat, or they
+    wait for too many answers."""
+    key = (command.chat_id, ASSISTANT_ID)
+    member, most = fold.state.members.get(key), fold.limits.open_questions_max
+    if key in fold.state.bans:
+        return Refused(Code.BANNED, "the assistant is banned from this chat")
+    if member is not None and member.muted_until is not None and member.muted_until > fold.state.now:
+        return Refused(Code.MUTED, "the assistant is muted in this chat")
+    if member is not None and member.role == Role.READER:
+        return Refused(Code.NOT_ALLOWED, "the assistant only reads in this chat")
+    if fold.state.open_questions.get(command.actor_id, 0) >= most:
+        return Refused(Code.QUOTA_EXCEEDED, f"you wait for {most} answers: wait for one, or stop it")
+    return None
 
 
 def _count_open(fold: Fold, asker_id: str, more: int) -> None:
@@ -148,7 +165,9 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
         raise Refused(Code.CONFLICT, "the reply is still being written: stop it first")
     if message.deleted_at is not None or asked is None or asked.deleted_at is not None:
         raise Refused(Code.CONFLICT, "the reply or its question is deleted")
-    check_open_questions(fold, command.actor_id)
+    silent = why_silent(fold, command)
+    if silent is not None:
+        raise silent
     return open_reply(fold, command, reply.question_id, message.id, command.id)
 
 

@@ -107,6 +107,17 @@ class State:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """An assistant that was called, and says nothing: why, as a code. user_id: who is told."""
+
+    chat_id: str
+    message_id: str
+    assistant_id: str
+    user_id: str
+    code: str
+
+
 @dataclass(slots=True)
 class Changes:
     """Which rows a batch made or touched; their values are the state's after the fold."""
@@ -130,6 +141,8 @@ class Changes:
     read: dict[Pair, int] = field(default_factory=dict)
     """(chat, user) → the newest seq that this person wrote, or came by: it moves their read mark."""
     traces: list[Result] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    """Of no row: they are told, and may be lost."""
 
 
 @dataclass(slots=True)

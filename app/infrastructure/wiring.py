@@ -244,7 +244,7 @@ def _make_model(settings: Settings) -> Model:
 
 def make_worker(world: World) -> Worker:
     settings = world.settings
-    announcer = Announcer(world.fan_out, world.live, world.codec.event)
+    announcer = Announcer(world.fan_out, world.live, world.codec.event, world.codec.assistant_silent)
     return Worker(
         world.log,
         world.pep.ask,

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from app.domain.ids import ASSISTANT_ID
 from parley_client import Client
 from stack.pace import paced, within
 from tests.scenarios.test_accounts import refused
-from tests.world import People, Person, World
+from tests.world import People, Person, World, new_id
 
 
 def question(world: World, words: int, every_ms: int = 33) -> str:
@@ -206,3 +207,32 @@ async def test_stopping_ends_the_request_upstream(real: World) -> None:
                 break
             await asyncio.sleep(0.1)
     await people.close()
+
+
+async def test_an_assistant_that_is_kept_out_says_nothing_and_who_called_it_is_told(people: People) -> None:
+    anna, ben = await people.make(), await people.make()
+    chat_id = await people.group(anna, ben)
+    his, hers = await ben.socket(1), await anna.socket()
+    members, bans = f"/v1/chats/{chat_id}/members", f"/v1/chats/{chat_id}/bans/{ASSISTANT_ID}"
+
+    async def call() -> dict[str, Any]:
+        body = {"client_message_id": new_id(), "body": "@assistant, are you there?"}
+        said = await ben.rest.post(f"/v1/chats/{chat_id}/messages", body)
+        told = await his.expect("assistant.silent")
+        assert (told["chat_id"], told["message_id"], told["assistant_id"]) == (chat_id, said["id"], ASSISTANT_ID)
+        head = (await anna.rest.get(f"/v1/chats/{chat_id}"))["head"]
+        assert head == said["seq"], "the message stands, and nothing follows it"
+        return told
+
+    await anna.rest.post(members, {"user_id": ASSISTANT_ID})
+    await anna.rest.patch(f"{members}/{ASSISTANT_ID}", {"muted_until": "2100-01-01T00:00:00.000Z"})
+    assert (await call())["code"] == "muted"
+    await anna.rest.patch(f"{members}/{ASSISTANT_ID}", {"muted_until": None, "role": "reader"})
+    assert (await call())["code"] == "not_allowed"
+    await anna.rest.put(bans)
+    assert (await call())["code"] == "banned"
+    await anna.rest.delete(bans)
+    body = {"client_message_id": new_id(), "body": "@assistant, and now?"}
+    await ben.rest.post(f"/v1/chats/{chat_id}/messages", body)
+    await hers.expect("message.completed", 20)
+    assert not [frame for frame in hers.seen if frame["type"] == "assistant.silent"], "nobody else is told"

@@ -17,7 +17,7 @@ from app.domain.command import Command
 from app.domain.errors import ParleyError
 from app.domain.events import Event
 from app.domain.messages import SendMessage
-from app.domain.state import Outcome
+from app.domain.state import Outcome, Silence
 from app.domain.values import Person
 
 _WELCOME_BYTES = 700 * 1024
@@ -139,6 +139,17 @@ class JsonCodec:
 
     def chat_hidden(self, chat_id: str, hidden: bool) -> str:
         return encode({"type": "chat.hidden", "chat_id": chat_id, "hidden": hidden})
+
+    def assistant_silent(self, silence: Silence) -> str:
+        return encode(
+            {
+                "type": "assistant.silent",
+                "chat_id": silence.chat_id,
+                "message_id": silence.message_id,
+                "assistant_id": silence.assistant_id,
+                "code": silence.code,
+            }
+        )
 
     def user_updated(self, person: Person) -> str:
         return encode({"type": "user.updated", "user": person_json(person)})

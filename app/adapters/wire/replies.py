@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from app.adapters.wire.examples import ASSISTANT, CHAT, COMMAND, REPLY
+from app.adapters.wire.examples import ASSISTANT, CHAT, COMMAND, MESSAGE, REPLY
 from app.adapters.wire.messages import REPLY_JSON, MessageJson, whole
 from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, OnMessage, Shown
 from app.domain.replies import RegenerateReply, StopReply
@@ -49,6 +49,16 @@ class ReplySnapshot(TypedDict):
     text: str
 
 
+class AssistantSilent(TypedDict):
+    """To who called it, where it doesn't answer: the message stands."""
+
+    type: Literal["assistant.silent"]
+    chat_id: str
+    message_id: str
+    assistant_id: str
+    code: Literal["banned", "muted", "not_allowed", "quota_exceeded"]
+
+
 COMMANDS = (
     CommandShape(
         ReplyStop, lambda request: StopReply(request.message_id), {"ref": "6", "chat_id": CHAT, "message_id": REPLY}
@@ -63,4 +73,5 @@ EVENTS = (EventShape(MessageCompleted, whole, {"actor_id": ASSISTANT, "seq": 7, 
 SIGNALS = (
     Shown(ReplyDelta, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "index": 0, "text": "Here "}),
     Shown(ReplySnapshot, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "next_index": 2, "text": "Here is "}),
+    Shown(AssistantSilent, {"chat_id": CHAT, "message_id": MESSAGE, "assistant_id": ASSISTANT, "code": "muted"}),
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from app.domain import decide
 from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.replies import is_asked
+from app.domain.state import Silence
 from app.domain.values import Failure, Message, Usage
 from tests import actions as c
 from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, OTHER, Scene
@@ -194,14 +197,11 @@ def test_open_questions_of_one_person_have_an_end() -> None:
     scene.store.do(OTHER, BEN, c.CreateChat("assistant"))
     asked = [Command(CHAT, BEN, f"{n}", c.SendMessage("@assistant")) for n in range(3)]
     ended = [result.outcome.code for result in scene.store.batch(asked)]
-    assert ended == [None, None, "quota_exceeded"]
+    silences = scene.store.decided.state.changes.silences
+    assert ended == [None, None, None] and [silence.code for silence in silences] == ["quota_exceeded"]
     assert scene.do(BEN, c.SendMessage("a question"), OTHER).outcome.code == "quota_exceeded"
-    scene.refused(
-        BEN,
-        c.SendMessage("@assistant"),
-        "quota_exceeded",
-        "you wait for 2 answers: wait for one, or stop it",
-    )
+    silent = scene.say(BEN, "@assistant")
+    assert scene.store.decided.state.changes.silences == [Silence(CHAT, silent.id, ASSISTANT_ID, BEN, "quota_exceeded")]
     scene.say(BEN, "no question")
     scene.ask(ANNA)
     first = next(iter(scene.store.state.replies.values()))
@@ -211,6 +211,30 @@ def test_open_questions_of_one_person_have_an_end() -> None:
     ended = [result.outcome.code for result in scene.store.batch([again, stop, later])]
     assert ended == ["conflict", None, None]
     scene.ok(ANNA, c.RegenerateReply(first.message_id))
-    scene.refused(ANNA, c.RegenerateReply(first.message_id), "quota_exceeded")
+    words = "you wait for 2 answers: wait for one, or stop it"
+    scene.refused(ANNA, c.RegenerateReply(first.message_id), "quota_exceeded", words)
     held = [reply.asker_id for reply in scene.store.state.replies.values() if not reply.finished]
     assert sorted(held) == sorted([BEN, BEN, ANNA, ANNA]), "a reply counts for who had it written"
+
+
+def test_an_assistant_that_is_kept_out_or_down_says_nothing_and_the_message_stands() -> None:
+    until = START + timedelta(days=1)
+    for action, code in (
+        (c.BanMember(ASSISTANT_ID), "banned"), (c.UpdateMember(ASSISTANT_ID, ("muted_until",), None, until), "muted"),
+        (c.UpdateMember(ASSISTANT_ID, ("role",), "reader"), "not_allowed"),
+    ):  # fmt: skip
+        scene = Scene(others=(BEN, ASSISTANT_ID))
+        _, reply = scene.ask()
+        scene.do(BEN, c.StopReply(reply.id))
+        scene.do(ANNA, action)
+        known = len(scene.store.state.replies)
+        said = scene.say(BEN, "@assistant, hello")
+        assert len(scene.store.state.replies) == known and scene.store.log[-1].payload == said
+        assert scene.store.decided.state.changes.silences == [Silence(CHAT, said.id, ASSISTANT_ID, BEN, code)]
+        scene.refused(ANNA, c.RegenerateReply(reply.id), code)
+        scene.say(BEN, "no call")
+        assert scene.store.decided.state.changes.silences == []
+    own = Scene("assistant", ())
+    own.do(ANNA, c.UpdateMember(ASSISTANT_ID, ("muted_until",), None, until))
+    own.say(ANNA, "a question")
+    assert own.store.state.replies == {} and own.store.decided.state.changes.silences[0].code == "muted"
