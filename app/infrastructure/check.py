@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -29,6 +30,9 @@ _ADVICE = {
     "PermissionError": "it refuses the key",
     "TimeoutError": "it doesn't answer in time: a firewall, or too busy?",
     "InvalidCatalogNameError": "there is no such database: create it first",
+    "InvalidAuthorizationSpecificationError": "it refuses this name from here",
+    "InsufficientPrivilegeError": "this name may not do that there: grant it rights on the database and its schema",
+    "ReadOnlySQLTransactionError": "the database is read only: a standby, or set so?",
 }
 
 
@@ -65,15 +69,21 @@ def _place(url: str) -> str:
     return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
-def _why(error: BaseException) -> str:
-    """The first cause that we have advice for; never what a URL holds."""
+def advice(error: BaseException) -> str | None:
+    """Of the first cause that we have any for; never what a URL holds."""
     seen: BaseException | None = error
     while seen is not None:
-        name = type(getattr(seen, "orig", seen)).__name__
-        if name in _ADVICE:
-            return _ADVICE[name]
+        cause = getattr(seen, "orig", seen)
+        if isinstance(cause, sqlite3.Error):
+            return f"SQLite says: {cause}"
+        if type(cause).__name__ in _ADVICE:
+            return _ADVICE[type(cause).__name__]
         seen = seen.__cause__ or seen.__context__
-    return str(error) if isinstance(error, ValueError) else type(error).__name__
+    return None
+
+
+def _why(error: BaseException) -> str:
+    return advice(error) or (str(error) if isinstance(error, ValueError) else type(error).__name__)
 
 
 async def _policies() -> str:

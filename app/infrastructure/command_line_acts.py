@@ -27,6 +27,14 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     except Transient as error:
         print(f"parley: the database can't be reached ({error}): `python -m app check` says more", file=sys.stderr)
         raise SystemExit(1) from None
+    except process.Died as error:
+        print(f"parley: {error} died, see the log", file=sys.stderr)
+        raise SystemExit(1) from None
+    except Exception as error:
+        if (words := check.advice(error)) is None:
+            raise  # a defect: where it was helps
+        print(f"parley: {words}: `python -m app check` says more", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _settings() -> Settings:

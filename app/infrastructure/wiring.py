@@ -28,6 +28,7 @@ from app.adapters.open_sockets.redis_sets import RedisOpenSockets
 from app.adapters.policy.cedar import CedarPolicies
 from app.adapters.signing import Signer
 from app.adapters.store.accounts import SqlAccounts
+from app.adapters.store.address import BadAddress
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.adapters.store.heal import PostgresHeal, SqliteHeal
@@ -111,10 +112,13 @@ class World:
 def lock_data_dir(folder: Path) -> IO[str]:
     """The embedded world's files belong to one process, and one user of the machine."""
     os.umask(0o077)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with suppress(PermissionError):
-        folder.chmod(0o700)
-    lock = open(folder / "lock", "w")  # noqa: SIM115 - held until the process ends
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(PermissionError):
+            folder.chmod(0o700)
+        lock = open(folder / "lock", "w")  # noqa: SIM115 - held until the process ends
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR {folder} can't be used: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -135,13 +139,20 @@ def _secrets(settings: Settings) -> list[str]:
         beside.replace(kept)
     secret = kept.read_text().strip()
     if len(secret) < SECRET_MIN:
-        raise SettingsError(f"{kept} holds no secret: delete it, and all sign in anew, or restore it")
+        raise SettingsError(f"{kept} holds none: delete it, and all sign in anew, or restore it")
     return [secret]
 
 
 def make_database(settings: Settings) -> Database:
     url = settings.database_url or f"sqlite:///{settings.data_dir.resolve() / 'parley.db'}"
-    return Database(url, pool_size=settings.database_pool)
+    return _database(url, "DATABASE_URL", settings)
+
+
+def _database(url: str, name: str, settings: Settings) -> Database:
+    try:
+        return Database(url, pool_size=settings.database_pool)
+    except BadAddress as error:
+        raise SettingsError(f"{name}: {error}") from None
 
 
 def make_world(settings: Settings) -> World:
@@ -161,7 +172,7 @@ def make_world(settings: Settings) -> World:
     )
     database = make_database(settings)
     url = settings.database_read_url
-    replica = Database(url, pool_size=settings.database_pool) if url else None
+    replica = _database(url, "DATABASE_READ_URL", settings) if url else None
     limits = LimitSettings(
         settings.requests_per_s,
         settings.rejections_per_min,

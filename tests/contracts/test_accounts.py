@@ -110,11 +110,7 @@ async def test_who_was_added_by_too_many_strangers_is_left_alone_for_the_rest_of
     await store.accounts.update(anna, None, lambda kept: {"added_by": "nobody"})
     assert await said(group(strangers[2], anna)) == ["not_allowed"], "and doesn't count"
     await store.accounts.update(anna, None, lambda kept: {})
-    others = (
-        [Store(Database(database.url.render_as_string(hide_password=False))) for _ in range(2)]
-        if database.postgresql
-        else [store, store]
-    )
+    others = [Store(Database(database.url)) for _ in range(2)] if database.postgresql else [store, store]
     at_once = [group(stranger, anna) for stranger in strangers[3:]]
     found = await asyncio.gather(*(others[n % 2].worker._transact([command]) for n, command in enumerate(at_once)))
     codes = [decided.results[0].outcome.code for decided in found]

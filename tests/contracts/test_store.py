@@ -403,3 +403,17 @@ async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, t
     assert await heal.epoch() != epoch
     await late.close()
     await database.close()
+
+
+async def test_an_address_as_hosts_give_it_is_understood(servers: Servers) -> None:
+    url = servers.postgres.database(f"host_{new_id()[:8]}").replace("postgresql://", "postgres://", 1)
+    head, _, place = url.rpartition("@")
+    hosts, _, name = place.partition("/")
+    wanted = f"{head}@127.0.0.1:1,{hosts}/{name.partition('?')[0]}" if hosts else url
+    more = "sslmode=prefer&connect_timeout=3&application_name=mine&options=-c%20work_mem%3D8MB&channel_binding=prefer"
+    database = Database(f"{wanted}{'&' if '?' in wanted else '?'}{more}")
+    await migrate(database, SHARDS)
+    async with database.read() as connection:
+        found = [await connection.scalar(sa.text(f"show {name}")) for name in ("application_name", "work_mem", "jit")]
+    assert found == ["mine", "8MB", "off"]
+    await database.close()

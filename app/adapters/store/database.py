@@ -15,10 +15,16 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from app.adapters.store.address import is_postgresql, postgresql
 from app.application.clock import utc_now
 from app.application.ports.errors import DeadlineMissed, Transient
 from app.application.ports.held import Keep
 
+_SESSION = {"application_name": "parley", "jit": "off", "plan_cache_mode": "force_generic_plan"}
+_BOUNDS = {
+    "enable_seqscan": "off", "statement_timeout": "5000", "lock_timeout": "4000",
+    "idle_in_transaction_session_timeout": "5000",
+}  # fmt: skip
 _STATEMENT_TIMEOUT = "57014"
 _TRANSIENT_CLASSES = ("08", "25P0", "40", "53", "55", "57", "58")
 
@@ -53,36 +59,32 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 10, deadline_s: float = 10.0) -> None:
-        self.url = sa.make_url(url)
+        """Raises BadAddress."""
+        self.url = url
         self.deadline_s = deadline_s
-        self.postgresql = self.url.get_backend_name() == "postgresql"
+        self.postgresql = is_postgresql(url)
         if self.postgresql:
+            self._address = postgresql(url)
             self._writer = self._reader = create_async_engine(
-                self.url.set(drivername="postgresql+asyncpg"),
+                "postgresql+asyncpg://",
+                async_creator=self.connect,
                 pool_size=pool_size,
                 max_overflow=0,
                 hide_parameters=True,
                 pool_timeout=5,
                 pool_use_lifo=True,
-                connect_args={
-                    "timeout": 5,
-                    "server_settings": {
-                        "application_name": "parley",
-                        "jit": "off",
-                        "plan_cache_mode": "force_generic_plan",
-                        "enable_seqscan": "off",
-                        "statement_timeout": "5000",
-                        "lock_timeout": "4000",
-                        "idle_in_transaction_session_timeout": "5000",
-                    },
-                },
             )
         else:
-            url_ = self.url.set(drivername="sqlite+aiosqlite")
+            url_ = sa.make_url(url).set(drivername="sqlite+aiosqlite")
             self._writer = create_async_engine(url_, pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True)
             self._reader = create_async_engine(url_, pool_size=4, max_overflow=0, pool_timeout=30, hide_parameters=True)
             _prepare_sqlite(self._writer, "BEGIN IMMEDIATE")
             _prepare_sqlite(self._reader, "BEGIN")
+
+    async def connect(self, bounded: bool = True) -> asyncpg.Connection[Any]:
+        """A connection of the driver's own: for the pool, and for what takes long (bounded: not)."""
+        settings = _SESSION | (_BOUNDS if bounded else {}) | self._address.settings
+        return await asyncpg.connect(self._address.dsn, timeout=self._address.timeout_s, server_settings=settings)
 
     @property
     def engine(self) -> AsyncEngine:

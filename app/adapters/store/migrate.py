@@ -112,7 +112,7 @@ def _seed(connection: sa.Connection, shards: int) -> None:
 async def _build_indexes(database: Database) -> None:
     """Indexes that take long on a large table, built beside the traffic. One process does it; the others go on: what
     needs the index works without it, only slower."""
-    driver = await asyncpg.connect(str(database.url.set(drivername="postgresql").render_as_string(False)), timeout=5)
+    driver = await database.connect(bounded=False)
     try:
         if not await driver.fetchval("select pg_try_advisory_lock($1)", _LOCK + 1):
             return

@@ -53,6 +53,10 @@ def _check_port(host: str, port: int) -> None:
             raise SettingsError(f"{why}: choose another with PORT=… or HOST=…") from None
 
 
+class Died(Exception):
+    """A side task of the process ended by itself, by its name: the process drained, and isn't well."""
+
+
 class Process:
     """Implements Life."""
 
@@ -63,6 +67,7 @@ class Process:
         self._stopping = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._held: list[Held] = []
+        self._died = ""
 
     async def hold(self, *ports: Held) -> None:
         for port in ports:
@@ -80,6 +85,7 @@ class Process:
             error = task.exception()
             if error is not None:
                 telemetry.trouble(f"{task.get_name()} died", error)
+            self._died = task.get_name()
             self._stopping.set()
 
     async def run(self) -> None:
@@ -169,7 +175,10 @@ class Process:
         """Readiness off; sockets told and closed in slices; replies and batches finished; then everything ends."""
         telemetry.log.info("draining", role=self._name)
         for role in self._roles:
-            await role.drain()
+            try:
+                await role.drain()
+            except Exception as error:  # what is open is taken over; the rest still ends in order
+                telemetry.trouble("drain", error)
         server.should_exit = True
         with suppress(Exception):
             async with asyncio.timeout(10):
@@ -184,6 +193,8 @@ class Process:
             except Exception as error:  # what fails to close doesn't keep the others open
                 telemetry.trouble("close", error)
         telemetry.log.info("ended", role=self._name)
+        if self._died:
+            raise Died(self._died)
 
 
 def _make_roles(world: World, name: str) -> tuple[list[Role], Callable[[FastAPI], None] | None]:
