@@ -153,7 +153,7 @@ async def test_unread_and_read_marks(people: People) -> None:
         await a.send(chat_id, str(n))
     mine = await anna.rest.get(f"/v1/chats/{chat_id}")
     theirs = await bert.rest.get(f"/v1/chats/{chat_id}")
-    assert (mine["unread"], mine["read_seq"], theirs["unread"], theirs["read_seq"]) == (0, 4, 3, 0)
+    assert (mine["unread"], mine["read_seq"], theirs["unread"], theirs["read_seq"]) == (0, 4, 3, 1)
     assert theirs["last_message"]["body"] == "2"
     assert await bert.rest.put(f"/v1/chats/{chat_id}/read", {"seq": 3}) == {"read_seq": 3, "unread": 1}
     await heard.expect("read.marked", user_id=bert.id, read_seq=3)

@@ -68,10 +68,11 @@ class SqlAccounts:
         u, name = t.users.c, folded(query)
         rank = sa.case((u.username == name, 0), (u.folded_name == name, 1), else_=2)
         found = sa.select(t.users, rank.label("rank")).where(~u.disabled, _begins(query))
+        by_name = u.username.collate("C") if self._database.postgresql else u.username  # the same on every database
         if after is not None:
-            found = found.where(sa.or_(rank > after[0], sa.and_(rank == after[0], u.username > after[1])))
+            found = found.where(sa.or_(rank > after[0], sa.and_(rank == after[0], by_name > after[1])))
         async with self._database.read() as connection:
-            rows = await connection.execute(found.order_by(rank, u.username).limit(limit))
+            rows = await connection.execute(found.order_by(rank, by_name).limit(limit))
             return [(row.rank, _account(row)) for row in rows]
 
     async def fold_names(self) -> None:
