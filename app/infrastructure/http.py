@@ -17,18 +17,18 @@ from app.adapters.rest.headers import EXPOSED, AnswerHeaders
 from app.adapters.rest.transport import ParleyHttpProtocol
 from app.adapters.websocket.transport import ParleyWebSocketProtocol
 from app.adapters.wire.problems import INTERNAL, PROBLEM_TYPE
-from app.adapters.wire.service import StatusJson
+from app.adapters.wire.service import ReadyJson, StatusJson
 from app.infrastructure import telemetry
 from app.infrastructure.settings import Settings, listed
 
-WhyNotReady = Callable[[], Awaitable[str | None]]
-"""None when ready."""
+Readiness = Callable[[], Awaitable[tuple[str, dict[str, str | None]]]]
+"""(status, of each part None or why not)."""
 
 _DESCRIPTION = "Durable ordered group chat, policy on each message and AI streaming in one log. The socket: /v1/ws."
 
 
 def make_app(
-    settings: Settings, why_not_ready: WhyNotReady, open_doors: Callable[[FastAPI], None] | None, with_metrics: bool
+    settings: Settings, readiness: Readiness, open_doors: Callable[[FastAPI], None] | None, with_metrics: bool
 ) -> FastAPI:
     """open_doors: a gateway's; None for a role that only has probes."""
     app = FastAPI(
@@ -53,7 +53,7 @@ def make_app(
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
         expose_headers=EXPOSED,
     )
-    _add_probes(app, why_not_ready, with_metrics)
+    _add_probes(app, readiness, with_metrics)
     if open_doors is not None:
         open_doors(app)
 
@@ -69,15 +69,16 @@ def make_app(
     return app
 
 
-def _add_probes(app: FastAPI, why_not_ready: WhyNotReady, with_metrics: bool) -> None:
+def _add_probes(app: FastAPI, readiness: Readiness, with_metrics: bool) -> None:
     @app.get("/livez", tags=["operation"], summary="The process answers")
     async def livez() -> StatusJson:
         return {"status": "alive"}
 
-    @app.get("/readyz", tags=["operation"], summary="It may be sent traffic", response_model=StatusJson)
+    @app.get("/readyz", tags=["operation"], summary="It may be sent traffic", response_model=ReadyJson)
     async def readyz() -> Response:
-        why_not = await why_not_ready()
-        return JSONResponse({"status": why_not or "ready"}, status_code=503 if why_not else 200)
+        status, parts = await readiness()
+        body = {"status": status, "parts": {name: why_not or "ok" for name, why_not in parts.items()}}
+        return JSONResponse(body, status_code=200 if status in ("ready", "degraded") else 503)
 
     if not with_metrics:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -74,6 +75,7 @@ for _code in (1012, 4401, 4413, 4429):
     CLOSED.labels(_code)
 
 log = structlog.get_logger("parley")
+_TOLD_EACH_S = 60.0
 
 
 def configure_logs(level: str) -> None:
@@ -124,6 +126,21 @@ def trouble(what: str, error: BaseException) -> None:
     where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else ""
     cause = type(error.__cause__).__name__ if error.__cause__ else ""
     log.warning("trouble", what=what, error=type(error).__name__, cause=cause, where=where)
+
+
+def recurring(what: str) -> Callable[[BaseException], None]:
+    """For errors that come again and again: each is counted, and there is a line at the first, then one a minute."""
+    told = -_TOLD_EACH_S
+
+    def tell(error: BaseException) -> None:
+        nonlocal told
+        if time.monotonic() - told < _TOLD_EACH_S:
+            TROUBLE.labels(what).inc()
+            return
+        told = time.monotonic()
+        trouble(what, error)
+
+    return tell
 
 
 def envelope_refused(why: str) -> None:

@@ -232,7 +232,13 @@ def _make_fan_out(settings: Settings, keys: list[str]) -> tuple[FanOut, LiveText
         local = InProcessFanOut()
         return local, InProcessLiveTexts(local)
     signer = Signer(keys, "fan-out")
-    fan_out = RedisFanOut(settings.redis_url, signer, on_drop=telemetry.DROPS.inc, on_forged=telemetry.FORGED.inc)
+    fan_out = RedisFanOut(
+        settings.redis_url,
+        signer,
+        on_drop=telemetry.DROPS.inc,
+        on_forged=telemetry.FORGED.inc,
+        on_trouble=telemetry.recurring("redis"),
+    )
     return fan_out, RedisLiveTexts(settings.redis_url, signer)
 
 

@@ -147,3 +147,30 @@ async def test_a_text_that_others_changed_is_no_text(servers: Servers) -> None:
     assert await live.append(key, 1, 3, "r", "über"), "its holder writes the whole anew"
     assert await live.get(key) == LiveText(1, 4, "über")
     await live.close()
+
+
+async def test_a_redis_that_refuses_for_ever_is_told_and_the_listener_lives(servers: Servers) -> None:
+    """A user who may connect, and neither publish nor subscribe; then he may, and all is well."""
+    admin: Any = connect(servers.redis.url)
+    name = f"u{new_id()[:8]}"
+    await admin.execute_command("ACL", "SETUSER", name, "on", ">pass", "~*", "resetchannels", "+@all")
+    host = servers.redis.url.partition("://")[2].rpartition("@")[2]
+    troubles: list[BaseException] = []
+    fan_out = RedisFanOut(f"redis://{name}:pass@{host}", SIGNER, on_trouble=troubles.append)
+    heard: list[Any] = []
+    fan_out.listen(lambda channel, payload: heard.append(payload), lambda: None)
+    try:
+        async with held(fan_out):
+            await fan_out.subscribe(["c"])
+            await until(lambda: troubles)
+            assert fan_out.why_not() == "Redis gives no messages (NoPermissionError)"
+            await fan_out.publish([("c", b"x")])
+            await admin.execute_command("ACL", "SETUSER", name, "allchannels")
+            await until(lambda: fan_out.why_not() in (None, "Redis takes no messages (NoPermissionError)"))
+            await asyncio.sleep(1.1)  # publishing pauses a second after it failed
+            await fan_out.publish([("c", b"y")])
+            await until(lambda: heard == [b"y"])
+            assert fan_out.why_not() is None
+    finally:
+        await admin.execute_command("ACL", "DELUSER", name)
+        await admin.aclose()

@@ -68,6 +68,14 @@ async def metric(url: str, pattern: str) -> float:
     return float(found.group(1)) if found else 0.0
 
 
+async def readiness(url: str, code: int = 200) -> tuple[str, dict[str, str]]:
+    async with httpx2.AsyncClient() as http:
+        answer = await http.get(f"{url}/readyz")
+    assert answer.status_code == code, answer.text
+    told = answer.json()
+    return told["status"], told["parts"]
+
+
 async def test_redis_killed_and_started_again_under_load(own: tuple[World, Servers], crowd: People) -> None:
     _world, servers = own
     load = await Load.start(crowd)
@@ -80,6 +88,10 @@ async def test_redis_killed_and_started_again_under_load(own: tuple[World, Serve
     refusal = client.send(chat_id, "refused while Redis is down")
     fresh = await crowd.group(owner, reader)
     await asyncio.sleep(1)
+    status, parts = await readiness(_world.urls[0])
+    assert (
+        status == "degraded" and parts["fan-out"].startswith("Redis ") and parts["database"] == parts["broker"] == "ok"
+    )
     await asyncio.to_thread(servers.redis.start)
     with pytest.raises(Rejected):
         await asyncio.wait_for(refusal, paced(5))
@@ -106,8 +118,17 @@ async def test_with_the_broker_down_history_answers_and_sending_is_unavailable(
         send = {"type": "message.send", "chat_id": chat_id, "client_message_id": new_id(), "body": "x"}
         answer = await socket.ask(send)
         assert (answer["type"], answer["code"]) == ("error", "unavailable") and answer["retry_after_ms"] > 0
+        status, parts = await readiness(_.urls[0])
+        assert status == "degraded" and "broker can't be reached" in parts["broker"], "reading goes on"
+        assert _.stack is not None
+        worker = next(role for role in _.stack.roles if role.role == "worker")
+        status, parts = await readiness(worker.url, 503)
+        assert status == "unavailable" and parts["database"] == "ok"
     finally:
         await asyncio.to_thread(servers.rabbitmq.start)
+    async with within(15):
+        while (await readiness(_.urls[0]))[0] != "ready":
+            await asyncio.sleep(0.2)
     async with within(15):
         while True:
             with suppress(Problem):

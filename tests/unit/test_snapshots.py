@@ -21,8 +21,8 @@ from app.infrastructure.settings import Settings
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 
 
-async def ready() -> None:
-    return None
+async def ready() -> tuple[str, dict[str, str | None]]:
+    return "ready", {}
 
 
 def openapi() -> dict[str, Any]:

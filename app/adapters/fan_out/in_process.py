@@ -35,6 +35,9 @@ class InProcessFanOut(NothingHeld):
     async def unsubscribe(self, channels: Sequence[str]) -> None:
         self._channels.difference_update(channels)
 
+    def why_not(self) -> str | None:
+        return None
+
 
 class InProcessLiveTexts(NothingHeld):
     """Implements LiveTexts."""

@@ -34,8 +34,12 @@ class RedisFanOut:
         *,
         on_drop: Callable[[], None] = lambda: None,
         on_forged: Callable[[], None] = lambda: None,
+        on_trouble: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
-        """on_drop: told where a publish failed. on_forged: told of what was not ours."""
+        """on_drop: told where a publish failed. on_forged: told of what was not ours. on_trouble: told each error."""
+        self._on_trouble = on_trouble
+        self._deaf: str | None = "not connected yet"
+        self._dumb: str | None = None
         self._url = url
         self._signer = signer
         self._on_forged = on_forged
@@ -60,8 +64,11 @@ class RedisFanOut:
                 for channel, payload in messages:
                     pipe.publish(channel, self._signer.sign(channel, payload))
                 await pipe.execute()
-        except LOST:
+            self._dumb = None
+        except LOST as error:
             self._paused_until = monotonic() + PAUSE_S
+            self._dumb = f"Redis takes no messages ({type(error).__name__})"
+            self._on_trouble(error)
             self._on_drop()
 
     async def subscribe(self, channels: Sequence[str]) -> None:
@@ -103,11 +110,14 @@ class RedisFanOut:
                     missing = self._channels.difference(wanted)
                     if missing:
                         await pubsub.subscribe(*missing)
+                self._deaf = None
                 if not first:
                     self._reset()
                 first = False
                 await self._listen(pubsub)
-            except LOST:
+            except LOST as error:
+                self._deaf = f"Redis gives no messages ({type(error).__name__})"
+                self._on_trouble(error)
                 await asyncio.sleep(0.2)
             finally:
                 self._pubsub = None
@@ -139,6 +149,9 @@ class RedisFanOut:
                 for future in self._waiting.pop(message["channel"].decode(), ()):
                     if not future.done():
                         future.set_result(None)
+
+    def why_not(self) -> str | None:
+        return self._deaf or self._dumb
 
     def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}

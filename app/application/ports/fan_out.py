@@ -32,6 +32,10 @@ class FanOut(Held, Protocol):
         """What is not subscribed is passed over."""
         ...
 
+    def why_not(self) -> str | None:
+        """In words, what it can't do just now; None where all is well."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LiveText:

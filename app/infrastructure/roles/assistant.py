@@ -24,8 +24,13 @@ class AssistantRole:
     def reset(self) -> None:
         """A hint that was lost is found by the scan."""
 
-    def why_not_ready(self) -> str | None:
-        return None
+    needs = frozenset(("broker",))
+
+    def parts(self) -> dict[str, str | None]:
+        return {
+            "broker": None if self._world.bus.ready() else "the broker can't be reached: answers can't end",
+            "fan-out": self._world.fan_out.why_not(),
+        }
 
     def measure(self) -> None:
         pass

@@ -47,8 +47,13 @@ class GatewayRole:
     def reset(self) -> None:
         self._hub.reset()
 
-    def why_not_ready(self) -> str | None:
-        return "draining" if self._use_cases.draining else None
+    needs = frozenset[str]()
+
+    def parts(self) -> dict[str, str | None]:
+        return {
+            "broker": None if self._world.bus.ready() else "the broker can't be reached: nothing is accepted",
+            "fan-out": self._world.fan_out.why_not(),
+        }
 
     def measure(self) -> None:
         for what, count in self._hub.counts.items():

@@ -94,12 +94,12 @@ class Process:
             loop.add_signal_handler(sig, self._signalled)
         await self._start_all()
         settings = self._world.settings
-        app = make_app(settings, self._why_not_ready, self._open_doors, with_metrics=not settings.metrics_port)
+        app = make_app(settings, self._readiness, self._open_doors, with_metrics=not settings.metrics_port)
         server = make_server(app, settings, settings.port)
         serving = asyncio.create_task(server.serve(), name="http")
         serving.add_done_callback(lambda task: self._stopping.set())
         if settings.metrics_port:
-            inside = make_app(settings, self._why_not_ready, None, with_metrics=True)
+            inside = make_app(settings, self._readiness, None, with_metrics=True)
             self.keep("metrics", make_server(inside, settings, settings.metrics_port).serve())
         await self._announce_address(server, serving)
         # What lives as long as the process is never looked at again, and what lives for a message dies by its
@@ -123,12 +123,18 @@ class Process:
             telemetry.log.info("started", role=self._name, pid=os.getpid())
             print(f"Parley ({self._name}) is at http://{host}:{port}", flush=True)
 
-    async def _why_not_ready(self) -> str | None:
+    async def _readiness(self) -> tuple[str, dict[str, str | None]]:
+        """(status, parts). As long as one role can do something, it is ready or degraded."""
+        parts: dict[str, str | None] = {}
+        for role in self._roles:
+            parts |= role.parts()
+        parts["database"] = None if await self._world.log.answers() else "the database can't be reached"
+        bad = {name for name, why_not in parts.items() if why_not is not None}
         if self._stopping.is_set():
-            return "draining"
-        if not await self._world.log.answers():
-            return "the database can't be reached"
-        return next((why for role in self._roles if (why := role.why_not_ready()) is not None), None)
+            return "draining", parts
+        if "database" in bad or all(role.needs & bad for role in self._roles):
+            return "unavailable", parts
+        return "degraded" if bad else "ready", parts
 
     async def _start_all(self) -> None:
         world = self._world

@@ -36,7 +36,12 @@ class Role(Protocol):
         """The fan-out may have lost something."""
         ...
 
-    def why_not_ready(self) -> str | None: ...
+    needs: frozenset[str]
+    """The parts without which it can do nothing."""
+
+    def parts(self) -> dict[str, str | None]:
+        """What it depends on beside the database: None where that is well, else in words why not."""
+        ...
 
     def measure(self) -> None:
         """Set the gauges; called once a second."""

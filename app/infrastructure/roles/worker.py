@@ -37,8 +37,13 @@ class WorkerRole:
     def reset(self) -> None:
         pass
 
-    def why_not_ready(self) -> str | None:
-        return None if self._world.source.ready() else "the broker can't be reached"
+    needs = frozenset(("commands",))
+
+    def parts(self) -> dict[str, str | None]:
+        return {
+            "commands": None if self._world.source.ready() else "the broker can't be reached: nothing is decided",
+            "fan-out": self._world.fan_out.why_not(),
+        }
 
     def measure(self) -> None:
         telemetry.BROKER.labels("consume").set(self._world.source.ready())
