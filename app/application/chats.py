@@ -107,8 +107,8 @@ class Chats:
 
     async def hide(self, user_id: str, chat_id: str, hidden: bool) -> None:
         """From one's own list, until somebody says something in it. Raises ParleyError."""
-        await self._reader.permit(user_id, chat_id)
-        await self._history.hide(chat_id, user_id, hidden)
+        chat, _ = await self._reader.permit(user_id, chat_id)
+        await self._history.hide(chat_id, user_id, chat.head if hidden else None)
         frame = self._codec.chat_hidden(chat_id, hidden)
         await self._fan_out.publish([(user_channel(user_id), pack_frame(Frame(frame)))])
 

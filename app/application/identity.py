@@ -144,6 +144,7 @@ class Identity:
             hashed = await self._passwords.hash(password, address)
             if await self._accounts.rehash(account, hashed):
                 return replace(account, password_hash=hashed)
+            return await self._accounts.by_id(account.id) or account  # somebody was faster
         return account
 
     async def _wait(self, delay_s: float) -> None:

@@ -16,6 +16,7 @@ from app.domain.values import AddedBy, Person
 
 PREFERENCES_BYTES_MAX = 16_384
 PREFERENCES_DEPTH_MAX = 32
+_TOLD_AT_ONCE = 200
 
 
 class Profiles:
@@ -57,10 +58,9 @@ class Profiles:
     async def _tell_all(self, person: Person) -> None:
         """Everyone who shares a chat, once a chat, and one's own sessions."""
         frame = pack_frame(Frame(self._codec.user_updated(person)))
-        chat_ids = await self._timeline.joined(person.id, None)
-        await self._fan_out.publish(
-            [(user_channel(person.id), frame), *((chat_channel(id_), frame) for id_ in chat_ids)]
-        )
+        channels = [user_channel(person.id), *map(chat_channel, await self._timeline.joined(person.id, None))]
+        for start in range(0, len(channels), _TOLD_AT_ONCE):
+            await self._fan_out.publish([(channel, frame) for channel in channels[start : start + _TOLD_AT_ONCE]])
 
     async def find(self, query: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, Person]]:
         """As `Accounts.search`."""

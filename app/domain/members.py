@@ -226,11 +226,16 @@ def unban(fold: Fold, command: Command, do: UnbanMember) -> int | None:
     return fold.append(command.chat_id, "member.unbanned", command.actor_id, MemberUnbanned(do.user_id), command.id)
 
 
+def _owns(member: Member) -> bool:
+    """Only people count: an older version let assistants be owners."""
+    return member.role == Role.OWNER and member.user.kind == UserKind.HUMAN
+
+
 def put(fold: Fold, member: Member) -> None:
     """One who comes, or changes; owners are counted along."""
     key = (member.chat_id, member.user.id)
     before = fold.state.members.get(key)
-    was, is_ = before is not None and before.role == Role.OWNER, member.role == Role.OWNER
+    was, is_ = before is not None and _owns(before), _owns(member)
     fold.state.owners[member.chat_id] = fold.state.owners.get(member.chat_id, 0) + is_ - was
     fold.state.members[key] = member
     fold.state.changes.members.add(key)
@@ -242,7 +247,7 @@ def _drop(fold: Fold, command: Command, user_id: str, reason: str) -> int:
         raise Refused(Code.CONFLICT, "the assistant stays in its chat")
     member = fold.state.members.pop((chat.id, user_id))
     fold.state.changes.members.add((chat.id, user_id))
-    fold.state.owners[chat.id] = fold.state.owners.get(chat.id, 0) - (member.role == Role.OWNER)
+    fold.state.owners[chat.id] = fold.state.owners.get(chat.id, 0) - _owns(member)
     _count(fold, chat, -1)
     return fold.append(chat.id, "member.removed", command.actor_id, MemberRemoved(user_id, reason), command.id)
 

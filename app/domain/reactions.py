@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeVar
 
 from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
 from app.domain.state import Needs, Pair
+from app.domain.text import emoji_of
 
 EMOJIS_MAX = 20
 """Different ones on a message."""
@@ -35,6 +36,9 @@ class RemoveReaction:
         facts.messages[(chat_id, self.message_id)] = None
 
 
+A = TypeVar("A", AddReaction, RemoveReaction)
+
+
 @dataclass(frozen=True, slots=True)
 class ReactionChange:
     message_id: str
@@ -42,7 +46,13 @@ class ReactionChange:
     user_id: str
 
 
+def _in_one_form(do: A) -> A:
+    """Of an older version's gateway it comes in any form."""
+    return replace(do, emoji=emoji_of(do.emoji) or do.emoji)
+
+
 def add(fold: Fold, command: Command, do: AddReaction) -> int | None:
+    do = _in_one_form(do)
     fold.find_standing(command, do.message_id, "reaction.add")
     key = (command.chat_id, do.message_id)
     reactions = fold.state.reactions.setdefault(key, {})
@@ -58,6 +68,7 @@ def add(fold: Fold, command: Command, do: AddReaction) -> int | None:
 
 
 def remove(fold: Fold, command: Command, do: RemoveReaction) -> int | None:
+    do = _in_one_form(do)
     fold.find(command, do.message_id)
     fold.permit(command, "reaction.remove")
     key = (command.chat_id, do.message_id)

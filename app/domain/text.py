@@ -14,6 +14,7 @@ import regex
 from app.domain.errors import Code, ParleyError
 
 TITLE_MAX = 200
+NAME_MAX = 100
 
 
 _NOTHING_TO_SEE = regex.compile(r"[\p{Z}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]*")
@@ -49,11 +50,14 @@ def check_body(body: str, body_max: int) -> str:
     return body
 
 
-def clean_name(name: str, what: str = "name") -> str:
-    """A name of a person or a chat as it is stored: trimmed, in NFC. Raises ParleyError `invalid`, `empty`."""
+def clean_name(name: str, most: int, what: str = "name") -> str:
+    """A name of a person or a chat as it is stored: trimmed, in NFC, of at most so many code points. Raises ParleyError
+    `invalid`, `empty`."""
     made = unicodedata.normalize("NFC", check_text(name, what)).strip()
     if is_silent(made):
         raise ParleyError(Code.EMPTY, f"{what} has nothing to see in it")
+    if len(made) > most:
+        raise ParleyError(Code.INVALID, f"{what} takes at most {most} characters")
     return made
 
 
@@ -91,15 +95,21 @@ def emoji_of(value: str) -> str | None:
 
 # Who is called by a text
 
-_FENCE = regex.compile(r" {0,3}(`{3,}|~{3,})")
-_SPAN = regex.compile(r"(?<!`)(`+)(?!`)(?s:.*?)(?<!`)\1(?!`)")
-_LINK = regex.compile(r"!?\[[^\]\n]*\]\([^)\n]*\)|<[^>\s]+>|\b[a-z][a-z0-9+.-]*://\S+|\b(?:www\.|mailto:)\S+", regex.I)
+_ITEM = regex.compile(r"(?: {0,3}(?:[-*+]|\d{1,9}[.)])[ \t]+)*")
+_FENCE = regex.compile(r"[ \t]*(`{3,}(?!.*`)|~{3,})")
+_SPAN = regex.compile(r"(?<!`)(`++)(?:(?!\n[ \t]*\n).)*?(?<!`)\1(?!`)", regex.S)
+_LINK = regex.compile(
+    r"!?+\[[^\[\]\n]{0,999}+\]\([^()\n]{0,2000}+\)|<[^<>\s]{1,2000}+>|(?<![\w+.-])[a-z][a-z0-9+.-]{0,30}+://\S++"
+    r"|(?<![\w.-])(?:www\.|mailto:)\S++",
+    regex.I,
+)
 _WRITTEN_WITHOUT_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _CALL = regex.compile(
-    rf"(?<![@/]|[\w--[{_WRITTEN_WITHOUT_SPACES}]][.+\-]?)@([a-z0-9][a-z0-9_.\-]*)"
+    rf"(?<![@/]|[\w--[{_WRITTEN_WITHOUT_SPACES}]][.+\-]?)@([a-z0-9][a-z0-9_.\-]*+)"
     rf"(?![@/]|:[\p{{L}}\p{{N}}]|[\w--[{_WRITTEN_WITHOUT_SPACES}]])",
     regex.I | regex.V1,
 )
+"""What is repeated in these is possessive, or bounded: a text that is made for it costs no more than another."""
 
 
 def called(text: str, names: Collection[str]) -> list[str]:
@@ -122,15 +132,17 @@ def _prose(text: str) -> str:
     kept: list[str] = []
     fence, blank, indented = "", True, False
     for line in text.splitlines():
-        opens = _FENCE.match(line)
+        item = _ITEM.match(line) if not fence else None
+        opens = _FENCE.match(line, item.end() if item else 0)
         if fence:
             if opens and opens.group(1).startswith(fence) and not line[opens.end() :].strip():
                 fence = ""
             blank = indented = False
+            kept.append("")
             continue
         indented = line.startswith(("    ", "\t")) and (blank or indented)
         blank = not line.strip()
-        if opens:
+        if opens and not indented:
             fence = opens.group(1)
         elif not indented and not line.lstrip(" ").startswith(">"):
             kept.append(line)

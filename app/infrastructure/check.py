@@ -19,6 +19,8 @@ from app.infrastructure.settings import Settings, check_world, listed
 from app.infrastructure.wiring import POLICIES, make_database
 
 DEADLINE_S = 8.0
+_SQLITE = ("open database file", "readonly", "disk", "locked", "not a database", "malformed")
+"""What is the surroundings' fault; else it is ours."""
 _ADVICE = {
     "ConnectionRefusedError": "nothing listens there: is it running, and is the address right?",
     "ConnectError": "nothing listens there: is it running, and is the address right?",
@@ -74,7 +76,7 @@ def advice(error: BaseException) -> str | None:
     seen: BaseException | None = error
     while seen is not None:
         cause = getattr(seen, "orig", seen)
-        if isinstance(cause, sqlite3.Error):
+        if isinstance(cause, sqlite3.Error) and any(words in str(cause) for words in _SQLITE):
             return f"SQLite says: {cause}"
         if type(cause).__name__ in _ADVICE:
             return _ADVICE[type(cause).__name__]

@@ -15,6 +15,7 @@ from app.adapters.rest import problems
 from app.adapters.rest.door import HeadAsGet, RefuseSecretsInUrls, StrangersInTurn
 from app.adapters.rest.headers import EXPOSED, AnswerHeaders
 from app.adapters.rest.transport import ParleyHttpProtocol
+from app.adapters.websocket.connection import plain_origin
 from app.adapters.websocket.transport import ParleyWebSocketProtocol
 from app.adapters.wire.problems import INTERNAL, PROBLEM_TYPE
 from app.adapters.wire.service import ReadyJson, StatusJson
@@ -48,7 +49,7 @@ def make_app(
     app.add_middleware(AnswerHeaders)
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=listed(settings.allowed_origins),
+        allow_origins=list(map(plain_origin, listed(settings.allowed_origins))),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
         expose_headers=EXPOSED,

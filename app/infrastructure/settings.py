@@ -87,7 +87,8 @@ def load_settings(**given: object) -> Settings:
 
 def check_world(settings: Settings, role: str) -> None:
     """Half a world refuses to start and says why."""
-    if any(len(secret) < SECRET_MIN for secret in listed(settings.jwt_secret)):
+    given = listed(settings.jwt_secret)
+    if settings.jwt_secret and (not given or any(len(secret) < SECRET_MIN for secret in given)):
         raise SettingsError(f"JWT_SECRET: each secret takes {SECRET_MIN} characters or more")
     if settings.embedded:
         if role not in ("all", "migrate"):

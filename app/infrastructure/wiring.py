@@ -130,14 +130,17 @@ def _secrets(settings: Settings) -> list[str]:
     if settings.jwt_secret:
         return list(listed(settings.jwt_secret))
     kept = settings.data_dir / "jwt_secret"
-    if not kept.exists():
-        beside = kept.with_suffix(".new")  # whole, or not at all: a full disk leaves no empty secret
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(kept)
-    secret = kept.read_text().strip()
+    try:
+        if not kept.exists():
+            beside = kept.with_suffix(".new")  # whole, or not at all: a full disk leaves no empty secret
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(32))
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(kept)
+        secret = kept.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{kept} can't be used: {error.strerror}") from None
     if len(secret) < SECRET_MIN:
         raise SettingsError(f"{kept} holds none: delete it, and all sign in anew, or restore it")
     return [secret]

@@ -221,6 +221,7 @@ async def test_a_chat_is_hidden_from_ones_own_list_until_it_is_spoken_in(people:
     anna, ben = await people.make(), await people.make()
     chat_id, other = await people.group(anna, ben), await people.group(anna, ben)
     direct = str((await anna.rest.post("/v1/chats", {"kind": "direct", "member_ids": [ben.id]}))["id"])
+    said = await ben.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": new_id(), "body": "x"})
     raw = await anna.socket(1)
 
     async def listed(**query: str) -> set[str]:
@@ -233,8 +234,8 @@ async def test_a_chat_is_hidden_from_ones_own_list_until_it_is_spoken_in(people:
     assert await listed() == {other} and await listed(hidden="true") == {chat_id, direct}
     assert (await anna.rest.get(f"/v1/chats/{chat_id}"))["hidden"] is True
     assert (await ben.rest.get(f"/v1/chats/{chat_id}"))["hidden"] is False, "and from nobody else's"
-    said = await ben.rest.post(f"/v1/chats/{other}/messages", {"client_message_id": new_id(), "body": "x"})
-    await ben.rest.put(f"/v1/chats/{other}/messages/{said['id']}/reactions/👍")
+    await ben.rest.put(f"/v1/chats/{chat_id}/messages/{said['id']}/reactions/👍")
+    await ben.rest.patch(f"/v1/chats/{chat_id}/messages/{said['id']}", {"body": "y"})
     await anna.rest.patch(f"/v1/chats/{chat_id}", {"title": "new"})
     assert await listed() == {other}, "only a message brings it back"
     await ben.rest.post(f"/v1/chats/{direct}/messages", {"client_message_id": new_id(), "body": "x"})

@@ -67,7 +67,7 @@ class SqlAccounts:
     async def search(self, query: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, Account]]:
         u, name = t.users.c, folded(query)
         rank = sa.case((u.username == name, 0), (u.folded_name == name, 1), else_=2)
-        found = sa.select(t.users, rank.label("rank")).where(~u.disabled, _begins(query))
+        found = sa.select(t.users, rank.label("rank")).where(~u.disabled, _begins(query, self._database.postgresql))
         by_name = u.username.collate("C") if self._database.postgresql else u.username  # the same on every database
         if after is not None:
             found = found.where(sa.or_(rank > after[0], sa.and_(rank == after[0], by_name > after[1])))
@@ -76,17 +76,18 @@ class SqlAccounts:
             return [(row.rank, _account(row)) for row in rows]
 
     async def fold_names(self) -> None:
-        u = t.users.c
-        older = sa.select(u.id, u.display_name).where(u.folded_name.is_(None)).order_by(u.id).limit(_FOLDED_AT_ONCE)
+        u, last = t.users.c, ""
         while True:
+            page = sa.select(u.username, u.display_name, u.folded_name).where(u.username > last)
             async with self._database.write() as connection:
-                found = (await connection.execute(older)).all()
+                found = (await connection.execute(page.order_by(u.username).limit(_FOLDED_AT_ONCE))).all()
                 for row in found:
-                    same = sa.and_(u.id == row.id, u.display_name == row.display_name)
-                    made = sa.update(t.users).where(same).values(folded_name=folded(row.display_name))
-                    await connection.execute(made)
+                    if row.folded_name != (name := folded(row.display_name)):
+                        same = sa.and_(u.username == row.username, u.display_name == row.display_name)
+                        await connection.execute(sa.update(t.users).where(same).values(folded_name=name))
             if len(found) < _FOLDED_AT_ONCE:
                 return
+            last = found[-1].username
 
     async def update(
         self,
@@ -111,7 +112,7 @@ class SqlAccounts:
         u = t.users.c
         query = sa.select(t.users).where(u.username > after_name).order_by(u.username).limit(limit)
         if prefix:
-            query = query.where(_begins(prefix))
+            query = query.where(_begins(prefix, self._database.postgresql))
         async with self._database.read() as connection:
             return [_account(row) for row in await connection.execute(query)]
 
@@ -302,13 +303,20 @@ class SqlAccounts:
         return (row.session_id, user_id) if user_id else None
 
 
-def _begins(query: str) -> sa.ColumnElement[bool]:
+def _begins(query: str, postgresql: bool) -> sa.ColumnElement[bool]:
     """Username or display name, as texts are compared; a row of an older version as its database lowers it, until
-    `fold_names` was there."""
-    u = t.users.c
-    escaped = folded(query).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    `fold_names` was there. On PostgreSQL the bounds are what the indexes of patterns serve."""
+    u, begin = t.users.c, folded(query)
+    escaped = begin.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+    def has(column: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+        like = column.like(escaped, escape="\\")
+        if not postgresql:
+            return like
+        return sa.and_(like, column.op("~>=~")(begin), column.op("~<~")(f"{begin}\U0010ffff"))
+
     older = sa.and_(u.folded_name.is_(None), sa.func.lower(u.display_name).like(escaped, escape="\\"))
-    return sa.or_(u.username.like(escaped, escape="\\"), u.folded_name.like(escaped, escape="\\"), older)
+    return sa.or_(has(u.username), has(u.folded_name), older)
 
 
 async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str, expires_at: datetime) -> None:

@@ -6,7 +6,7 @@ Source: PostgreSQL documentation, "34.1.1.3 Connection URIs" and "34.1.2 Paramet
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 _TIMEOUT_S = 5.0
@@ -43,25 +43,42 @@ def is_postgresql(url: str) -> bool:
 
 def postgresql(url: str) -> Address:
     """Raises BadAddress."""
-    parts = urlsplit(url)
+    head, slashes, rest = url.partition("://")
+    who, at, place = rest.rpartition("@")  # a password may hold whatever a URL cannot
+    try:
+        parts = urlsplit(f"{head}{slashes}{place}")
+        parameters = parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True)
+    except ValueError:
+        raise BadAddress("its form isn't understood") from None
+    name, colon, password = who.partition(":")
+    credentials = f"{_quoted(name)}{colon}{_quoted(password)}{at}"
     kept: list[tuple[str, str]] = []
     timeout_s, settings = _TIMEOUT_S, {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+    for name, value in parameters:
         if name in _DRIVERS:
             kept.append((name, value))
         elif name == "connect_timeout":
-            if not value.isdigit():
+            if not (value.isascii() and value.isdigit()):
                 raise BadAddress("connect_timeout takes seconds")
             timeout_s = max(2.0, float(value)) if float(value) else _TIMEOUT_S
-        elif name in ("application_name", "fallback_application_name"):
-            settings["application_name"] = value
+        elif name == "application_name":
+            settings[name] = value
+        elif name == "fallback_application_name":
+            settings.setdefault("application_name", value)
         elif name == "options":
             settings |= _options(value)
         elif name not in _WITHOUT_EFFECT:
             raise BadAddress(f"{name} isn't understood")
         elif (good := _WITHOUT_EFFECT[name]) is not None and value not in good:
             raise BadAddress(f"{name}={value} isn't supported (only {', '.join(good)})")
-    return Address(parts._replace(scheme="postgresql", query=urlencode(kept)).geturl(), timeout_s, settings)
+    hosts = parts.netloc.count(",") + 1  # the driver's bound is one for all of them
+    made = parts._replace(scheme="postgresql", netloc=f"{credentials}{parts.netloc}", query=urlencode(kept))
+    return Address(made.geturl(), timeout_s * hosts, settings)
+
+
+def _quoted(text: str) -> str:
+    """Percent-encoded, where it isn't yet."""
+    return quote(unquote(text), safe="")
 
 
 def _options(text: str) -> dict[str, str]:

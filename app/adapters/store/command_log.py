@@ -25,11 +25,15 @@ from app.domain.command import Command
 from app.domain.decide import TRACES_KEPT_S, needs_of, whose_chats_change
 from app.domain.events import Event
 from app.domain.state import Decided, State
+from app.domain.text import emoji_of
 from app.domain.values import Message
 
 _ANSWERS_S = 2.0
 _KEEP_BATCHES_S = 600
 _KEY = {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}
+
+
+_FORMED_AT_ONCE = 1_000
 
 
 class SqlCommandLog:
@@ -98,6 +102,43 @@ class SqlCommandLog:
         except (Transient, TimeoutError):
             return False
         return True
+
+    async def one_form_of_emoji(self) -> None:
+        r = t.reactions
+        key = sa.tuple_(r.c.chat_id, r.c.message_id, r.c.emoji, r.c.user_id)
+        last: tuple[str, ...] | None = None
+        while True:
+            page = sa.select(r).order_by(r.c.chat_id, r.c.message_id, r.c.emoji, r.c.user_id).limit(_FORMED_AT_ONCE)
+            if last is not None:
+                types = (t.Id, t.Id, sa.Text(), t.Id)
+                page = page.where(key > sa.tuple_(*map(sa.literal, last, types)))
+            async with self._database.write() as connection:
+                found = (await connection.execute(page)).all()
+                for row in found:
+                    form = emoji_of(row.emoji)
+                    if form is None or form == row.emoji:
+                        continue
+                    names = {"chat_id": row.chat_id, "message_id": row.message_id, "user_id": row.user_id}
+                    values = [(*names.values(), form, row.seq)]
+                    columns = {
+                        "chat_id": "uuid",
+                        "message_id": "uuid",
+                        "user_id": "uuid",
+                        "emoji": "text",
+                        "seq": "int8",
+                    }
+                    source, params = self._database.values("v", columns, values)
+                    await self._database.run(
+                        connection,
+                        f"insert into reactions ({', '.join(columns)}) select {', '.join(columns)} from {source}"
+                        " where true on conflict do nothing",
+                        params,
+                    )
+                    this = [r.c[name] == value for name, value in (names | {"emoji": row.emoji}).items()]
+                    await connection.execute(sa.delete(r).where(*this))
+            if len(found) < _FORMED_AT_ONCE:
+                return
+            last = (found[-1].chat_id, found[-1].message_id, found[-1].emoji, found[-1].user_id)
 
     async def prune(self) -> None:
         if self._database.postgresql:
@@ -213,28 +254,25 @@ class _Transaction:
 
     async def _write_chats(self, decided: Decided) -> None:
         state, changes = decided.state, decided.state.changes
-        spoken = {chat_id: state.messages[(chat_id, id_)].created_at for chat_id, id_ in changes.new_messages}
         if changes.new_chats:
-            made = [state.chats[chat_id] for chat_id in sorted(changes.new_chats)]
-            values = [rows.chat_values(chat) | {"spoken_at": spoken.get(chat.id, chat.created_at)} for chat in made]
-            await self._connection.execute(sa.insert(t.chats), values)
+            await self._connection.execute(
+                sa.insert(t.chats), [rows.chat_values(state.chats[chat_id]) for chat_id in sorted(changes.new_chats)]
+            )
         moved = changes.chats - changes.new_chats
         whole = changes.whole_chats & moved
         for chat_id in sorted(whole):
-            changed = rows.chat_values(state.chats[chat_id])
-            if chat_id in spoken:
-                changed["spoken_at"] = spoken[chat_id]
-            await self._connection.execute(sa.update(t.chats).where(t.chats.c.id == chat_id).values(changed))
+            values = rows.chat_values(state.chats[chat_id])
+            await self._connection.execute(sa.update(t.chats).where(t.chats.c.id == chat_id).values(values))
         heads = [state.chats[chat_id] for chat_id in sorted(moved - whole)]
         if heads:
             source, params = self._db.values(
                 "v",
-                {"id": "uuid", "head": "int8", "last_at": "timestamptz", "spoken_at": "timestamptz"},
-                [(chat.id, chat.head, chat.last_at, spoken.get(chat.id)) for chat in heads],
+                {"id": "uuid", "head": "int8", "last_at": "timestamptz"},
+                [(chat.id, chat.head, chat.last_at) for chat in heads],
             )
             await self._run(
-                "update chats set head = v.head, last_at = v.last_at, spoken_at = coalesce(v.spoken_at, chats.spoken_at)"
-                f" from {source} where chats.id = v.id and chats.head < v.head",
+                f"update chats set head = v.head, last_at = v.last_at from {source}"
+                " where chats.id = v.id and chats.head < v.head",
                 params,
                 len(heads),
             )

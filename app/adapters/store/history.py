@@ -55,8 +55,13 @@ class SqlHistory:
     ) -> list[Membership]:
         ch, me, rd, hd = t.chats, t.members, t.reads, t.hidden_chats
         later = sa.func.greatest if self._primary.postgresql else sa.func.max
-        moved_at = later(sa.func.coalesce(ch.c.spoken_at, ch.c.last_at), me.c.joined_at, type_=t.Time())
-        is_hidden = sa.func.coalesce(hd.c.at > moved_at, sa.false())
+        m = t.messages.alias()
+        newest = sa.select(m).where(m.c.chat_id == ch.c.id).order_by(m.c.seq.desc()).limit(1)
+        spoken_at = newest.with_only_columns(m.c.created_at).scalar_subquery()
+        spoken_seq = newest.with_only_columns(m.c.seq).scalar_subquery()
+        moved_at = later(sa.func.coalesce(spoken_at, ch.c.created_at), me.c.joined_at, type_=t.Time())
+        since = sa.func.coalesce(spoken_seq, 0)
+        is_hidden = sa.func.coalesce(sa.and_(hd.c.seq >= since, hd.c.seq >= me.c.joined_seq), sa.false())
         query = (
             sa.select(
                 ch,
@@ -88,7 +93,8 @@ class SqlHistory:
         async with self._primary.read() as connection:
             found = (await connection.execute(query)).all()
             person = await _person(connection, user_id)
-            marks = {str(row.id): row.read_seq or 0 for row in found}
+            # Who came by an older version has no mark, and begins where they joined all the same.
+            marks = {str(row.id): max(row.read_seq or 0, row.joined_seq) for row in found}
             unread = await _unread(self._primary, connection, user_id, marks, unread_max)
             last = await _last_messages(self._primary, connection, list(marks))
         return [
@@ -149,13 +155,21 @@ class SqlHistory:
                 {"chat_id": chat_id, "user_id": user_id, "at": await self._primary.now(connection)},
             )  # fmt: skip
 
-    async def hide(self, chat_id: str, user_id: str, hidden: bool) -> None:
+    async def hide(self, chat_id: str, user_id: str, seq: int | None) -> None:
         h = t.hidden_chats
         async with self._primary.write() as connection:
-            await connection.execute(sa.delete(h).where(h.c.user_id == user_id, h.c.chat_id == chat_id))
-            if hidden:
-                now = await self._primary.now(connection)
-                await connection.execute(sa.insert(h).values(user_id=user_id, chat_id=chat_id, at=now))
+            if seq is None:
+                await connection.execute(sa.delete(h).where(h.c.user_id == user_id, h.c.chat_id == chat_id))
+                return
+            source, params = self._primary.values(
+                "v", {"user_id": "uuid", "chat_id": "uuid", "seq": "int8"}, [(user_id, chat_id, seq)]
+            )
+            await self._primary.run(
+                connection,
+                f"insert into hidden_chats (user_id, chat_id, seq) select v.user_id, v.chat_id, v.seq from {source}"
+                " where true on conflict (user_id, chat_id) do update set seq = excluded.seq",
+                params,
+            )
 
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:
         b, u = t.bans, t.users

@@ -28,6 +28,8 @@ CONCURRENT_INDEXES = {
     "ix_messages_words": (
         "on messages using gin (to_tsvector('simple', regexp_replace(body, '[^[:alnum:]]+', ' ', 'g')))"
     ),
+    "ix_users_folded_name": "on users (folded_name text_pattern_ops)",
+    "ix_users_username_pattern": "on users (username text_pattern_ops)",
     "ix_changes_leaving": "on changes (chat_id, seq) where type = 'member.removed'",
 }
 

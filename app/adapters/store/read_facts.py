@@ -183,7 +183,8 @@ class Facts:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
         found = await self._rows(
             f"select m.chat_id, count(*) as owners from {source}"
-            " join members m on m.chat_id = v.id where m.role = 'owner' group by m.chat_id",
+            " join members m on m.chat_id = v.id join users u on u.id = m.user_id"
+            " where m.role = 'owner' and u.kind = 'human' group by m.chat_id",
             params,
         )
         state.owners.update({str(row.chat_id): row.owners for row in found})

@@ -16,11 +16,14 @@ from app.adapters.store.database import Database, from_json, to_time, to_time_or
 from app.domain.chats import ChatCreated
 from app.domain.decide import EVENTS
 from app.domain.events import Event, Opaque
+from app.domain.reactions import ReactionChange
 from app.domain.state import Pair
+from app.domain.text import emoji_of
 from app.domain.values import (
     REACTION_USERS_SHOWN,
     AssistantSettings,
     Chat,
+    ChatKind,
     Failure,
     Member,
     Message,
@@ -37,7 +40,7 @@ def chat_of(row: Any) -> Chat:
     return Chat(
         id=str(row.id),
         kind=row.kind,
-        title=row.title,
+        title=row.title if row.kind != ChatKind.DIRECT else None,  # an older version let them have one
         archived=bool(row.archived),
         created_at=to_time(row.created_at),
         created_by=str(row.created_by),
@@ -143,6 +146,8 @@ def event_of_change(row: Any, message: Message | None) -> Event:
     elif kind is not None:
         with suppress(msgspec.ValidationError):
             payload = msgspec.convert(from_json(row.data), kind.payload)
+    if isinstance(payload, ReactionChange):
+        payload = replace(payload, emoji=emoji_of(payload.emoji) or payload.emoji)  # of older versions: in any form
     return Event(
         row.type,
         str(row.chat_id),

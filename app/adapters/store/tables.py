@@ -65,6 +65,7 @@ users = sa.Table(
     sa.Column("created_at", Time(), nullable=False),
     sa.Column("folded_name", sa.Text()),
     sa.Index("ix_users_folded_name", "folded_name", postgresql_ops={"folded_name": "text_pattern_ops"}),
+    sa.Index("ix_users_username_pattern", "username", postgresql_ops={"username": "text_pattern_ops"}),
     sa.CheckConstraint("username = lower(username)", name="username_lower"),
     sa.CheckConstraint("kind in ('human', 'assistant')", name="kind"),
     sa.CheckConstraint("role in ('user', 'operator')", name="role"),
@@ -126,7 +127,6 @@ chats = sa.Table(
     sa.Column("head", BigInt, nullable=False),
     sa.Column("members_count", sa.Integer(), nullable=False),
     sa.Column("last_at", Time(), nullable=False),
-    sa.Column("spoken_at", Time()),
     sa.Column("assistant_id", Id),
     sa.Column("assistant_model", sa.Text()),
     sa.Column("assistant_instructions", sa.Text()),
@@ -135,7 +135,7 @@ chats = sa.Table(
     sa.CheckConstraint("members_count >= 0", name="members_count"),
     postgresql_with={"fillfactor": 50},
 )
-"""last_at: of the newest event. spoken_at: of the newest message; none in rows of older versions."""
+"""last_at: of the newest event."""
 
 members = sa.Table(
     "members",
@@ -172,9 +172,9 @@ hidden_chats = sa.Table(
     metadata,
     sa.Column("user_id", Id, primary_key=True),
     sa.Column("chat_id", Id, primary_key=True),
-    sa.Column("at", Time(), nullable=False),
+    sa.Column("seq", BigInt, nullable=False),
 )
-"""Who doesn't see a chat in their list, until it is spoken in again, or they come anew."""
+"""Who doesn't see a chat in their list, until it is spoken in again behind this seq, or they come anew."""
 
 stranger_adds = sa.Table(
     "stranger_adds",

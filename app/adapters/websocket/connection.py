@@ -54,12 +54,12 @@ def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> b
     """Absent, the same host, or listed; `null` never."""
     if origin is None:
         return True
-    made = _origin(origin)
-    same = (_origin(f"http://{host}"), _origin(f"https://{host}"))
-    return made != "null" and (made in same or made in map(_origin, allowed))
+    made = plain_origin(origin)
+    same = (plain_origin(f"http://{host}"), plain_origin(f"https://{host}"))
+    return made != "null" and (made in same or made in map(plain_origin, allowed))
 
 
-def _origin(text: str) -> str:
+def plain_origin(text: str) -> str:
     """Letter case and a default port make no difference."""
     made = text.lower()
     for scheme, port in (("http://", ":80"), ("https://", ":443")):

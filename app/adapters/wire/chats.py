@@ -17,7 +17,11 @@ from app.domain.chats import ChatCreated as Created
 from app.domain.text import TITLE_MAX, clean_name
 from app.domain.values import Chat
 
-Title = Annotated[str, Field(strict=True, min_length=1, max_length=TITLE_MAX), AfterValidator(clean_name)]
+Title = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=TITLE_MAX),
+    AfterValidator(lambda name: clean_name(name, TITLE_MAX, "title")),
+]
 KindName = Literal["direct", "group", "assistant"]
 
 

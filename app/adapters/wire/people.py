@@ -12,7 +12,7 @@ from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import Request, Shown
 from app.application.identity import SignedIn
 from app.application.ports.people import Account, AuditEntry, LiveSession
-from app.domain.text import check_text, clean_name
+from app.domain.text import NAME_MAX, check_text, clean_name
 from app.domain.values import Person
 
 
@@ -129,7 +129,11 @@ Username = Annotated[
     Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{2,31}$", description="capitals are lowered"),
 ]
 Password = Annotated[str, Field(strict=True, min_length=10, max_length=256), AfterValidator(check_text)]
-DisplayName = Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(clean_name)]
+DisplayName = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=NAME_MAX),
+    AfterValidator(lambda name: clean_name(name, NAME_MAX, "display_name")),
+]
 
 
 class Registration(Request):

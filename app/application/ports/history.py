@@ -82,8 +82,8 @@ class History(Protocol):
         """Keep that this user doesn't want to be added to the chat, or that they don't mind any more."""
         ...
 
-    async def hide(self, chat_id: str, user_id: str, hidden: bool) -> None:
-        """From this user's list, until it is spoken in again."""
+    async def hide(self, chat_id: str, user_id: str, seq: int | None) -> None:
+        """From this user's list, until it is spoken in again behind this seq; None shows it."""
         ...
 
     async def bans(self, chat_id: str, after: str | None, limit: int) -> list[Person]:

@@ -85,7 +85,8 @@ class Accounts(Protocol):
         ...
 
     async def fold_names(self) -> None:
-        """Of rows of older versions: what their names are compared by. Can be broken off, and begun by several at once."""
+        """Of all rows that older versions wrote: what their names are compared by. Can be broken off, and begun by several
+        at once."""
         ...
 
     async def update(

@@ -48,6 +48,11 @@ class CommandLog(Protocol):
         """Whether the store does small things in 2 s. Never raises."""
         ...
 
+    async def one_form_of_emoji(self) -> None:
+        """Of reactions that older versions wrote: the form that they have now. Can be broken off, and begun by several
+        at once."""
+        ...
+
     async def prune(self) -> None:
         """Forget refusals and no-ops after 24 h, and what the poll no longer needs. Raises Transient."""
         ...

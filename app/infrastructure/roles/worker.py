@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from time import monotonic
 
 from app.application.ports.errors import Transient
 from app.application.shards import fair_share
@@ -13,6 +14,8 @@ from app.infrastructure.roles.role import Life
 from app.infrastructure.wiring import World
 
 PRUNE_S = 60.0
+ANEW_S = 3_600.0
+"""How often rows of older versions are looked for."""
 DRAIN_BATCH_S = 10.0
 
 
@@ -64,12 +67,15 @@ class WorkerRole:
             await asyncio.sleep(1)
 
     async def _prune(self) -> None:
-        with suppress(Transient):
-            await self._world.accounts.fold_names()
+        log, accounts, anew_at = self._world.log, self._world.accounts, 0.0
         while True:
-            for prune in (self._world.log.prune, self._world.accounts.prune):
+            work = [log.prune, accounts.prune]
+            if anew_at <= monotonic():  # also what older processes write beside us
+                work += [accounts.fold_names, log.one_form_of_emoji]
+                anew_at = monotonic() + ANEW_S
+            for do in work:
                 with suppress(Transient):
-                    await prune()
+                    await do()
             await asyncio.sleep(PRUNE_S)
 
     async def drain(self) -> None:

@@ -70,6 +70,9 @@ class Log(MemoryStore):
     async def prune(self) -> None:
         pass
 
+    async def one_form_of_emoji(self) -> None:
+        raise AssertionError
+
 
 class Setting:
     def __init__(self, announce_fails: bool = False) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from app.domain.errors import ParleyError
@@ -50,13 +52,18 @@ def test_what_is_seen(text: str) -> None:
 
 
 def test_a_name_is_trimmed_and_composed() -> None:
-    assert clean_name("  E\u0301va \u3000") == "Éva"
-    assert clean_name("a b") == "a b"
+    assert clean_name("  E\u0301va \u3000", 3) == "Éva"
+    assert clean_name("a b", 3) == "a b"
     for blank in (" ", "\u3164", "\u200b\u2800"):
         with pytest.raises(ParleyError, match="empty"):
-            clean_name(blank)
+            clean_name(blank, 100)
     with pytest.raises(ParleyError, match="display_name holds a NUL character"):
-        clean_name("a\x00", "display_name")
+        clean_name("a\x00", 100, "display_name")
+
+
+def test_a_names_length_is_that_of_what_is_stored() -> None:
+    with pytest.raises(ParleyError, match="title takes at most 200 characters"):
+        clean_name("\U0001d160" * 200, 200, "title")
 
 
 def test_texts_are_compared_without_case_form_and_width() -> None:
@@ -101,6 +108,7 @@ def test_no_emoji_has_none(value: str) -> None:
         "@assistant-", "**@assistant**", "@assistant야", "x\n@assistant!", "```\ncode\n```\n@assistant", "Hm... @assistant",
         "a `x` @assistant `y`", "- @assistant", "@ASSISTANT's", "it`s @assistant", "[x](http://y) @assistant", "> quoted\n\n@assistant",
         "a\n    @assistant", "@assistant... go", "<b> @assistant",
+        "```code``` @assistant explain", "- ```\n  x\n  ```\n@assistant", "a ` b\n\n@assistant ` c",
     ],
 )  # fmt: skip
 def test_a_name_as_a_word_of_its_own_calls(text: str) -> None:
@@ -115,6 +123,8 @@ def test_a_name_as_a_word_of_its_own_calls(text: str) -> None:
         "> @assistant", "  > @assistant", "    @assistant", "x\n\n\t@assistant", "https://x.y/@assistant", "[@assistant](http://x)",
         "<@assistant>", "mail.me-@assistant", "@assistant.com", "@assistant-bot", "@assistantü", "@@assistant", "foo.bar@assistant",
         "@assistant_bot", "www.x.y?q=@assistant", "mailto:x@assistant", "![@assistant](x)",
+        "@assistant-ui/react", "@assistant.bot@mastodon.social", "@assistant-bot@host", "@assistant.dev:matrix.org", "@assistant.com/x",
+        "- ```\n  @assistant\n  ```", "1. ~~~\n   @assistant\n   ~~~",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_it_calls_nobody(text: str) -> None:
@@ -124,3 +134,14 @@ def test_what_only_looks_like_it_calls_nobody(text: str) -> None:
 def test_two_are_called_in_their_order_and_the_longest_name_is_meant() -> None:
     assert called("@c.d. @a @c.d @b", {"a", "c.d", "c"}) == ["c.d", "a"]
     assert called("@a_ @a-", {"a_", "a"}) == ["a_", "a"]
+
+
+@pytest.mark.parametrize(
+    "part", ["<", "[", "![", "a.", "@a.", "[](", "`", "``` ", "> ", "~", "(", "[a](", "@", "://", "a://", "- "]
+)
+def test_a_text_that_is_made_for_it_costs_no_more_than_another(part: str) -> None:
+    """A few steps a character; where it were quadratic, 20,000 characters would take seconds."""
+    text = part * (20_000 // len(part)) + "@a"
+    began = time.process_time()
+    called(text, {"assistant"})
+    assert time.process_time() - began < 2

@@ -15,7 +15,9 @@ def test_addresses_of_hosts_are_the_drivers() -> None:
         "&options=-c%20search_path%3Dchat%20--work-mem=8MB&keepalives_idle=30&target_session_attrs=read-write&gssencmode=disable"
     )
     assert hosted.dsn == "postgresql://u:p@a:1,b:2/db?sslmode=require&target_session_attrs=read-write"
-    assert hosted.timeout_s == 10.0
+    assert hosted.timeout_s == 20.0, "ten for each of them"
+    odd = postgresql("postgres://u:a#b[c]%40?d@h/db?fallback_application_name=y&application_name=x+z")
+    assert odd.dsn == "postgresql://u:a%23b%5Bc%5D%40%3Fd@h/db" and odd.settings == {"application_name": "x+z"}
     assert hosted.settings == {"application_name": "x y", "search_path": "chat", "work_mem": "8MB"}
     assert postgresql("postgres://h/db?connect_timeout=1").timeout_s == 2.0, "as libpq, never less"
     assert postgresql("postgres://h/db?connect_timeout=0").timeout_s == 5.0
@@ -33,3 +35,8 @@ def test_addresses_of_hosts_are_the_drivers() -> None:
 def test_what_is_not_understood_is_said(query: str, words: str) -> None:
     with pytest.raises(BadAddress, match=words):
         postgresql(f"postgres://u:secret@h/db?{query}")
+
+
+def test_what_is_no_address_says_nothing_of_what_it_holds() -> None:
+    with pytest.raises(BadAddress, match="its form isn't understood"):
+        postgresql("postgres://u:secret@[::1/db")
