@@ -60,7 +60,7 @@ TURN_SECONDS = Histogram(
 )
 TOKENS = Counter("parley_reply_tokens_total", "Tokens that the model's server counted", ["kind"])
 
-for _why in ("signature", "shard", "form"):
+for _why in ("signature", "shard", "form", "command"):
     REFUSED.labels(_why)
 for _what in ("backfills", "poll_repairs", "resets"):
     HEALED.labels(_what)
@@ -145,6 +145,12 @@ def recurring(what: str) -> Callable[[BaseException], None]:
 
 def envelope_refused(why: str) -> None:
     REFUSED.labels(why if why in ("signature", "shard") else "form").inc()
+
+
+def command_unread(error: BaseException) -> None:
+    """In an envelope of ours: it alone was dropped."""
+    REFUSED.labels("command").inc()
+    trouble("command", error)
 
 
 def unknown_command(type_: str, given_up: bool) -> None:

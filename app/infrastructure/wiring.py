@@ -222,7 +222,7 @@ def _make_bus(settings: Settings, keys: list[str], background: Background) -> tu
     if settings.embedded:
         local = InProcessBus(settings.command_shards)
         return local, local
-    url, shards, codec = settings.broker_url, settings.command_shards, EnvelopeCodec(keys)
+    url, shards, codec = settings.broker_url, settings.command_shards, EnvelopeCodec(keys, telemetry.command_unread)
     publisher = RabbitPublisher(url, shards, codec, background, on_envelope=telemetry.ENVELOPE.observe)
     return publisher, RabbitConsumer(
         url, shards, codec, background, on_refused=telemetry.envelope_refused,

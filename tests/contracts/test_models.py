@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -10,7 +11,9 @@ import pytest
 
 from app.adapters.assistant.demo import DemoModel, sentences_asked
 from app.adapters.assistant.openai import OpenAIModel
+from app.adapters.assistant.openai import _usage as counted
 from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Turn
+from app.domain.values import Usage
 from stack.pace import within
 from tests.world import ModelServer
 
@@ -93,3 +96,15 @@ async def test_no_server_is_unavailable() -> None:
         await collect(model, ask("hi"))
     assert caught.value.code == "unavailable"
     await model.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ((3, 4), Usage(3, 4)), ((0, 0), Usage(0, 0)), ((None, 4), None), ((-1, 4), None), ((3, float("nan")), None),
+        ((5.5, 4), None), ((3, "4"), None), ((True, 4), None), ((3, 2**70), None),
+    ],
+)  # fmt: skip
+def test_what_a_server_counts_is_a_count_or_nothing(told: Any, usage: Usage | None) -> None:
+    assert counted(SimpleNamespace(prompt_tokens=told[0], completion_tokens=told[1])) == usage
+    assert counted(SimpleNamespace()) is None

@@ -14,6 +14,7 @@ from app.domain.values import Usage
 
 CONNECT_S = 10.0
 READ_S = 60.0
+_COUNT_MAX = 2**53
 
 
 class OpenAIModel:
@@ -47,7 +48,7 @@ class OpenAIModel:
             async with stream:
                 async for chunk in stream:
                     if chunk.usage is not None:
-                        usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+                        usage = _usage(chunk.usage) or usage
                     for choice in chunk.choices[:1]:
                         if choice.delta.content:
                             yield Delta(choice.delta.content)
@@ -68,6 +69,14 @@ class OpenAIModel:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _usage(told: Any) -> Usage | None:
+    """What a server counted, where both are counts: some tell null, -1, NaN or halves."""
+    counts: list[Any] = [getattr(told, name, None) for name in ("prompt_tokens", "completion_tokens")]
+    if all(type(count) is int and 0 <= count <= _COUNT_MAX for count in counts):
+        return Usage(*counts)
+    return None
 
 
 def _refused(error: openai.APIStatusError) -> ModelFailed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -35,9 +35,11 @@ class NewerEnvelope(Exception):
 
 
 class EnvelopeCodec:
-    """secrets: the first signs, all verify."""
+    """secrets: the first signs, all verify. on_bad: told of each command that can't be read, in an envelope of ours: it
+    alone is dropped, and its neighbours are decided."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
+    def __init__(self, secrets: Sequence[str], on_bad: Callable[[BaseException], None] = lambda error: None) -> None:
+        self._on_bad = on_bad
         self._keys = [hashlib.sha256(b"parley envelope\x00" + secret.encode()).digest() for secret in secrets]
 
     def pack_command(self, command: Command) -> bytes:
@@ -77,9 +79,16 @@ class EnvelopeCodec:
             if version > VERSION:
                 raise NewerEnvelope(str(version))
             shard, items = parts
-            return shard, [_command(item) for item in items]
+            return shard, [command for item in items if (command := self._command(item)) is not None]
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
             raise BadEnvelope(type(error).__name__) from error
+
+    def _command(self, item: Any) -> Command | None:
+        try:
+            return _command(item)
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+            self._on_bad(error)
+            return None
 
 
 def _command(item: Any) -> Command:

@@ -73,7 +73,7 @@ def test_a_known_name_in_another_form_is_unknown_too() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\xc1", b"\x91" * 5_000, msgspec.msgpack.encode([1]), msgspec.msgpack.encode({"a": 1}),
-                                  msgspec.msgpack.encode([1, 2, [[1, 2]]]), msgspec.msgpack.encode([1, 2, 5]),
+                                  msgspec.msgpack.encode([1, 2, 5]),
                                   msgspec.msgpack.encode(["x", 2, []])])  # fmt: skip
 def test_what_is_signed_and_has_no_form_is_bad(body: bytes) -> None:
     with pytest.raises(BadEnvelope):
@@ -105,3 +105,16 @@ def test_nothing_that_is_signed_gets_out_but_as_commands_or_a_named_refusal(valu
 def test_nothing_unsigned_is_read(data: bytes) -> None:
     with pytest.raises(BadEnvelope):
         CODEC.open(data)
+
+
+def test_a_command_that_cannot_be_read_takes_no_neighbour_with_it() -> None:
+    good = [msgspec.msgpack.decode(CODEC.pack_command(command(c.SendMessage(text), text))) for text in ("a", "b")]
+    told: list[BaseException] = []
+    codec = EnvelopeCodec(["secret"], told.append)
+    for bad in ([], 7, None, ["message.send"], good[0][:9]):
+        sealed = signed(msgspec.msgpack.encode([1, 3, [good[0], bad, good[1]]]))
+        told.clear()
+        assert codec.open(sealed) == (3, [command(c.SendMessage(text), text) for text in ("a", "b")])
+        assert len(told) == 1
+    with pytest.raises(BadEnvelope):
+        codec.open(signed(msgspec.msgpack.encode([1, 3, 7])))
