@@ -17,7 +17,7 @@ from app.application.ports.fan_out import FanOut
 from app.application.ports.limits import SignInLimiter
 from app.application.ports.people import Account, Accounts, Bearer, LiveSession, Passwords, Tokens
 from app.application.signals import Note, pack_note, user_channel
-from app.domain.errors import Code, ParleyError, unavailable
+from app.domain.errors import Code, ParleyError, rate_limited, unavailable
 from app.domain.text import password_forms
 from app.domain.values import UserKind
 
@@ -168,7 +168,7 @@ class Identity:
             checked = await self._checked(account.username if account else "", current, address)
         except SignInRefused as refused:
             wait_ms = (refused.retry_after_s or 1) * 1_000
-            raise ParleyError(Code.RATE_LIMITED, refused.description, retry_after_ms=wait_ms) from refused
+            raise rate_limited(refused.description, wait_ms) from refused
         if checked is None:
             raise ParleyError(Code.NOT_ALLOWED, "the current password is another")
         hashed = await self._hash(new, address)

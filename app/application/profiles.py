@@ -45,10 +45,10 @@ class Profiles:
 
         if preferences is not None:
             check_preferences(preferences)
-        before = await self.account(user_id)
+        before = await self.account(user_id) if display_name is not None else None
         await self._accounts.update(user_id, display_name, merge if preferences is not None else None)
         account = await self.account(user_id)
-        if account.display_name != before.display_name:
+        if before is not None and account.display_name != before.display_name:
             await self._tell_all(account.person)
         if preferences is not None:
             frame = self._codec.preferences_changed(account.preferences)

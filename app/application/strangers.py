@@ -7,7 +7,7 @@ import asyncio
 from app.application.ports.errors import Unavailable
 from app.application.ports.limits import Limiter
 from app.application.turns import Paced
-from app.domain.errors import Code, ParleyError, unavailable
+from app.domain.errors import rate_limited, unavailable
 
 WAITING_MAX, WAITING_OF_ONE_MAX = 20_000, 10_000
 TURN_S = 5.0
@@ -35,7 +35,7 @@ class Strangers:
         """Raises ParleyError where reads of this address before it are not paid for yet."""
         retry_after_ms = self._limiter.read(_key(address))
         if retry_after_ms is not None:
-            raise ParleyError(Code.RATE_LIMITED, "too much was read", retry_after_ms=retry_after_ms)
+            raise rate_limited("too much was read", retry_after_ms)
 
     def was_read(self, address: str, units: float) -> None:
         self._limiter.was_read(_key(address), units)

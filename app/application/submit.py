@@ -20,7 +20,7 @@ from app.application.ports.limits import Limiter
 from app.application.ports.socket import Codec
 from app.domain.command import Action, Command
 from app.domain.decide import cost_of
-from app.domain.errors import Code, ParleyError, unavailable
+from app.domain.errors import Code, ParleyError, rate_limited, unavailable
 from app.domain.members import STRANGERS_MAX
 from app.domain.messages import SendMessage
 from app.domain.state import Outcome
@@ -81,7 +81,7 @@ class Submitter:
         cost = cost_of(action)
         retry_after_ms = self._limiter.command(user_id, cost.chats, cost.members)
         if retry_after_ms is not None:
-            raise ParleyError(Code.RATE_LIMITED, "too many commands", retry_after_ms=retry_after_ms)
+            raise rate_limited("too many commands", retry_after_ms)
 
     # From a socket
 

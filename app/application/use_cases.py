@@ -20,7 +20,7 @@ from app.application.sockets import Sockets
 from app.application.strangers import Strangers
 from app.application.submit import Submitter
 from app.application.typing_signal import TypingSignal
-from app.domain.errors import Code, ParleyError
+from app.domain.errors import rate_limited
 
 
 @dataclass(slots=True)
@@ -49,10 +49,10 @@ class UseCases:
         """Raises ParleyError where it is one too many."""
         retry_after_ms = self.limiter.request(user_id)
         if retry_after_ms is not None:
-            raise ParleyError(Code.RATE_LIMITED, "too many requests", retry_after_ms=retry_after_ms)
+            raise rate_limited("too many requests", retry_after_ms)
 
     def count_read(self, user_id: str) -> None:
         """Raises ParleyError where reads before it are not paid for yet."""
         retry_after_ms = self.limiter.read(user_id)
         if retry_after_ms is not None:
-            raise ParleyError(Code.RATE_LIMITED, "too much was read", retry_after_ms=retry_after_ms)
+            raise rate_limited("too much was read", retry_after_ms)

@@ -83,6 +83,11 @@ def not_found() -> ParleyError:
 NOT_FOUND_REASON = not_found().reason
 
 
+def rate_limited(reason: str, retry_after_ms: int) -> ParleyError:
+    """One too many; not counted."""
+    return ParleyError(Code.RATE_LIMITED, reason, retry_after_ms=retry_after_ms)
+
+
 def unavailable(reason: str = "the store can't be reached") -> ParleyError:
     """Nothing was accepted; it may go better in a second."""
     return ParleyError(Code.UNAVAILABLE, reason, retry_after_ms=1_000)

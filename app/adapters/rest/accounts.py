@@ -15,6 +15,7 @@ from app.adapters.rest.door import (
     PathId,
     Route,
     UseCasesArg,
+    address_of,
     answer,
     nothing,
     refuse_nulls,
@@ -32,10 +33,6 @@ from app.domain.values import Person
 router = APIRouter(route_class=Route, prefix="/v1", tags=["identity"])
 
 
-def address_of(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 def client_of(request: Request) -> str:
     return "".join(filter(str.isprintable, request.headers.get("user-agent", "")))
 
@@ -49,7 +46,7 @@ def client_of(request: Request) -> str:
 )
 async def register(request: Request, body: wire.Registration, use_cases: UseCasesArg) -> Response:
     signed_in = await use_cases.identity.register(
-        body.username, body.password, body.display_name, address_of(request), client_of(request)
+        body.username, body.password, body.display_name, address_of(request.scope), client_of(request)
     )
     return answer(wire.tokens_json(signed_in), 201)
 
@@ -70,7 +67,9 @@ async def token(
     try:
         if grant_type == "password" and username and password:
             check_text(username + password + device)
-            signed_in = await identity.sign_in(username, password, address_of(request), client_of(request), device)
+            signed_in = await identity.sign_in(
+                username, password, address_of(request.scope), client_of(request), device
+            )
         elif grant_type == "refresh_token" and refresh_token:
             check_text(refresh_token)
             signed_in = await identity.refresh(refresh_token)
@@ -134,7 +133,7 @@ async def change_me(body: wire.ProfileChanges, who: BearerArg, use_cases: UseCas
 async def change_password(
     request: Request, body: wire.PasswordChange, who: BearerArg, use_cases: UseCasesArg
 ) -> Response:
-    await use_cases.identity.change_password(who, body.current_password, body.new_password, address_of(request))
+    await use_cases.identity.change_password(who, body.current_password, body.new_password, address_of(request.scope))
     return nothing()
 
 

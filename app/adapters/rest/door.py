@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.adapters.rest.cursors import Cursors
 from app.adapters.rest.problems import TOKEN_PATH, problem
+from app.adapters.rest.transport import READ_BYTES_MAX
 from app.adapters.wire.text import encode_bytes, parse
 from app.adapters.wire.values import Id
 from app.application.ports.people import Bearer
@@ -25,7 +26,6 @@ from app.domain.ids import UUID_PATTERN
 BODY_BYTES_MAX = 512 * 1024
 READ_UNIT_BYTES = 16 * 1024
 """A call is a unit of reading, and so many bytes of its answer one more."""
-_BODY_READ_MAX = 2 * 1024 * 1024
 _PROBES = ("/livez", "/readyz")
 
 
@@ -41,11 +41,9 @@ class StrictJsonRequest(Request):
             size += len(chunk)
             if size <= BODY_BYTES_MAX:
                 yield chunk
-            elif size > _BODY_READ_MAX:
+            elif size > READ_BYTES_MAX:
                 break
-        if (
-            size > BODY_BYTES_MAX
-        ):  # a little more was read: who is cut off in the middle of sending never sees the answer
+        if size > BODY_BYTES_MAX:  # more was read: who is cut off in the middle of sending never sees the answer
             raise ParleyError(Code.TOO_LARGE, f"a request's body takes at most {BODY_BYTES_MAX} bytes")
 
 
@@ -103,8 +101,8 @@ class HeadAsGet:
 
 
 class StrangersInTurn:
-    """ASGI middleware: requests without a token that we signed have turns, and their reads a budget of the address; an answer to bad
-    credentials is held back where too many came from there. Probes have turns of their own."""
+    """ASGI middleware: requests without a token that we signed have turns, and their reads a budget of the address; an
+    answer to bad credentials is held back where too many came from there. Probes have turns of their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -113,7 +111,7 @@ class StrangersInTurn:
         use_cases: UseCases | None = getattr(scope["app"].state, "use_cases", None) if scope["type"] == "http" else None
         if use_cases is None:
             return await self._app(scope, receive, send)
-        strangers, address = use_cases.strangers, scope["client"][0] if scope["client"] else ""
+        strangers, address = use_cases.strangers, address_of(scope)
 
         async def held_back(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 401:
@@ -136,6 +134,11 @@ class StrangersInTurn:
         except ParleyError as error:
             return await problem(error)(scope, receive, send)
         await self._app(scope, receive, held_back if credentials else send)
+
+
+def address_of(scope: Scope) -> str:
+    """Of the client, behind the proxies that are trusted."""
+    return scope["client"][0] if scope["client"] else ""
 
 
 def _is_signed(authorization: bytes, use_cases: UseCases) -> bool:

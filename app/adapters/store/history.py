@@ -14,7 +14,6 @@ from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.read_facts import Facts
 from app.application.ports.history import Membership, Page, Search
-from app.domain.decide import EVENTS, kind_of
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
 
@@ -126,18 +125,9 @@ class SqlHistory:
             return [rows.member_of(row) for row in await connection.execute(query)]
 
     async def left_at(self, chat_id: str, user_id: str) -> datetime | None:
-        x = t.changes
-        leaving = [kind.type for kind in EVENTS.values() if kind.takes_out]
         async with self._primary.read() as connection:
-            found = await connection.execute(
-                # named in the statement itself, as the index of those who left is
-                sa.select(x)
-                .where(x.c.chat_id == chat_id, sa.or_(*(x.c.type == sa.literal_column(f"'{one}'") for one in leaving)))
-                .where(sa.cast(x.c.data, sa.Text).contains(user_id))
-                .order_by(x.c.seq.desc())
-            )
-            events = (rows.event_of_change(row, None) for row in found)
-            return next((event.at for event in events if user_id in kind_of(event).goes(event.payload)), None)
+            left = await rows.leavings(connection, chat_id, user_id)
+        return left[0].at if left else None
 
     async def refuse(self, chat_id: str, user_id: str, refused: bool) -> None:
         r = t.chat_refusals

@@ -17,7 +17,7 @@ from app.adapters.store import tables as t
 from app.adapters.store.database import Database
 from app.application.clock import utc_now
 from app.application.ports.errors import Transient
-from app.domain.ids import ASSISTANT_ID
+from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME
 from app.domain.values import UserKind
 
 _LOCK = 0x5061726C6579
@@ -102,7 +102,7 @@ def _seed(connection: sa.Connection, shards: int) -> None:
         connection.execute(
             sa.insert(t.users).values(
                 id=ASSISTANT_ID,
-                username="assistant",
+                username=ASSISTANT_NAME,
                 display_name="Assistant",
                 kind=UserKind.ASSISTANT,
                 preferences={},

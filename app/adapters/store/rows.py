@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time, to_time_or_none
 from app.domain.chats import ChatCreated
-from app.domain.decide import EVENTS
+from app.domain.decide import EVENTS, kind_of
 from app.domain.events import Event, Opaque
 from app.domain.reactions import ReactionChange
 from app.domain.state import Pair
@@ -157,6 +157,23 @@ def event_of_change(row: Any, message: Message | None) -> Event:
         payload,
         text_or_none(row.command_id),
     )
+
+
+async def leavings(connection: AsyncConnection, chat_id: str, user_id: str, after: int = 0) -> list[Event]:
+    """The events behind `after` by which this user left the chat, or was taken out, newest first. Their types stand in the
+    statement itself, as they do in the index of those who left."""
+    x = t.changes
+    is_leaving = sa.or_(
+        *(x.c.type == sa.literal_column(f"'{kind.type}'") for kind in EVENTS.values() if kind.takes_out)
+    )
+    query = (
+        sa.select(x)
+        .where(x.c.chat_id == chat_id, x.c.seq > after, is_leaving)
+        .where(sa.cast(x.c.data, sa.Text).contains(user_id))
+        .order_by(x.c.seq.desc())
+    )
+    events = [event_of_change(row, None) for row in await connection.execute(query)]
+    return [event for event in events if user_id in kind_of(event).goes(event.payload)]
 
 
 async def as_named_now(connection: AsyncConnection, events: Sequence[Event]) -> list[Event]:

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
-from app.domain.decide import EVENTS, kind_of
 from app.domain.events import Event, message_created
 from app.domain.state import Pair
 
@@ -58,17 +57,8 @@ class SqlTimeline:
             return {row.chat_id: (row.joined_seq, row.head) for row in found}
 
     async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
-        x = t.changes
         async with self._database.read() as connection:
-            found = await connection.execute(
-                sa.select(x).where(
-                    x.c.chat_id == chat_id,
-                    x.c.seq > after,
-                    x.c.type.in_([kind.type for kind in EVENTS.values() if kind.takes_out]),
-                )
-            )
-            events = [rows.event_of_change(row, None) for row in found]
-            return any(user_id in kind_of(event).goes(event.payload) for event in events)
+            return bool(await rows.leavings(connection, chat_id, user_id, after))
 
     async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
         r = t.replies

@@ -77,10 +77,6 @@ class ListedBySeq(TypedDict, Generic[T]):
     has_more: bool
 
 
-class Items(TypedDict, Generic[T]):
-    items: list[T]
-
-
 # Rows of the registry: what a subject's file says of itself
 
 

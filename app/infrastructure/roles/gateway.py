@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.adapters.rest.cursors import Cursors
-from app.adapters.websocket.connection import SocketDoor
+from app.adapters.websocket.connection import SocketDoor, plain_origin
 from app.application.ports.socket import Close
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.doors import Doors
@@ -26,7 +26,7 @@ class GatewayRole:
         socket = SocketDoor(
             self._use_cases,
             world.codec,
-            listed(world.settings.allowed_origins),
+            tuple(map(plain_origin, listed(world.settings.allowed_origins))),
             on_close=lambda code: telemetry.CLOSED.labels(code).inc(),
             work_per_s=WORK_OF_A_REQUEST * world.settings.requests_per_s,
             frame_max=world.settings.frame_max,
