@@ -270,6 +270,8 @@ async def run(world: World, only: str) -> None:
         memory = max(memory_mib(role) for role in roles_of(world))
         slow = await slow_turns(world) - slow
         print(line(name, what, others, memory, others.connections - before, slow), flush=True)
+    await asyncio.sleep(60)
+    print(f"A minute behind the last: {max(memory_mib(role) for role in roles_of(world)):.0f} MiB", flush=True)
     going.cancel()
     await people.close()
 

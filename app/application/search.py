@@ -1,40 +1,34 @@
-"""Search over what one may read: words, where they stand, and the policies' door for each chat that is found."""
+"""Search over what one may read: words, where they stand, and the policies' door for each chat that is found; and the
+index behind it."""
 
 from __future__ import annotations
 
-import unicodedata
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from app.application.authorize import Pep, Reader
+from app.application.background import Trouble
 from app.application.clock import utc_now
+from app.application.ports.errors import Transient
 from app.application.ports.history import History, Search
+from app.application.ports.store import WordIndex
+from app.domain import text
 from app.domain.errors import Code, ParleyError
 from app.domain.policy import question
 from app.domain.values import Message
 
 WORDS_MAX = 20
+_LOOKED_AT_MAX = 500
+_PAUSE_S = 0.3
 
 
-def words_of(text: str) -> tuple[str, ...]:
+def words_of(query: str) -> tuple[text.Word, ...]:
     """The words of a query, each once. Raises ParleyError `invalid` for none, or too many."""
-    words = tuple(dict.fromkeys(text[start:end] for start, end in _spans(text)))
+    words = text.words(query)
     if not 1 <= len(words) <= WORDS_MAX:
         raise ParleyError(Code.INVALID, f"q: 1 to {WORDS_MAX} words of letters or digits")
     return words
-
-
-def highlights(body: str, words: tuple[str, ...]) -> list[list[int]]:
-    """[start, length] of each of these words in the body, in code points."""
-    wanted = {word.casefold() for word in words}
-    return [[start, end - start] for start, end in _spans(body) if body[start:end].casefold() in wanted]
-
-
-def _spans(text: str) -> list[tuple[int, int]]:
-    """A word is a run of letters, digits and the marks on them."""
-    kinds = [unicodedata.category(character)[0] in "LNM" for character in text]
-    starts = [n for n, is_word in enumerate(kinds) if is_word and (n == 0 or not kinds[n - 1])]
-    ends = [n + 1 for n, is_word in enumerate(kinds) if is_word and (n + 1 == len(kinds) or not kinds[n + 1])]
-    return list(zip(starts, ends, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +39,67 @@ class Found:
     highlights: list[list[int]]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """goes_on: where the next page begins, behind what was looked at; None where that was all."""
+
+    items: list[Found]
+    goes_on: tuple[datetime, str] | None
+
+
 class MessageSearch:
     def __init__(self, reader: Reader, pep: Pep, history: History) -> None:
         self._reader = reader
         self._pep = pep
         self._history = history
 
-    async def find(self, user_id: str, asked: Search, limit: int) -> list[Found]:
+    async def find(self, user_id: str, asked: Search, limit: int) -> FoundPage:
         """Newest first. A chat named by a stranger is `not_found`; of all others only what the policies let them read."""
         if asked.chat_id is not None:
             await self._reader.permit(user_id, asked.chat_id)
-        found = await self._history.search(user_id, asked, limit)
-        chat_ids = list(dict.fromkeys(message.chat_id for message in found))
+        items: list[Found] = []
+        readable: dict[str, bool] = {}
+        looked_at = 0
+        while True:
+            found = await self._history.search(user_id, asked, limit + 1)
+            await self._look_at_chats(user_id, found, readable)
+            for message in found:
+                if len(items) == limit or looked_at >= _LOOKED_AT_MAX:
+                    return FoundPage(items, asked.before)
+                looked_at += 1
+                asked = replace(asked, before=(message.created_at, message.id))
+                places = text.places(message.body or "", asked.words)
+                if places is not None and readable[message.chat_id]:
+                    items.append(Found(message, places))
+                await asyncio.sleep(0)  # a long text takes some milliseconds
+            if len(found) <= limit:
+                return FoundPage(items, None)
+
+    async def _look_at_chats(self, user_id: str, found: list[Message], readable: dict[str, bool]) -> None:
+        chat_ids = list({message.chat_id: None for message in found if message.chat_id not in readable})
         if not chat_ids:
-            return []
+            return
         memberships = await self._history.memberships(
             user_id, archived=None, before=None, limit=len(chat_ids), unread_max=1, chat_ids=chat_ids
         )
         now = utc_now()
-        readable = {
-            m.chat.id for m in memberships if self._pep.ask(question("chat.read", m.chat, m.member, now)).allowed
-        }
-        return [
-            Found(message, highlights(message.body or "", asked.words))
-            for message in found
-            if message.chat_id in readable
-        ]
+        readable |= dict.fromkeys(chat_ids, False)
+        for m in memberships:
+            readable[m.chat.id] = self._pep.ask(question("chat.read", m.chat, m.member, now)).allowed
+
+
+class Indexer:
+    """Keeps the index of words up with what is committed. Every worker runs one; one at a time is at it."""
+
+    def __init__(self, index: WordIndex, trouble: Trouble = lambda what, error: None) -> None:
+        self._index = index
+        self._trouble = trouble
+
+    async def run(self) -> None:
+        while True:
+            more = False
+            try:
+                more = await self._index.follow()
+            except Exception as error:  # what isn't indexed now is found in the log later
+                self._trouble("transient" if isinstance(error, Transient) else "index", error)
+            await asyncio.sleep(_PAUSE_S / 10 if more else _PAUSE_S)

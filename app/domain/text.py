@@ -5,9 +5,11 @@ Unicode's own lists decide, through libraries (`regex` for properties and script
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Collection
-from functools import cache
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import regex
 
@@ -91,6 +93,109 @@ def _emoji() -> dict[str, str]:
 def emoji_of(value: str) -> str | None:
     """The one emoji that it is, in its fully qualified form; None where it is none, or more than one."""
     return _emoji().get(value.replace("\ufe0f", "")) if len(value) <= 16 else None
+
+
+# Words that are searched for
+
+_UNSPACED = (
+    r"[[\p{L}\p{N}]&&[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]]"
+)
+_WORD = regex.compile(rf"(?P<run>(?:{_UNSPACED}\p{{M}}*+)++)|(?:[[\p{{L}}\p{{N}}]--{_UNSPACED}]\p{{M}}*+)++", regex.V1)
+_PLAIN_WORD = regex.compile(r"[\p{L}\p{N}]++")
+_ASCII_WORD = re.compile("[a-z0-9]+")
+_NOT_PLAIN = regex.compile(rf"[{_UNSPACED}\p{{M}}]", regex.V1)
+_IGNORED = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
+_LETTER = regex.compile(r"\X")
+_CHUNK = re.compile(r"\S+")
+TERM_MAX = 64
+
+
+class Word(NamedTuple):
+    """A word as it is compared: letters, digits and the marks on them. Of scripts that are written without spaces, or
+    whose words carry endings (`is_run`), any run of letters is one; each letter holds its marks there, else the letters
+    are one piece."""
+
+    letters: tuple[str, ...]
+    is_run: bool
+
+    @property
+    def terms(self) -> list[str]:
+        """What an index holds of it, each without white space: the word's first 64 letters, or each two letters."""
+        first, *more = self.letters
+        if not more:
+            return [first[:TERM_MAX]]
+        return [one + two for one, two in zip(self.letters, more, strict=False)]
+
+
+def _searched(text: str) -> str:
+    return _IGNORED.sub("", folded(text))
+
+
+def _words(searched: str) -> Iterator[tuple[int, Word]]:
+    """(where it begins, the word)"""
+    if searched.isascii() or _NOT_PLAIN.search(searched) is None:  # what is written with spaces, at C's speed
+        for found in _PLAIN_WORD.finditer(searched):
+            yield found.start(), Word((found[0],), False)
+        return
+    for match in _WORD.finditer(searched):
+        word = match[0]
+        yield match.start(), Word(tuple(_LETTER.findall(word)), True) if match["run"] else Word((word,), False)
+
+
+def words(text: str) -> tuple[Word, ...]:
+    """Each once, in their order."""
+    return tuple(dict.fromkeys(word for _, word in _words(_searched(text))))
+
+
+def terms(text: str) -> set[str]:
+    """What an index holds of a text: where all words of a query are in it, all their terms are."""
+    if text.isascii():
+        return {word[:TERM_MAX] for word in _ASCII_WORD.findall(text.lower())}
+    return {term for word in set(words(text)) for term in word.terms}
+
+
+def places(text: str, wanted: Sequence[Word]) -> list[list[int]] | None:
+    """[start, length] in code points of each place where one of these words stands, in order; None where one of them
+    stands nowhere."""
+    found: set[tuple[int, int]] = set()
+    missing = set(wanted)
+    for chunk in _CHUNK.finditer(text):
+        here = _searched(chunk[0])
+        near = [word for word in wanted if "".join(word.letters) in here]
+        if near:
+            made_of = _made_of(chunk[0])
+            for start, word in _words(here):
+                for one in near:
+                    for begin, end in _in_word(word, one):
+                        missing.discard(one)
+                        first, last = made_of[start + begin][0], made_of[start + end - 1][1]
+                        found.add((chunk.start() + first, last - first))
+    return None if missing else [list(place) for place in sorted(found)]
+
+
+def _in_word(word: Word, wanted: Word) -> Iterator[tuple[int, int]]:
+    """[begin, end) of each place of the wanted in the word, in its own code points."""
+    if word.is_run != wanted.is_run or (len(wanted.letters) == 1 and len(word.letters) > 1):
+        return
+    between = "\0"
+    letters, part = (between.join(("", *one.letters, "")) for one in (word, wanted))
+    place = letters.find(part)
+    while place >= 0:
+        begin = place - letters.count(between, 0, place)
+        yield begin, begin + len(part) - len(wanted.letters) - 1
+        place = letters.find(part, place + 1)
+
+
+def _made_of(text: str) -> list[tuple[int, int]]:
+    """Of each code point of its searched form: where what it was made of begins and ends in the text."""
+    if text.isascii():
+        return [(place, place + 1) for place in range(len(text))]
+    return [letter.span() for letter in _LETTER.finditer(text) for _ in _of_letter(letter[0])]
+
+
+@lru_cache(maxsize=4096)
+def _of_letter(letter: str) -> str:
+    return _searched(letter)
 
 
 # Who is called by a text

@@ -82,6 +82,14 @@ def epoch() -> None:
 
 
 @app.command()
+def reindex() -> None:
+    """Have the words of all messages indexed anew, for search; workers do it beside their other work."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.rebuild_index()
+
+
+@app.command()
 def chat(url: str = typer.Argument("http://127.0.0.1:8000")) -> None:
     """Talk in the terminal: with people and with the assistant."""
     from parley_client import terminal

@@ -11,6 +11,7 @@ import uvloop
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.database import Database
 from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
+from app.adapters.store.word_index import SqlWordIndex
 from app.application.ports.errors import Transient
 from app.domain.values import UserKind
 from app.infrastructure import check, telemetry, wiring
@@ -89,6 +90,18 @@ def begin_epoch() -> None:
         database = _database(settings)
         await change_epoch(database)
         await database.close()
+
+    _run(work())
+
+
+def rebuild_index() -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        database = _database(settings)
+        await SqlWordIndex(database).rebuild()
+        await database.close()
+        print("the words of all messages are indexed anew as soon as a worker runs; search goes on meanwhile")
 
     _run(work())
 

@@ -35,6 +35,7 @@ from app.adapters.store.heal import PostgresHeal, SqliteHeal
 from app.adapters.store.history import SqlHistory
 from app.adapters.store.jobs import SqlJobs
 from app.adapters.store.timeline_reads import SqlTimeline
+from app.adapters.store.word_index import SqlWordIndex
 from app.adapters.store.workers import SqlWorkers
 from app.adapters.wire.encoder import JsonCodec, ShownLimits
 from app.application.announce import Announcer
@@ -53,12 +54,12 @@ from app.application.ports.history import History
 from app.application.ports.jobs import Jobs
 from app.application.ports.model import Model
 from app.application.ports.people import Accounts, Passwords
-from app.application.ports.store import CommandLog, Heal, Timeline
+from app.application.ports.store import CommandLog, Heal, Timeline, WordIndex
 from app.application.process import Worker
 from app.application.profiles import Profiles
 from app.application.read_marks import ReadMarks
 from app.application.reply import DRAIN_S, AssistantWorker, Expirer
-from app.application.search import MessageSearch
+from app.application.search import Indexer, MessageSearch
 from app.application.sockets import Sockets
 from app.application.strangers import Strangers
 from app.application.submit import Submitter
@@ -90,6 +91,7 @@ class World:
     timeline: Timeline
     history: History
     heal: Heal
+    words: WordIndex
     jobs: Jobs
     accounts: Accounts
     workers: Workers
@@ -194,6 +196,7 @@ def make_world(settings: Settings) -> World:
         timeline=SqlTimeline(database),
         history=SqlHistory(database, replica),
         heal=SqliteHeal(database) if settings.embedded else PostgresHeal(database),
+        words=SqlWordIndex(database),
         jobs=SqlJobs(database),
         accounts=SqlAccounts(database),
         workers=OneWorker() if settings.embedded else SqlWorkers(database),
@@ -292,6 +295,10 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         trouble=telemetry.trouble,
         watch=observed_reply,
     )
+
+
+def make_indexer(world: World) -> Indexer:
+    return Indexer(world.words, telemetry.trouble)
 
 
 def make_expirer(world: World) -> Expirer:

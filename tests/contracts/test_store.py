@@ -37,14 +37,14 @@ from tests.contracts.store_setting import PEP, SHARDS, Store
 from tests.world import new_id
 
 
-async def test_the_index_of_words_is_built_beside_the_traffic_and_anew_where_it_broke_off(servers: Servers) -> None:
-    url = servers.postgres.database(f"words_{new_id()[:8]}")
+async def test_a_long_index_is_built_beside_the_traffic_and_anew_where_it_broke_off(servers: Servers) -> None:
+    url = servers.postgres.database(f"index_{new_id()[:8]}")
     database = Database(url)
     await migrate(database, SHARDS)
     driver = await asyncpg.connect(url)
-    valid = "select indisvalid from pg_index where indexrelid = 'ix_messages_words'::regclass"
+    valid = "select indisvalid from pg_index where indexrelid = 'ix_users_folded_name'::regclass"
     assert await driver.fetchval(valid)
-    await driver.execute("update pg_index set indisvalid = false where indexrelid = 'ix_messages_words'::regclass")
+    await driver.execute("update pg_index set indisvalid = false where indexrelid = 'ix_users_folded_name'::regclass")
     await asyncio.gather(*(migrate(database, SHARDS) for _ in range(3)))
     async with within(5):
         while not await driver.fetchval(valid):

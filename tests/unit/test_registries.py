@@ -8,11 +8,13 @@ import inspect
 import re
 import tomllib
 import typing
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
 import app.adapters.wire
 import app.application.ports
@@ -201,3 +203,20 @@ def test_the_codec_says_all_that_the_core_may_say() -> None:
             continue
         ours = inspect.signature(getattr(JsonCodec, name))
         assert list(ours.parameters) == list(inspect.signature(method).parameters), name
+
+
+def test_what_a_route_depends_on_is_no_threads_work() -> None:
+    """FastAPI calls a plain function in a thread: a hop for each request, and a thread's memory for each at once."""
+
+    def is_async(call: Any) -> bool:
+        return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+
+    def depended_on(dependant: Any) -> Iterator[Any]:
+        for one in dependant.dependencies:
+            yield one.call
+            yield from depended_on(one)
+
+    routes = [route for door in doors.ROUTED for route in door.router.routes if isinstance(route, APIRoute)]
+    calls = [call for route in routes for call in (route.endpoint, *depended_on(route.dependant))]
+    assert len(routes) > 40 and len(set(calls)) > len(routes)
+    assert [call for call in calls if not is_async(call)] == []

@@ -49,21 +49,30 @@ class Paging(Generic[T]):
         self, cursors: Cursors, user_id: str, query: str, cursor: str | None, limit: int, *types: type
     ) -> None:
         self._cursors, self._user_id, self._query = cursors, user_id, query
-        self._limit = limit
+        self.limit = limit
         self.place = cursors.place(user_id, query, cursor, types) if cursor is not None else None
         """Of the last one seen; None at the beginning."""
 
     @property
     def to_ask(self) -> int:
         """What to ask the store for: one more tells whether the list goes on."""
-        return self._limit + 1
+        return self.limit + 1
 
-    def page(self, found: Sequence[T], shown: Callable[[T], Any], place: Callable[[T], list[Any]]) -> dict[str, Any]:
-        """The public list. place: where the next page begins after this item."""
-        items = fitting([shown(item) for item in found[: self._limit]])
+    def page(
+        self,
+        found: Sequence[T],
+        shown: Callable[[T], Any],
+        place: Callable[[T], list[Any]],
+        goes_on: list[Any] | None = None,
+    ) -> dict[str, Any]:
+        """The public list. place: where the next page begins after this item. goes_on: where it begins after the last of
+        them, for who hasn't asked for one more."""
+        items = fitting([shown(item) for item in found[: self.limit]])
         next_cursor = None
         if len(found) > len(items):
             next_cursor = self._cursors.of(self._user_id, self._query, place(found[len(items) - 1]))
+        elif goes_on is not None:
+            next_cursor = self._cursors.of(self._user_id, self._query, goes_on)
         return {"items": items, "next_cursor": next_cursor}
 
 

@@ -146,12 +146,12 @@ def _is_signed(authorization: bytes, use_cases: UseCases) -> bool:
     return scheme.lower() == "bearer" and use_cases.identity.is_signed(token.strip())
 
 
-def use_cases_of(request: Request) -> UseCases:
+async def use_cases_of(request: Request) -> UseCases:
     use_cases: UseCases = request.app.state.use_cases
     return use_cases
 
 
-def cursors_of(request: Request) -> Cursors:
+async def cursors_of(request: Request) -> Cursors:
     cursors: Cursors = request.app.state.cursors
     return cursors
 

@@ -164,15 +164,16 @@ async def search_(
     limit: Limit = 50,
 ) -> Response:
     words = words_of(check_text(q, "q"))
-    query = f"search {words} {chat_id} {sender_id} {since} {until}"
+    query = f"search {[''.join(word.letters) for word in words]} {chat_id} {sender_id} {since} {until}"
     paging: Paging[Found] = Paging(cursors, who.user_id, query, cursor, limit, datetime, str)
     before = (paging.place[0], paging.place[1]) if paging.place else None
     asked = Search(words, chat_id, sender_id, since, until, before)
-    found = await use_cases.search.find(who.user_id, asked, paging.to_ask)
+    found = await use_cases.search.find(who.user_id, asked, paging.limit)
     return answer(
         paging.page(
-            found,
+            found.items,
             lambda one: {**wire.message_json(one.message), "highlights": one.highlights},
             lambda one: [one.message.created_at, one.message.id],
+            list(found.goes_on) if found.goes_on else None,
         )
     )

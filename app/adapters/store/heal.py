@@ -15,10 +15,15 @@ from app.application.ports.store import Healing, Refusal
 from app.domain.state import Outcome
 
 _TOO_LATE = timedelta(minutes=5)
-_EPOCH = (
+EPOCH = (
     "(select value from meta where key = 'data_id') || (select system_identifier from pg_control_system())::text"
     " || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 )
+UNSEEN = (
+    "b.xid >= pg_snapshot_xmin(cast(cast(:last as text) as pg_snapshot))"
+    " and not pg_visible_in_snapshot(b.xid, cast(cast(:last as text) as pg_snapshot))"
+)
+"""Of batches b: committed since the snapshot `last`."""
 
 
 class PostgresHeal:
@@ -31,18 +36,14 @@ class PostgresHeal:
 
     async def epoch(self) -> str:
         async with self._database.read() as connection:
-            return _hash(await connection.scalar(sa.text(f"select {_EPOCH}")))
+            return _hash(await connection.scalar(sa.text(f"select {EPOCH}")))
 
     async def poll(self) -> Healing:
         async with self._database.read() as connection:
             if self._snapshot is None:
                 head = (await connection.execute(_look("false"))).all()
             else:
-                since = "pg_snapshot_xmin(cast(cast(:last as text) as pg_snapshot))"
-                unseen = (
-                    f"b.xid >= {since} and not pg_visible_in_snapshot(b.xid, cast(cast(:last as text) as pg_snapshot))"
-                )
-                head = (await connection.execute(_look(unseen), {"last": self._snapshot})).all()
+                head = (await connection.execute(_look(UNSEEN), {"last": self._snapshot})).all()
         first = head[0]
         now = to_time(first.now)
         too_late = self._polled_at is not None and now - self._polled_at > _TOO_LATE
@@ -56,7 +57,7 @@ class PostgresHeal:
 
 def _look(unseen: str) -> sa.TextClause:
     return sa.text(
-        f"with s as (select pg_current_snapshot()::text as snapshot, now() as now, {_EPOCH} as epoch)"
+        f"with s as (select pg_current_snapshot()::text as snapshot, now() as now, {EPOCH} as epoch)"
         " select s.snapshot, s.now, s.epoch, b.heads, b.users, b.refused, b.revoked"
         f" from s left join batches b on {unseen}"
     )

@@ -17,11 +17,8 @@ from app.application.ports.history import Membership, Page, Search
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
 
-_WORDS_POSTGRESQL = (
-    "to_tsvector('simple', regexp_replace(messages.body, '[^[:alnum:]]+', ' ', 'g'))"
-    " @@ plainto_tsquery('simple', regexp_replace(:words, '[^[:alnum:]]+', ' ', 'g'))"
-)
-_WORDS_SQLITE = "messages.rowid in (select rowid from search where search match :words)"
+_WORDS_POSTGRESQL = "message_words.words @> string_to_array(:words, ' ')"
+_WORDS_SQLITE = "message_words.id in (select rowid from search where search match :words)"
 
 
 class SqlHistory:
@@ -217,12 +214,13 @@ class SqlHistory:
         return [(row.pin_seq, message) for row, message in zip(found, messages, strict=True)]
 
     async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
-        database, m = self._reader, t.messages.c
-        words = " ".join(f'"{word}"' for word in search.words) if not database.postgresql else " ".join(search.words)
+        database, m, w = self._reader, t.messages.c, t.message_words.c
+        words = " ".join(search.terms if database.postgresql else [f'"{term}"' for term in search.terms])
         holds = _WORDS_POSTGRESQL if database.postgresql else _WORDS_SQLITE
         mine = sa.select(t.members.c.chat_id).where(t.members.c.user_id == user_id)
         query = (
             sa.select(t.messages)
+            .join(t.message_words, sa.and_(w.chat_id == m.chat_id, w.message_id == m.id))
             .where(sa.text(holds).bindparams(words=words), m.chat_id.in_(mine), m.deleted_at.is_(None))
             .order_by(m.created_at.desc(), m.id.desc())
             .limit(limit)

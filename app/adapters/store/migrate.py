@@ -24,14 +24,12 @@ _LOCK = 0x5061726C6579
 _TRIES = 30
 _DEADLINE_S = 600.0
 CONCURRENT_INDEXES = {
-    # Words are what stands between other characters: the parser's own idea of hosts and paths finds too little.
-    "ix_messages_words": (
-        "on messages using gin (to_tsvector('simple', regexp_replace(body, '[^[:alnum:]]+', ' ', 'g')))"
-    ),
     "ix_users_folded_name": "on users (folded_name text_pattern_ops)",
     "ix_users_username_pattern": "on users (username text_pattern_ops)",
     "ix_changes_leaving": "on changes (chat_id, seq) where type = 'member.removed'",
 }
+OBSOLETE_INDEXES = ("ix_messages_words",)
+"""Of versions before; they go when the words are indexed anew: until then older processes beside us search by them."""
 
 
 class ShardsDiffer(Exception):
@@ -124,6 +122,9 @@ async def _build_indexes(database: Database) -> None:
                 await driver.execute(f"drop index concurrently {name}")
             if not valid:
                 await driver.execute(f"create index concurrently {name} {sql}")
+        if not await driver.fetchval("select exists (select from indexed where low > 0)"):
+            for name in OBSOLETE_INDEXES:
+                await driver.execute(f"drop index concurrently if exists {name}")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Transient(type(error).__name__) from error
     finally:

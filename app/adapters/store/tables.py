@@ -47,6 +47,7 @@ class Time(sa.types.TypeDecorator[datetime]):
 Id = sa.Uuid(as_uuid=False).with_variant(sa.String(36), "sqlite")
 Json = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 Names = sa.JSON().with_variant(postgresql.ARRAY(sa.Text()), "postgresql")
+Words = sa.Text().with_variant(postgresql.ARRAY(sa.Text(collation="C")), "postgresql")
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 meta = sa.Table("meta", metadata, sa.Column("key", sa.String(64), primary_key=True), sa.Column("value", sa.Text()))
@@ -214,6 +215,26 @@ messages = sa.Table(
     sa.CheckConstraint("status in ('pending', 'complete', 'stopped', 'failed')", name="status"),
     sa.CheckConstraint("(kind = 'user') = (client_message_id is not null)", name="client_message_id"),
 )
+
+message_words = sa.Table(
+    "message_words",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("message_id", Id, primary_key=True),
+    sa.Column("words", Words, nullable=False),
+    sa.Index("ix_message_words_words", "words", postgresql_using="gin"),
+)
+"""What is found of a message (`domain.text.terms`); on SQLite one text, behind a full text index."""
+
+indexed = sa.Table(
+    "indexed",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("seq", BigInt, nullable=False),
+    sa.Column("head", BigInt, nullable=False),
+    sa.Column("low", BigInt, nullable=False),
+)
+"""How far the index of words has come: `word_index.py`."""
 
 changes = sa.Table(
     "changes",

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from app.domain.state import Outcome
+from app.domain.text import Word
 from app.domain.values import Chat, Member, Message, Person
 
 
@@ -31,15 +32,20 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """words: at least one. since, until: of creation, inclusive and exclusive. before: (created_at,
+    """words: at least one. chat_id, sender_id: of these alone. since, until: of creation, inclusive and exclusive. before: (created_at,
     id) of the last one seen."""
 
-    words: tuple[str, ...]
+    words: tuple[Word, ...]
     chat_id: str | None = None
     sender_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     before: tuple[datetime, str] | None = None
+
+    @property
+    def terms(self) -> list[str]:
+        """By which the index is asked."""
+        return sorted({term for word in self.words for term in word.terms})
 
 
 class History(Protocol):
@@ -107,8 +113,8 @@ class History(Protocol):
         ...
 
     async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
-        """Messages of this user's chats that hold all the words, newest first, by (created_at,
-        id); deleted ones never."""
+        """Messages of this user's chats that the index holds all the terms of, newest first, by (created_at, id); deleted
+        ones never. What the words themselves need, and whether they are still there, is the caller's to see."""
         ...
 
     async def outcomes(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Outcome]:

@@ -58,6 +58,19 @@ class CommandLog(Protocol):
         ...
 
 
+class WordIndex(Protocol):
+    """What search is asked by: the terms of messages (`domain.text.terms`). Each raises Transient."""
+
+    async def follow(self) -> bool:
+        """Index some of what was committed since, then of what was there before. False: nothing waits, or another process
+        is at it. What one call does is whole or not at all; any process may make the next."""
+        ...
+
+    async def rebuild(self) -> None:
+        """Have all indexed anew; what is in the index stays until then."""
+        ...
+
+
 class Timeline(Protocol):
     """Reads of the log that delivering depends on: always the primary, never behind a commit that was announced.
     Each raises Transient."""

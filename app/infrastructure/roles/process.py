@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from app.adapters.store.migrate import migrate
 from app.application.ports.errors import Transient
 from app.application.ports.held import Held
-from app.infrastructure import telemetry, wiring
+from app.infrastructure import memory, telemetry, wiring
 from app.infrastructure.http import Server, make_app, make_server
 from app.infrastructure.roles.role import Role
 from app.infrastructure.settings import Settings, SettingsError, check_world
@@ -26,6 +26,7 @@ from app.infrastructure.wiring import World
 async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = lambda world: None) -> None:
     """Run the roles of this process until SIGTERM or SIGINT, then drain. adapt: may wrap the ports before any is used."""
     check_world(settings, role)
+    memory.keep_little()
     for port in filter(None, {settings.port, settings.metrics_port}):
         _check_port(settings.host, port)
     world = wiring.make_world(settings)

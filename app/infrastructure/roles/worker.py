@@ -33,6 +33,7 @@ class WorkerRole:
         life.keep("shards", self._share_shards())
         life.keep("pruner", self._prune())
         life.keep("expirer", self._expirer.run())
+        life.keep("words", wiring.make_indexer(self._world).run())
 
     def handle(self, channel: str, payload: bytes) -> None:
         pass

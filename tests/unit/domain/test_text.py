@@ -5,9 +5,23 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.errors import ParleyError
-from app.domain.text import called, check_body, check_text, clean_name, emoji_of, folded, is_silent, password_forms
+from app.domain.text import (
+    called,
+    check_body,
+    check_text,
+    clean_name,
+    emoji_of,
+    folded,
+    is_silent,
+    password_forms,
+    places,
+    terms,
+    words,
+)
 
 
 def code_of(text: str, most: int = 10) -> str:
@@ -32,11 +46,11 @@ def test_a_body_is_a_text_with_something_to_see_and_not_too_long() -> None:
 
 
 def test_what_is_wrong_with_a_text_is_said() -> None:
-    for body, words in (("x" * 11, "body is longer than 10 characters"), (" ", "body has nothing to see in it"),
+    for body, reason in (("x" * 11, "body is longer than 10 characters"), (" ", "body has nothing to see in it"),
                         ("\x00", "body holds a NUL character"), ("\ud800", "body holds a lone surrogate")):  # fmt: skip
         with pytest.raises(ParleyError) as refused:
             check_body(body, 10)
-        assert refused.value.reason == words
+        assert refused.value.reason == reason
 
 
 @pytest.mark.parametrize(
@@ -145,3 +159,72 @@ def test_a_text_that_is_made_for_it_costs_no_more_than_another(part: str) -> Non
     began = time.process_time()
     called(text, {"assistant"})
     assert time.process_time() - began < 2
+
+
+# Words that are searched for
+
+
+def shown(text: str) -> list[str]:
+    return ["".join(word.letters) for word in words(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "cut", "held"),
+    [
+        ("The quick-brown fox_1, fox!", ["the", "quick", "brown", "fox", "1"], {"the", "quick", "brown", "fox", "1"}),
+        ("東京タワー v2", ["東京タワー", "v2"], {"東京", "京タ", "タワ", "ワー", "v2"}),
+        ("水 ー", ["水", "ー"], {"水", "ー"}),
+        ("ข้าวน้ำ", ["ข้าวน้ำ".replace("\u0e33", "\u0e4d\u0e32")], {"ข้า", "าว", "วน้\u0e4d", "น้\u0e4dา"}),
+        ("हिन्दी दी", ["हिन्दी", "दी"], {"हिन्दी", "दी"}),
+        ("e\u0301a É", ["éa", "é"], {"éa", "é"}),
+        ("ｱﾊﾟｰﾄ", ["アパート"], {"アパ", "パー", "ート"}),
+        ("a❤️b 1️⃣ 👍", ["a", "b", "1\u20e3"], {"a", "b", "1\u20e3"}),
+        ("می\u200cخواهم soft\u00adly", ["میخواهم", "softly"], {"میخواهم", "softly"}),
+        ("ﬁne Ⅻ ½", ["fine", "xii", "1", "2"], {"fine", "xii", "1", "2"}),
+        ("w" * 100, ["w" * 100], {"w" * 64}),
+        ("", [], set()), ("?! ❤️ \u0301", [], set()),
+    ],
+)  # fmt: skip
+def test_words_are_cut_where_readers_see_them_end(text: str, cut: list[str], held: set[str]) -> None:
+    assert shown(text) == cut and terms(text) == held
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "marked"),
+    [
+        ("tea TEA steal Größe", "tea GRÖSSE", ["tea", "TEA", "Größe"]), ("tea", "tea cup", None), ("steal", "tea", None),
+        ("我在東京, 東京!", "東京", ["東京", "東京"]), ("東の京", "東京", None), ("東京", "東", None), ("東 京", "東", ["東"]),
+        ("京京京", "京京", ["京京", "京京"]), ("ข้าวข้าว", "ข้าว", ["ข้าว", "ข้าว"]), ("ข่าว", "ข้าว", None), ("10℃", "c", ["℃"]),
+        ("ﬁne", "fine", ["ﬁne"]), ("x ﷺ", "x", ["x"]), ("東京abc", "abc 東京", ["東京", "abc"]), ("a\u2028tea", "tea", ["tea"]),
+    ],
+)  # fmt: skip
+def test_where_words_stand(text: str, query: str, marked: list[str] | None) -> None:
+    found = places(text, words(query))
+    assert (None if found is None else [text[start : start + length] for start, length in found]) == marked
+
+
+@given(st.text(max_size=40), st.text(max_size=12))
+def test_what_stands_in_a_text_is_found_by_its_terms(text: str, query: str) -> None:
+    """The index leaves out nothing that the reader would find, and each place is one of the text."""
+    asked = words(query)
+    found = places(text, asked)
+    if found is not None and asked:
+        assert {term for word in asked for term in word.terms} <= terms(text)
+        assert all(start >= 0 and length > 0 and start + length <= len(text) for start, length in found)
+    own = words(text)
+    assert places(text, own) is not None, "each of its own words stands in it"
+
+
+def test_words_of_a_text_that_is_made_for_it_cost_no_more_than_others() -> None:
+    def cost(text: str, query: str) -> float:
+        began = time.perf_counter()
+        terms(text)
+        places(text, words(query))
+        return time.perf_counter() - began
+
+    usual = max(cost("東京タワー" * 1_600, "京タ") for _ in range(3))
+    for text, query in (
+        ("京" * 8_000, "京京京京"), ("a\u0301" * 4_000, "a\u0301"), ("\u0e01\u0e49" * 4_000, "\u0e01\u0e49\u0e01\u0e49"), ("ﷺ" * 8_000, "ﷺ"),
+        ("x" + "\u0301" * 7_999, "x"), ("x ü" * 2_600, "x ü"), ("\u200d" * 8_000, "x"), ("각" * 8_000, "각각"),
+    ):  # fmt: skip
+        assert min(cost(text, query) for _ in range(3)) < 12 * usual, text[:4]
