@@ -49,7 +49,7 @@ class MessageJson(TypedDict):
     id: str
     chat_id: str
     seq: int
-    sender_id: str
+    sender_id: str | None
     kind: Literal["user", "assistant", "system"]
     client_message_id: str | None
     body: str | None
@@ -264,7 +264,7 @@ class ChatCreated(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["chat.created"]
     chat: SharedChatJson
@@ -275,7 +275,7 @@ class ChatUpdated(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["chat.updated"]
     chat: SharedChatJson
@@ -285,7 +285,7 @@ class MemberAdded(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["member.added"]
     member: MemberJson
@@ -295,7 +295,7 @@ class MemberUpdated(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["member.updated"]
     member: MemberJson
@@ -307,7 +307,7 @@ class MemberRemoved(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["member.removed"]
     user_id: str
@@ -318,7 +318,7 @@ class MemberUnbanned(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["member.unbanned"]
     user_id: str
@@ -328,7 +328,7 @@ class MessageCreated(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["message.created"]
     message: MessageJson
@@ -338,7 +338,7 @@ class MessageEdited(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["message.edited"]
     message: MessageJson
@@ -350,7 +350,7 @@ class MessageDeleted(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["message.deleted"]
     message: MessageJson
@@ -360,7 +360,7 @@ class ReactionAdded(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["reaction.added"]
     message_id: str
@@ -372,7 +372,7 @@ class ReactionRemoved(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["reaction.removed"]
     message_id: str
@@ -384,7 +384,7 @@ class MessagePinned(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["message.pinned"]
     message_id: str
@@ -394,7 +394,7 @@ class MessageUnpinned(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["message.unpinned"]
     message_id: str
@@ -406,7 +406,7 @@ class MessageCompleted(TypedDict):
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
     type: Literal["message.completed"]
     message: MessageJson

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from app.domain.chats import CreateChat, UpdateChat
 from app.domain.members import AddMember, BanMember, RemoveMember, UnbanMember, UpdateMember
 from app.domain.messages import DeleteMessage, EditMessage, SendMessage
+from app.domain.moderation import Moderate
 from app.domain.pins import PinMessage, UnpinMessage
 from app.domain.reactions import AddReaction, RemoveReaction
 from app.domain.replies import CompleteReply, ExpireReply, RegenerateReply, StopReply
@@ -13,7 +14,7 @@ from app.domain.values import Failure, Usage
 __all__ = [
     "EXAMPLES",
     "AddMember", "AddReaction", "BanMember", "CompleteReply", "CreateChat", "DeleteMessage", "EditMessage",
-    "ExpireReply", "PinMessage", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "StopReply",
+    "ExpireReply", "Moderate", "PinMessage", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "StopReply",
     "UnbanMember", "UnpinMessage", "UpdateChat", "UpdateMember",
 ]  # fmt: skip
 
@@ -22,6 +23,7 @@ EXAMPLES = (
     PinMessage("m"), UnpinMessage("m"), CreateChat("group", "t", ("u", "v"), "model", "i"), UpdateChat(("title",), "t", True),
     AddMember("u", "member"), UpdateMember("u", ("muted_until",), None, datetime(2026, 1, 1, tzinfo=UTC)),
     RemoveMember("u"), BanMember("u"), UnbanMember("u"), StopReply("m"), RegenerateReply("m"),
+    Moderate("ban", "u", "why", datetime(2026, 1, 1, tzinfo=UTC)),
     CompleteReply("m", 2, "failed", "text", Failure("cut", "why"), Usage(1, 2)), ExpireReply("m", 1),
 )  # fmt: skip
 """One of each, with every field given: for tests that go over all."""

@@ -61,6 +61,9 @@ class Worker:
         """Decide these deliveries' commands in order. Returns when all of it is committed and announced, but for the
         deliveries that it returns: they hold, or follow in their shard, what a newer version will know."""
         batch: list[Command] = []
+        dead = [letter for delivery in deliveries for letter in delivery.dead]
+        if dead:
+            await self._retry(lambda: self._log.bury(dead))
         left = await self._left(deliveries)
         for delivery in deliveries:
             if delivery in left:

@@ -97,22 +97,56 @@ class MemberUnbanned:
 
 def add(fold: Fold, command: Command, do: AddMember) -> int | None:
     key = (command.chat_id, do.user_id)
-    chat = fold.permit(command, "member.add", new_role=do.role, target_banned=key in fold.state.bans)
+    fold.permit(command, "member.add", new_role=do.role, target_banned=key in fold.state.bans)
     if key in fold.state.members:
         return None
     person = fold.state.people.get(do.user_id)
     if person is None or do.user_id in fold.state.disabled:
         raise Refused(Code.INVALID, f"user_id names nobody: {do.user_id}")
     strangers = check_consent(fold, command, [do.user_id])
+    seq = _take_in(fold, command, person, do.role)
+    note_added(fold, command, [do.user_id], strangers, seq)
+    return seq
+
+
+def _take_in(fold: Fold, command: Command, person: Person, role: str) -> int:
+    chat = fold.state.chats[command.chat_id]
     if chat.members_count >= fold.limits.group_members_max:
         raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
-    _check_manager(person, do.role)
+    _check_manager(person, role)
     _count(fold, chat, +1)
-    member = Member(chat.id, person, do.role, None, fold.at(chat.id), chat.head + 1)
+    member = Member(chat.id, person, role, None, fold.at(chat.id), chat.head + 1)
     put(fold, member)
     fold.state.changes.read[(chat.id, person.id)] = member.joined_seq
-    note_added(fold, command, [do.user_id], strangers, member.joined_seq)
     return fold.append(chat.id, "member.added", command.actor_id, member, command.id)
+
+
+def make_owner(fold: Fold, command: Command, user_id: str) -> int | None:
+    """Of a person who is in the chat or not, whoever may."""
+    person, member = fold.state.people[user_id], fold.state.members.get((command.chat_id, user_id))
+    _check_manager(person, Role.OWNER)
+    if user_id in fold.state.disabled:
+        raise Refused(Code.INVALID, "a disabled account owns nothing")
+    if member is not None:
+        return _change(fold, command, replace(member, role=Role.OWNER))
+    if (command.chat_id, user_id) in fold.state.bans:
+        raise Refused(Code.BANNED, "this person is banned from the chat")
+    return _take_in(fold, command, person, Role.OWNER)
+
+
+def mute(fold: Fold, command: Command, user_id: str, until: datetime | None) -> int | None:
+    """Until then, or not at all; whoever may."""
+    member = fold.state.members.get((command.chat_id, user_id))
+    if member is None:
+        raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
+    return _change(fold, command, replace(member, muted_until=until))
+
+
+def _change(fold: Fold, command: Command, changed: Member) -> int | None:
+    if changed == fold.state.members[(command.chat_id, changed.user.id)]:
+        return None
+    put(fold, changed)
+    return fold.append(command.chat_id, "member.updated", command.actor_id, changed, command.id)
 
 
 def _check_manager(person: Person, role: str) -> None:
@@ -183,10 +217,7 @@ def update(fold: Fold, command: Command, do: UpdateMember) -> int | None:
         changed = replace(changed, role=do.role)
     if "muted_until" in do.given:
         changed = replace(changed, muted_until=do.muted_until)
-    if changed == member:
-        return None
-    put(fold, changed)
-    return fold.append(command.chat_id, "member.updated", command.actor_id, changed, command.id)
+    return _change(fold, command, changed)
 
 
 def remove(fold: Fold, command: Command, do: RemoveMember) -> int:
@@ -203,27 +234,40 @@ def remove(fold: Fold, command: Command, do: RemoveMember) -> int:
 
 
 def ban(fold: Fold, command: Command, do: BanMember) -> int | None:
-    key = (command.chat_id, do.user_id)
-    member = fold.state.members.get(key)
+    member = fold.state.members.get((command.chat_id, do.user_id))
     own = do.user_id == command.actor_id
     fold.permit(command, "member.ban", own=own, target_role=member.role if member else "")
     if do.user_id not in fold.state.people:
         raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
-    seq = _drop(fold, command, do.user_id, "banned") if member is not None else None
+    return keep_out(fold, command, do.user_id, None)
+
+
+def keep_out(fold: Fold, command: Command, user_id: str, until: datetime | None) -> int | None:
+    """Remove a person, and keep them out for ever or until then."""
+    key = (command.chat_id, user_id)
+    seq = _drop(fold, command, user_id, "banned") if key in fold.state.members else None
     if key not in fold.state.bans:
         fold.state.bans.add(key)
         fold.state.changes.bans[key] = command.actor_id
+        fold.state.changes.ban_ends.pop(key, None)
+        if until is not None:
+            fold.state.changes.ban_ends[key] = until
     return seq
 
 
 def unban(fold: Fold, command: Command, do: UnbanMember) -> int | None:
-    key = (command.chat_id, do.user_id)
     fold.permit(command, "member.ban", own=do.user_id == command.actor_id)
+    return let_in(fold, command, do.user_id)
+
+
+def let_in(fold: Fold, command: Command, user_id: str) -> int | None:
+    """A ban is lifted, whoever may."""
+    key = (command.chat_id, user_id)
     if key not in fold.state.bans:
         return None
     fold.state.bans.discard(key)
     fold.state.changes.bans[key] = command.actor_id
-    return fold.append(command.chat_id, "member.unbanned", command.actor_id, MemberUnbanned(do.user_id), command.id)
+    return fold.append(command.chat_id, "member.unbanned", command.actor_id, MemberUnbanned(user_id), command.id)
 
 
 def _owns(member: Member) -> bool:

@@ -98,9 +98,16 @@ def edit(fold: Fold, command: Command, do: EditMessage) -> int | None:
 def delete(fold: Fold, command: Command, do: DeleteMessage) -> int | None:
     message = fold.find(command, do.message_id)
     fold.permit(command, "message.delete", own=message.sender_id == command.actor_id)
+    if message.kind == MessageKind.SYSTEM:
+        raise Refused(Code.CONFLICT, "what the service says stays")
+    return erase(fold, command, message)
+
+
+def erase(fold: Fold, command: Command, message: Message) -> int | None:
+    """Whoever may. None where it is deleted already."""
     if message.deleted_at is not None:
         return None
-    key = (command.chat_id, do.message_id)
+    key = (command.chat_id, message.id)
     replies.stop_concerned(fold, *key)
     reactions.clear(fold, key)
     pins.drop(fold, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from app.domain.command import Command
 from app.domain.events import Event
@@ -35,6 +36,8 @@ class Needs:
     """By the reply's message or by the question's."""
     pins: dict[str, None] = field(default_factory=dict)
     """Chats of which all pins are wanted."""
+    operators: dict[str, None] = field(default_factory=dict)
+    """Users of whom is wanted whether they are operators."""
 
     def add(self, command: Command) -> None:
         self.chats[command.chat_id] = None
@@ -97,6 +100,7 @@ class State:
     replies: dict[Pair, Reply] = field(default_factory=dict)
     pins: dict[str, dict[str, int]] = field(default_factory=dict)
     """chat id → message id → seq of the event that pinned it."""
+    operators: set[str] = field(default_factory=set)
     known: dict[tuple[str, str, str], Outcome] = field(default_factory=dict)
     changes: Changes = field(default_factory=lambda: Changes())
 
@@ -118,6 +122,16 @@ class Silence:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What an operator did, to be kept: act, on whom or what, and why."""
+
+    actor_id: str
+    act: str
+    target_id: str
+    details: dict[str, Any]
+
+
 @dataclass(slots=True)
 class Changes:
     """Which rows a batch made or touched; their values are the state's after the fold."""
@@ -132,6 +146,8 @@ class Changes:
     """(chat, user) → seq of the event by which somebody brought them in who shared no chat with them."""
     bans: dict[Pair, str] = field(default_factory=dict)
     """(chat, user) → who banned, or lifted it."""
+    ban_ends: dict[Pair, datetime] = field(default_factory=dict)
+    """(chat, user) → when a ban of these ends by itself."""
     new_messages: list[Pair] = field(default_factory=list)
     messages: set[Pair] = field(default_factory=set)
     reactions: set[tuple[str, str, str, str]] = field(default_factory=set)
@@ -141,6 +157,7 @@ class Changes:
     read: dict[Pair, int] = field(default_factory=dict)
     """(chat, user) → the newest seq that this person wrote, or came by: it moves their read mark."""
     traces: list[Result] = field(default_factory=list)
+    audit: list[Audited] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     """Of no row: they are told, and may be lost."""
 

@@ -34,6 +34,7 @@ from app.adapters.store.database import Database
 from app.adapters.store.heal import PostgresHeal, SqliteHeal
 from app.adapters.store.history import SqlHistory
 from app.adapters.store.jobs import SqlJobs
+from app.adapters.store.reports import SqlReports
 from app.adapters.store.timeline_reads import SqlTimeline
 from app.adapters.store.word_index import SqlWordIndex
 from app.adapters.store.workers import SqlWorkers
@@ -326,7 +327,9 @@ def make_use_cases(world: World) -> UseCases:
     return UseCases(
         identity=identity,
         profiles=Profiles(world.accounts, world.timeline, world.fan_out, world.codec),
-        operators=Operators(world.accounts, identity, pep),
+        operators=Operators(
+            world.accounts, identity, pep, submitter, reader, history, SqlReports(world.database), new_id
+        ),
         submitter=submitter,
         chats=Chats(submitter, reader, history, new_id, settings.group_members_max, world.fan_out, world.codec),
         members=Members(submitter, reader, history),

@@ -16,7 +16,7 @@ from app.adapters.broker.rabbitmq.connection import queue_name
 from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
 from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
 from app.application.background import Background
-from app.application.ports.bus import CommandBus, Delivery, Process
+from app.application.ports.bus import CommandBus, DeadLetter, Delivery, Process
 from app.application.ports.errors import OutcomeUnknown, Unavailable
 from app.domain.command import Command, UnknownAction
 from app.domain.ids import shard_of
@@ -211,10 +211,12 @@ async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_don
 
 async def test_what_is_unsigned_or_of_another_shard_is_refused_and_counted(servers: Servers) -> None:
     got: list[Command] = []
+    dead: list[DeadLetter] = []
     refused: list[str] = []
 
     async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         got.extend(c for d in deliveries for c in d.commands)
+        dead.extend(letter for d in deliveries for letter in d.dead)
         return ()
 
     async with running("rabbitmq", servers, process, refused) as bus:
@@ -240,12 +242,13 @@ async def test_what_is_unsigned_or_of_another_shard_is_refused_and_counted(serve
                 await asyncio.sleep(0.02)
         await connection.close()
     assert got == [honest] and len(refused) == 4
+    assert [letter.reason.partition(":")[0] for letter in dead] == ["an envelope"] * 2, "what we signed is kept"
 
 
 def test_an_envelope_opens_only_with_a_known_secret_and_version() -> None:
     old, new = EnvelopeCodec(["old"]), EnvelopeCodec(["new", "old"])
     c = command(new_id(), "x")
-    assert new.open(old.seal(3, [old.pack_command(c)])) == (3, [c])
+    assert new.open(old.seal(3, [old.pack_command(c)])) == (3, [c], [])
     with pytest.raises(BadEnvelope):
         old.open(new.seal(3, [new.pack_command(c)]))
     sealed = bytearray(old.seal(3, [old.pack_command(c)]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards
 from app.adapters.wire.problems import problem_json
 from app.adapters.wire.registry import event_json
 from app.application.clock import utc_now
+from app.application.ports.bus import DeadLetter
 from app.application.process import Worker
 from app.domain.command import Command, UnknownAction
 from app.domain.decide import EVENTS
@@ -479,3 +481,26 @@ async def test_hiding_at_once_and_again_is_one_row(database: Database) -> None:
     assert await hidden()
     await store.history.hide(chat_id, anna, None)
     assert not await hidden()
+
+
+async def test_dead_letters_are_kept_once_for_a_week_and_not_whole_where_they_are_large(database: Database) -> None:
+    store = Store(database)
+    large = DeadLetter("an envelope: form", b"\x00" * 200_000)
+    for _ in range(2):
+        await store.log.bury([DeadLetter("a command: why", b"\xff\x00x"), large, large])
+    d = tables.dead_letters
+
+    async def kept() -> list[tuple[str, bytes]]:
+        async with database.read() as connection:
+            found = await connection.execute(sa.select(d.c.reason, d.c.body).order_by(d.c.reason))
+            return [tuple(row) for row in found]
+
+    assert await kept() == [("a command: why", b"\xff\x00x"), ("an envelope: form", b"\x00" * 65_536)]
+    async with database.write() as connection:
+        week = utc_now() - timedelta(days=7, seconds=1)
+        await connection.execute(sa.update(d).where(d.c.reason == "a command: why").values(at=week))
+        await connection.execute(
+            sa.update(d).where(d.c.reason != "a command: why").values(at=week + timedelta(seconds=60))
+        )
+    await store.log.prune()
+    assert [reason for reason, _ in await kept()] == ["an envelope: form"]

@@ -58,9 +58,12 @@ async def test_what_was_said_edited_and_deleted_is_followed(database: Database) 
     await s.follow()
     assert await s.found(anna, "quick") == set() and await s.found(anna, "slow") == {one}
     assert await s.found(await s.person(), "slow") == set()
+    w = t.message_words
     async with database.read() as connection:
-        kept = await connection.scalar(sa.select(sa.func.count()).select_from(t.message_words))
-    assert kept == 1, "no word of a deleted message is kept"
+        kept = await connection.scalar(sa.select(w.c.words).where(w.c.message_id == two))
+    assert not kept, "no word of a deleted message is kept"
+    found = await s.history.anywhere(two)
+    assert found is not None and found.chat_id == chat_id and await s.history.anywhere(new_id()) is None
 
 
 async def test_words_of_every_form_go_into_it_and_are_found(database: Database) -> None:

@@ -72,6 +72,8 @@ def rest_call(scene: Scene, action: str, message_id: str, other: Person) -> tupl
         "member.update": ("PATCH", f"{chat}/members/{other.id}", {"role": "reader"}),
         "member.remove": ("DELETE", f"{chat}/members/{other.id}", None),
         "member.ban": ("PUT", f"{chat}/bans/{other.id}", None),
+        "message.report": ("POST", f"{message}/report", {"reason": "spam"}),
+        "chat.moderate": ("POST", f"/v1/admin{chat.removeprefix('/v1')}/members/{other.id}/mute", {"reason": "spam"}),
         "policy.explain": (
             "POST",
             "/v1/policy/explain",

@@ -88,6 +88,7 @@ class MemoryStore:
                 reactions={key: found for key, found in state.reactions.items() if key in messages},
                 replies=replies,
                 pins={key: found for key, found in state.pins.items() if key in needs.pins},
+                operators={key for key in state.operators if key in needs.operators},
                 known={key: outcome for key, outcome in state.known.items() if key in keys},
             )
         )

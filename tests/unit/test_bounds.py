@@ -20,6 +20,7 @@ TABLES = {
     "bans": "one of a person and chat", "chat_refusals": "one of a person and a chat that they are or were in",
     "hidden_chats": "one of a person and a chat of theirs", "stranger_adds": "a day (CommandLog.prune)", "messages": "what people say: REQUESTS_PER_S; kept, it is the product",
     "message_words": "one of a message that has words", "indexed": "one of a chat",
+    "reports": "one of a person and message", "dead_letters": "a week, each of 64 KiB at most (CommandLog.prune)",
     "changes": "one of each command that changed something; kept, it is the log",
     "reactions": "20 different ones of a message", "pins": "50 of a chat", "replies": "one of a question; kept with it",
     "outcomes": "refusals and no-ops go after a day (CommandLog.prune); of commands that did something kept: ids hold for ever",

@@ -37,6 +37,7 @@ INTERNAL = {replies.CompleteReply, replies.ExpireReply}
 """Commands of our own processes: asked by no door, and no policy refuses them."""
 BY_REST_ALONE = {
     "chat.create", "chat.update", "member.add", "member.update", "member.remove", "member.ban", "member.unban",
+    "chat.moderate",
 }  # fmt: skip
 """Commands that the socket doesn't take."""
 BY_OTHER_NAME = {"member.remove": {"member.remove", "member.leave"}, "member.unban": {"member.ban"}}

@@ -16,18 +16,24 @@ from typing import Any, cast
 
 import msgspec
 
+from app.application.ports.bus import DeadLetter
 from app.domain.command import Command, UnknownAction
 from app.domain.decide import ACTIONS
 from app.domain.messages import SendMessage
 
 VERSION = 1
 _MAC_BYTES = 32
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
 
 
 class BadEnvelope(Exception):
-    """Not ours: no signature that verifies, or a form that we don't know. Counted, never executed."""
+    """No signature that verifies, or a form that we don't know. Counted, never executed. signed: by us."""
+
+    def __init__(self, why: str, signed: bool = False) -> None:
+        super().__init__(why)
+        self.signed = signed
 
 
 class NewerEnvelope(Exception):
@@ -35,8 +41,7 @@ class NewerEnvelope(Exception):
 
 
 class EnvelopeCodec:
-    """secrets: the first signs, all verify. on_bad: told of each command that can't be read, in an envelope of ours: it
-    alone is dropped, and its neighbours are decided."""
+    """secrets: the first signs, all verify. on_bad: told of each command that can't be read, in an envelope of ours."""
 
     def __init__(self, secrets: Sequence[str], on_bad: Callable[[BaseException], None] = lambda error: None) -> None:
         self._on_bad = on_bad
@@ -69,8 +74,9 @@ class EnvelopeCodec:
         body = _encoder.encode([VERSION, shard, [msgspec.Raw(part) for part in packed]])
         return hmac.digest(self._keys[0], body, "sha256") + body
 
-    def open(self, sealed: bytes) -> tuple[int, list[Command]]:
-        """(shard, commands). Raises BadEnvelope, NewerEnvelope."""
+    def open(self, sealed: bytes) -> tuple[int, list[Command], list[DeadLetter]]:
+        """(shard, commands, those that can't be read: they alone are dropped, and their neighbours decided). Raises
+        BadEnvelope, NewerEnvelope."""
         mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
         if not any(hmac.compare_digest(mac, hmac.digest(key, body, "sha256")) for key in self._keys):
             raise BadEnvelope("signature")
@@ -79,16 +85,17 @@ class EnvelopeCodec:
             if version > VERSION:
                 raise NewerEnvelope(str(version))
             shard, items = parts
-            return shard, [command for item in items if (command := self._command(item)) is not None]
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
-            raise BadEnvelope(type(error).__name__) from error
-
-    def _command(self, item: Any) -> Command | None:
-        try:
-            return _command(item)
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
-            self._on_bad(error)
-            return None
+            commands: list[Command] = []
+            dead: list[DeadLetter] = []
+            for item in items:
+                try:
+                    commands.append(_command(item))
+                except UNREADABLE as error:
+                    self._on_bad(error)
+                    dead.append(DeadLetter(f"a command: {type(error).__name__}: {error}", _encoder.encode(item)))
+            return shard, commands, dead
+        except UNREADABLE as error:
+            raise BadEnvelope(type(error).__name__, signed=True) from error
 
 
 def _command(item: Any) -> Command:

@@ -23,6 +23,7 @@ from app.adapters.rest.door import (
 )
 from app.adapters.rest.problems import responses
 from app.adapters.wire import messages as wire
+from app.adapters.wire import moderation
 from app.adapters.wire.reactions import Emoji
 from app.adapters.wire.registry import TimelineJson, event_json
 from app.adapters.wire.values import Id, Listed, ListedBySeq, Time
@@ -90,6 +91,16 @@ async def delete(
 ) -> Response:
     action = DeleteMessage(message_id)
     return made(await use_cases.messages.act(who.user_id, chat_id, message_id, action, key), wire.message_json)
+
+
+@router.post("/chats/{chat_id}/messages/{message_id}/report", status_code=201, summary="Report a message to operators",
+             description="Each person reports a message once: a second time is answered with the first (200).",
+             response_model=moderation.ReportJson, responses=responses(Code.NOT_FOUND, Code.EMPTY))  # fmt: skip
+async def report(
+    chat_id: PathId, message_id: PathId, body: moderation.NewReport, who: BearerArg, use_cases: UseCasesArg
+) -> Response:
+    found, is_new = await use_cases.operators.report(who.user_id, chat_id, message_id, body.reason)
+    return answer(moderation.report_json(found), 201 if is_new else 200)
 
 
 @router.put("/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", summary="React",

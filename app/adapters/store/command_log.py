@@ -13,17 +13,20 @@ from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
+import uuid_utils.compat as uuid
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.read_facts import Facts, Key
+from app.application.ports.bus import DeadLetter
 from app.application.ports.errors import Transient
 from app.application.ports.store import LogTransaction
 from app.domain.command import Command
 from app.domain.decide import TRACES_KEPT_S, needs_of, whose_chats_change
 from app.domain.events import Event
+from app.domain.ids import derived_id
 from app.domain.state import Decided, State
 from app.domain.text import emoji_of
 from app.domain.values import Message
@@ -34,6 +37,9 @@ _KEY = {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}
 
 
 _FORMED_AT_ONCE = 1_000
+_LETTERS_KEPT = timedelta(days=7)
+_LETTER_BYTES_MAX = 64 * 1024
+_REASON_MAX = 1_000
 
 
 class SqlCommandLog:
@@ -95,6 +101,20 @@ class SqlCommandLog:
         )
         return now, {(str(row.chat_id), str(row.actor_id), str(row.id)): to_time(row.at) for row in noted}
 
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        d = t.dead_letters
+        async with self._database.write() as connection:
+            now = await self._database.now(connection)
+            made = {derived_id("dead letter", letter.body.hex()): letter for letter in letters}
+            known = set(await connection.scalars(sa.select(d.c.id).where(d.c.id.in_(list(made)))))
+            rows_ = [
+                {"id": id_, "at": now, "reason": letter.reason[:_REASON_MAX], "body": letter.body[:_LETTER_BYTES_MAX]}
+                for id_, letter in made.items()
+                if id_ not in known
+            ]
+            if rows_:
+                await connection.execute(sa.insert(d), rows_)
+
     async def answers(self) -> bool:
         try:
             async with asyncio.timeout(_ANSWERS_S), self._database.read() as connection:
@@ -145,7 +165,8 @@ class SqlCommandLog:
             async with self._database.write() as connection:
                 await self._prune_batches(connection)
         async with self._database.write() as connection:
-            old = await self._database.now(connection) - timedelta(seconds=TRACES_KEPT_S)
+            now = await self._database.now(connection)
+            old = now - timedelta(seconds=TRACES_KEPT_S)
             await connection.execute(
                 sa.delete(t.outcomes).where(
                     t.outcomes.c.at < old, sa.or_(t.outcomes.c.code.is_not(None), t.outcomes.c.seq.is_(None))
@@ -153,6 +174,8 @@ class SqlCommandLog:
             )
             await connection.execute(sa.delete(t.suspects).where(t.suspects.c.at < old))
             await connection.execute(sa.delete(t.stranger_adds).where(t.stranger_adds.c.at < old))
+            letters = t.dead_letters
+            await connection.execute(sa.delete(letters).where(letters.c.at < now - _LETTERS_KEPT))
 
     async def _prune_batches(self, connection: AsyncConnection) -> None:
         """By transaction id, which is the key, not by time: ids noted ten minutes ago are old enough."""
@@ -195,6 +218,13 @@ class _Transaction:
                 sa.insert(t.stranger_adds),
                 [{"chat_id": key[0], "user_id": key[1], "seq": seq, "at": state.now} for key, seq in added],
             )
+        for one in changes.audit:
+            await self._connection.execute(
+                sa.insert(t.audit).values(
+                    id=str(uuid.uuid7()), at=state.now, actor_id=one.actor_id, act=one.act, target_id=one.target_id,
+                    details=one.details,
+                )
+            )  # fmt: skip
         if changes.reactions:
             await self._write_reactions(state)
         if changes.pins:
@@ -325,9 +355,9 @@ class _Transaction:
             where = sa.and_(t.bans.c.chat_id == chat_id, t.bans.c.user_id == user_id)
             await self._connection.execute(sa.delete(t.bans).where(where))
             if (chat_id, user_id) in state.bans:
-                await self._connection.execute(
-                    sa.insert(t.bans).values(chat_id=chat_id, user_id=user_id, banned_at=state.now, banned_by=actor_id)
-                )
+                until = state.changes.ban_ends.get((chat_id, user_id))
+                values = {"banned_at": state.now, "banned_by": actor_id, "until": until}
+                await self._connection.execute(sa.insert(t.bans).values(chat_id=chat_id, user_id=user_id, **values))
 
     async def _write_reactions(self, state: State) -> None:
         keys = sorted(state.changes.reactions)

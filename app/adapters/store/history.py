@@ -13,6 +13,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.read_facts import Facts
+from app.application.clock import utc_now
 from app.application.ports.history import Membership, Page, Search
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
@@ -163,7 +164,7 @@ class SqlHistory:
         query = (
             sa.select(u.c.id, u.c.username, u.c.display_name, u.c.kind)
             .select_from(b.join(u, u.c.id == b.c.user_id))
-            .where(b.c.chat_id == chat_id)
+            .where(b.c.chat_id == chat_id, sa.or_(b.c.until.is_(None), b.c.until > sa.literal(utc_now(), t.Time())))
             .order_by(b.c.user_id)
             .limit(limit)
         )
@@ -196,6 +197,12 @@ class SqlHistory:
             found = await connection.execute(sa.select(t.messages).where(t.messages.c.chat_id == chat_id, where))
             messages = await rows.whole_messages(connection, found.all())
         return messages[0] if messages else None
+
+    async def anywhere(self, message_id: str) -> Message | None:
+        w = t.message_words
+        async with self._primary.read() as connection:
+            chat_id = await connection.scalar(sa.select(w.c.chat_id).where(w.c.message_id == message_id))
+        return await self.message(chat_id, message_id) if chat_id is not None else None
 
     async def pins(self, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
         p, m = t.pins, t.messages

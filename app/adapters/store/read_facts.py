@@ -72,6 +72,8 @@ class Facts:
             await self._read_owners(state, needs.owners)
         if needs.pins:
             await self._read_pins(state, needs.pins)
+        if needs.operators:
+            await self._read_operators(state, needs.operators)
         return state
 
     async def _rows(self, sql: str, params: dict[str, Any]) -> Sequence[Any]:
@@ -132,8 +134,9 @@ class Facts:
     async def _read_bans(self, state: State, pairs: Iterable[Pair]) -> None:
         source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, list(pairs))
         found = await self._rows(
-            f"select b.chat_id, b.user_id from {source} join bans b on b.chat_id = v.chat_id and b.user_id = v.user_id",
-            params,
+            f"select b.chat_id, b.user_id from {source} join bans b on b.chat_id = v.chat_id and b.user_id = v.user_id"
+            f" where b.until is null or b.until > {'cast(:now as timestamptz)' if self._db.postgresql else ':now'}",
+            params | {"now": self._db.bind(state.now)},
         )
         state.bans.update((str(row.chat_id), str(row.user_id)) for row in found)
 
@@ -188,6 +191,14 @@ class Facts:
             params,
         )
         state.owners.update({str(row.chat_id): row.owners for row in found})
+
+    async def _read_operators(self, state: State, user_ids: Iterable[str]) -> None:
+        source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in user_ids])
+        found = await self._rows(
+            f"select u.id from {source} join users u on u.id = v.id where u.role = 'operator' and not u.disabled",
+            params,
+        )
+        state.operators.update(str(row.id) for row in found)
 
     async def _read_pins(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])

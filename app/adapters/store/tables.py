@@ -157,7 +157,25 @@ bans = sa.Table(
     sa.Column("user_id", Id, primary_key=True),
     sa.Column("banned_at", Time(), nullable=False),
     sa.Column("banned_by", Id, nullable=False),
+    sa.Column("until", Time()),
 )
+"""until: when it is over by itself; none for ever."""
+
+reports = sa.Table(
+    "reports",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("at", Time(), nullable=False),
+    sa.Column("chat_id", Id, nullable=False),
+    sa.Column("message_id", Id, nullable=False),
+    sa.Column("reporter_id", Id, nullable=False),
+    sa.Column("reason", sa.Text(), nullable=False),
+    sa.Column("closed_at", Time()),
+    sa.Column("closed_by", Id),
+    sa.Column("note", sa.Text()),
+    sa.UniqueConstraint("chat_id", "message_id", "reporter_id"),
+)
+"""What people told operators of a message. Ids grow with time."""
 
 chat_refusals = sa.Table(
     "chat_refusals",
@@ -187,6 +205,16 @@ stranger_adds = sa.Table(
     sa.Index("ix_stranger_adds_user_id_at", "user_id", "at"),
 )
 """Who was added by a person who shared no chat with them: seq is the event's. Looked at for an hour, kept for a day."""
+
+dead_letters = sa.Table(
+    "dead_letters",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("at", Time(), nullable=False, index=True),
+    sa.Column("reason", sa.Text(), nullable=False),
+    sa.Column("body", sa.LargeBinary(), nullable=False),
+)
+"""What we had signed and can't read, as it came."""
 
 messages = sa.Table(
     "messages",
@@ -223,8 +251,10 @@ message_words = sa.Table(
     sa.Column("message_id", Id, primary_key=True),
     sa.Column("words", Words, nullable=False),
     sa.Index("ix_message_words_words", "words", postgresql_using="gin"),
+    sa.Index("ix_message_words_message_id", "message_id"),
 )
-"""What is found of a message (`domain.text.terms`); on SQLite one text, behind a full text index."""
+"""A row of each message: what it is found by (`domain.text.terms`; of a deleted one nothing), on SQLite one text, behind a
+full text index; and which chat it is in."""
 
 indexed = sa.Table(
     "indexed",

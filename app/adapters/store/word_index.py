@@ -204,25 +204,14 @@ class SqlWordIndex:
         self, connection: AsyncConnection, rows: dict[str, tuple[int, int, int]], cut: list[tuple[str, str, str]]
     ) -> None:
         key = {"chat_id": "uuid", "message_id": "uuid"}
-        held = [one for one in cut if one[2]]
-        empty = [one[:2] for one in cut if not one[2]]
-        if held:
-            source, params = self._database.values("v", key | {"words": "text"}, held)
+        if cut:
+            source, params = self._database.values("v", key | {"words": "text"}, cut)
             made = "string_to_array(v.words, ' ')" if self._database.postgresql else "v.words"
             await connection.execute(
                 sa.text(
                     f"insert into message_words (chat_id, message_id, words) select v.chat_id, v.message_id, {made}"
                     f" from {source} where true on conflict (chat_id, message_id) do update set words = excluded.words"
                     " where message_words.words is distinct from excluded.words"
-                ),
-                params,
-            )
-        if empty:
-            source, params = self._database.values("v", key, empty)
-            await connection.execute(
-                sa.text(
-                    "delete from message_words where (chat_id, message_id) in"
-                    f" (select v.chat_id, v.message_id from {source})"
                 ),
                 params,
             )

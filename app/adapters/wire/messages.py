@@ -20,6 +20,7 @@ from app.adapters.wire.values import (
     Shown,
     Text,
 )
+from app.domain.ids import SYSTEM_ID
 from app.domain.messages import DeleteMessage, EditMessage, SendMessage
 from app.domain.values import Message
 
@@ -44,7 +45,7 @@ class MessageJson(TypedDict):
     id: str
     chat_id: str
     seq: int
-    sender_id: str
+    sender_id: str | None
     kind: Literal["user", "assistant", "system"]
     client_message_id: str | None
     body: str | None
@@ -65,7 +66,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "id": message.id,
         "chat_id": message.chat_id,
         "seq": message.seq,
-        "sender_id": message.sender_id,
+        "sender_id": message.sender_id if message.sender_id != SYSTEM_ID else None,
         "kind": message.kind,
         "client_message_id": message.client_message_id,
         "body": message.body,

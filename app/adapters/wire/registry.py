@@ -8,11 +8,24 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict, get_type_hints
 
-from app.adapters.wire import chats, members, messages, people, pins, policies, problems, reactions, replies, socket
+from app.adapters.wire import (
+    chats,
+    members,
+    messages,
+    moderation,
+    people,
+    pins,
+    policies,
+    problems,
+    reactions,
+    replies,
+    socket,
+)
 from app.adapters.wire.examples import ANNA, AT, CHAT
 from app.adapters.wire.text import rfc3339
 from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, Request, Shown, type_of
 from app.domain.events import Event, Opaque
+from app.domain.ids import SYSTEM_ID
 
 COMMANDS: dict[str, CommandShape] = {}
 """By the type of the socket's request. Other commands are asked for by REST alone."""
@@ -39,7 +52,7 @@ def _add(registry: dict[str, Any], rows: Iterable[tuple[str, Any]]) -> None:
             raise ValueError(f"two are called {name}")
 
 
-for _subject in (people, chats, members, messages, reactions, pins, replies):
+for _subject in (people, chats, members, messages, reactions, pins, replies, moderation):
     add_subject(_subject)
 SIGNALS.update((type_of(signal.shape), signal) for signal in socket.SIGNALS)
 BODIES.update((body.shape.__name__, body) for body in (*policies.BODIES, *problems.BODIES))
@@ -85,7 +98,7 @@ def event_json(event: Event) -> dict[str, Any]:
         "chat_id": event.chat_id,
         "seq": event.seq,
         "at": rfc3339(event.at),
-        "actor_id": event.actor_id,
+        "actor_id": event.actor_id if event.actor_id != SYSTEM_ID else None,
     }
     shape = EVENTS.get(event.type)
     if shape is None or isinstance(event.payload, Opaque):

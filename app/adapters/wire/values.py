@@ -81,12 +81,12 @@ class ListedBySeq(TypedDict, Generic[T]):
 
 
 class AnyEvent(TypedDict):
-    """The place of a durable event, which all have. One of a type that this server doesn't know is this alone."""
+    """The place of a durable event, which all have. actor_id: null of what the service itself says. One of a type that this server doesn't know is this alone."""
 
     chat_id: str
     seq: int
     at: str
-    actor_id: str
+    actor_id: str | None
     command_id: NotRequired[str]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.application.ports.held import Held
@@ -28,13 +28,23 @@ class CommandBus(Held, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What was ours, and can't be read: reason in words, body as it came."""
+
+    reason: str
+    body: bytes
+
+
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """Commands that came together, at most 500 of one shard. seen: how often they had been delivered before."""
+    """Commands that came together, at most 500 of one shard. seen: how often they had been delivered before. dead: what
+    came with them and can't be read."""
 
     shard: int
     commands: list[Command]
     seen: int = 0
+    dead: list[DeadLetter] = field(default_factory=list)
 
 
 Process = Callable[[Sequence[Delivery]], Awaitable[Sequence[Delivery]]]

@@ -104,6 +104,10 @@ class History(Protocol):
         """As it is now, a deleted one as a tombstone; None where this chat has no such message."""
         ...
 
+    async def anywhere(self, message_id: str) -> Message | None:
+        """The message of whatever chat, once the index of words knows of it."""
+        ...
+
     async def message_at(self, chat_id: str, seq: int) -> Message | None:
         """The message whose place it is; None where another event stands there."""
         ...

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from app.application.ports.bus import DeadLetter
 from app.domain.command import Command
 from app.domain.events import Event
 from app.domain.state import Decided, Outcome, Pair, State
@@ -44,6 +45,11 @@ class CommandLog(Protocol):
         first to meet it, infinity where its outcome is known already. Own transaction. Raises Transient."""
         ...
 
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what was ours and can't be read for a week, 64 KiB of each; one that is kept already stays. Own transaction.
+        Raises Transient."""
+        ...
+
     async def answers(self) -> bool:
         """Whether the store does small things in 2 s. Never raises."""
         ...
@@ -54,7 +60,7 @@ class CommandLog(Protocol):
         ...
 
     async def prune(self) -> None:
-        """Forget refusals and no-ops after 24 h, and what the poll no longer needs. Raises Transient."""
+        """Forget refusals and no-ops after 24 h, dead letters after a week, and what the poll no longer needs. Raises Transient."""
         ...
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from app.application.ports.bus import Delivery
+from app.application.ports.bus import DeadLetter, Delivery
 from app.application.ports.errors import DeadlineMissed, Transient
 from app.application.process import Worker
 from app.domain.command import Command, UnknownAction
@@ -33,6 +33,7 @@ class Log(MemoryStore):
         self.shards: list[list[int]] = []
         self.well = True
         self.unknown_s: dict[str, float] = {}
+        self.buried: list[DeadLetter] = []
 
     @asynccontextmanager
     async def transaction(self, shards: Sequence[int]) -> AsyncIterator[Any]:
@@ -63,6 +64,10 @@ class Log(MemoryStore):
     async def unknown_for_s(self, commands: Sequence[Command]) -> list[float]:
         self._may_fail("unknown_for_s")
         return [self.unknown_s.get(command.id, 0.0) for command in commands]
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        self._may_fail("bury")
+        self.buried += letters
 
     async def answers(self) -> bool:
         return self.well
@@ -264,3 +269,11 @@ def test_a_transient_error_of_a_refusal_is_tried_again() -> None:
     s.log._may_fail = may_fail  # type: ignore[method-assign]
     s.process(Delivery(1, [say("e")]))
     assert s.refused == ["id-e"]
+
+
+def test_what_cannot_be_read_is_kept_before_its_neighbours_are_decided_and_acked() -> None:
+    s, letter = Setting(), DeadLetter("a command: ValueError", b"x")
+    s.log.fail = 1
+    s.process(Delivery(1, [say("a")], dead=[letter]), Delivery(1, [], dead=[letter]))
+    assert s.log.buried == [letter, letter] and s.bodies == ["a"]
+    assert s.troubles == ["transient"], "tried again until it is kept"

@@ -19,6 +19,7 @@ LOOKED_AT: dict[type, set[str]] = {
     c.RegenerateReply: {"messages", "replies", "askers", "bans"}, c.CompleteReply: {"messages", "replies"},
     c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.CreateChat: {"people", "consents"}, c.AddMember: OF_A_PERSON | {"consents", "refusals"},
     c.UpdateMember: OF_A_PERSON, c.RemoveMember: OF_A_PERSON, c.BanMember: OF_A_PERSON, c.UnbanMember: OF_A_PERSON,
+    c.Moderate: OF_A_PERSON | {"operators"},
 }  # fmt: skip
 """The store reads only these: with a fact missing, a rule would decide on nothing."""
 
@@ -43,6 +44,9 @@ def test_rules_name_the_facts_that_they_look_at() -> None:
             and set(found.bans) <= {(CHAT, "u"), (CHAT, ASSISTANT_ID)}
         )
     assert set(needs(c.CreateChat("group", None, ("u",))).people) == {ANNA, "u", ASSISTANT_ID}
+    deleting = needs(c.Moderate("delete", "m"))
+    assert set(deleting.messages) == {(CHAT, "m")} and CHAT in deleting.pins and not deleting.people
+    assert set(deleting.operators) == {ANNA}
     added = needs(c.AddMember("u", "x"))
     assert set(added.people) == {"u"} and (CHAT, "u") in added.members
     assert set(added.consents) == {(ANNA, "u")} and set(added.refusals) == {(CHAT, "u")}

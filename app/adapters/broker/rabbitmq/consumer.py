@@ -27,7 +27,7 @@ from app.adapters.broker.rabbitmq.connection import (
     queue_name,
 )
 from app.application.background import Background
-from app.application.ports.bus import Delivery, Process
+from app.application.ports.bus import DeadLetter, Delivery, Process
 from app.application.ports.held import NothingHeld
 from app.domain.ids import shard_of
 
@@ -223,14 +223,14 @@ class RabbitConsumer(NothingHeld):
         return taken
 
     def _open(self, shard: int, held: _Shard, message: AbstractIncomingMessage) -> Delivery | None:
-        """What can't be verified or decoded is counted and acked, empty. None: the shard must be given back."""
+        """What can't be verified or decoded is counted and acked, empty; what we had signed is kept. None: the shard must be given back."""
         headers = message.headers or {}
         counts = [headers.get(name) for name in ("x-delivery-count", "x-acquired-count")]
         seen = max(count if isinstance(count, int) else 0 for count in counts)
         try:
-            told_shard, commands = self._codec.open(message.body)
+            told_shard, commands, dead = self._codec.open(message.body)
             if told_shard != shard or any(shard_of(c.chat_id, self._shards) != shard for c in commands):
-                raise BadEnvelope("shard")
+                raise BadEnvelope("shard", signed=True)
         except NewerEnvelope:
             self._on_newer()
             held.deliveries.clear()
@@ -240,8 +240,9 @@ class RabbitConsumer(NothingHeld):
             return None
         except (BadEnvelope, ValueError, AttributeError) as error:
             self._on_refused(str(error))
-            return Delivery(shard, [], 0)
-        return Delivery(shard, commands, seen)
+            signed = not isinstance(error, BadEnvelope) or error.signed
+            return Delivery(shard, [], dead=[DeadLetter(f"an envelope: {error}", message.body)] if signed else [])
+        return Delivery(shard, commands, seen, dead)
 
     async def _leave_soon(self, shard: int) -> None:
         async with self._between:

@@ -31,13 +31,13 @@ def signed(body: bytes, secret: str = "secret") -> bytes:
 def test_every_command_comes_out_as_it_went_in() -> None:
     assert {type(action) for action in c.EXAMPLES} == set(ACTIONS.values())
     sent = [command(action) for action in (*c.EXAMPLES, c.SendMessage("x"), c.UpdateMember("u", ("role",), "admin"))]
-    assert CODEC.open(CODEC.seal(3, [CODEC.pack_command(each) for each in sent])) == (3, sent)
+    assert CODEC.open(CODEC.seal(3, [CODEC.pack_command(each) for each in sent])) == (3, sent, [])
 
 
 def test_any_known_secret_opens_and_the_first_one_seals() -> None:
     old, new = EnvelopeCodec(["old"]), EnvelopeCodec(["new", "old"])
     packed = [old.pack_command(command(c.SendMessage("x")))]
-    assert new.open(old.seal(1, packed)) == (1, [command(c.SendMessage("x"))])
+    assert new.open(old.seal(1, packed)) == (1, [command(c.SendMessage("x"))], [])
     with pytest.raises(BadEnvelope, match="signature"):
         old.open(new.seal(1, packed))
 
@@ -58,17 +58,17 @@ def test_what_a_newer_version_put_in_is_carried_as_it_came_beside_its_neighbours
     fields = {"question": "tea?", "choices": ["yes", "no"], "open_until": None}
     newer = command(UnknownAction("poll.open", fields), "newer")
     sealed = CODEC.seal(1, [CODEC.pack_command(command(c.SendMessage("before"))), CODEC.pack_command(newer)])
-    shard, [before, carried] = CODEC.open(sealed)
+    shard, [before, carried], _ = CODEC.open(sealed)
     assert before.action == c.SendMessage("before") and carried == newer
     assert CODEC.open(CODEC.seal(shard, [CODEC.pack_command(carried)]))[1] == [newer], "given on, it is the same"
 
 
 def test_a_known_name_in_another_form_is_unknown_too() -> None:
     item = ["message.edit", CHATS[0], USERS[0], "id", "", False, 0, {"message": {"id": "m"}}, "", 0.0, "and more", 5]
-    _, [found] = CODEC.open(signed(msgspec.msgpack.encode([1, 1, [item]])))
+    _, [found], _ = CODEC.open(signed(msgspec.msgpack.encode([1, 1, [item]])))
     assert found.action == UnknownAction("message.edit", {"message": {"id": "m"}})
     with_more = ["message.pin", CHATS[0], USERS[0], "id", "", False, 0, {"message_id": "m", "until": 5}, "", 0.0]
-    _, [found] = CODEC.open(signed(msgspec.msgpack.encode([1, 1, [with_more]])))
+    _, [found], _ = CODEC.open(signed(msgspec.msgpack.encode([1, 1, [with_more]])))
     assert found.action == c.PinMessage("m")
 
 
@@ -94,7 +94,7 @@ items = st.lists(packable, max_size=12) | st.tuples(
 @given(st.one_of(packable, st.tuples(st.integers(0, 3), st.integers(0, 9), st.lists(items, max_size=4)).map(list)))
 def test_nothing_that_is_signed_gets_out_but_as_commands_or_a_named_refusal(value: Any) -> None:
     try:
-        _, commands = CODEC.open(signed(msgspec.msgpack.encode(value)))
+        _, commands, _ = CODEC.open(signed(msgspec.msgpack.encode(value)))
     except (BadEnvelope, NewerEnvelope):
         return
     for found in commands:
@@ -114,7 +114,13 @@ def test_a_command_that_cannot_be_read_takes_no_neighbour_with_it() -> None:
     for bad in ([], 7, None, ["message.send"], good[0][:9]):
         sealed = signed(msgspec.msgpack.encode([1, 3, [good[0], bad, good[1]]]))
         told.clear()
-        assert codec.open(sealed) == (3, [command(c.SendMessage(text), text) for text in ("a", "b")])
-        assert len(told) == 1
-    with pytest.raises(BadEnvelope):
+        shard, commands, [letter] = codec.open(sealed)
+        assert (shard, commands) == (3, [command(c.SendMessage(text), text) for text in ("a", "b")])
+        assert len(told) == 1 and type(told[0]).__name__ in letter.reason
+        assert letter.body == msgspec.msgpack.encode(bad), "it is given on as it came"
+    with pytest.raises(BadEnvelope) as refused:
         codec.open(signed(msgspec.msgpack.encode([1, 3, 7])))
+    assert refused.value.signed
+    with pytest.raises(BadEnvelope) as refused:
+        codec.open(b"\x00" * 40)
+    assert not refused.value.signed

@@ -54,6 +54,7 @@ def upgrade() -> None:
         op.execute("drop table search")
         for statement in SQLITE:
             op.execute(statement)
+        op.create_index("ix_message_words_message_id", "message_words", ["message_id"])
         return
     op.create_table(
         "message_words",
@@ -63,6 +64,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("chat_id", "message_id", name=op.f("pk_message_words")),
     )
     op.create_index("ix_message_words_words", "message_words", ["words"], postgresql_using="gin")
+    op.create_index("ix_message_words_message_id", "message_words", ["message_id"])
 
 
 def downgrade() -> None:
