@@ -7,7 +7,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-LOST = (RedisError, OSError, TimeoutError)
+from app.adapters import lost
+
+LOST = (RedisError, *lost.LOST)
 """What a call ends with when the server can't be reached in time."""
 
 

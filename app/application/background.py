@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 Trouble = Callable[[str, BaseException], None]
 """Told what an error was met in, where it is survived."""
+
+
+@contextmanager
+def survived(what: str, trouble: Trouble) -> Iterator[None]:
+    """What keeps a process alive goes on, whatever this met; it is told."""
+    try:
+        yield
+    except Exception as error:
+        trouble(what, error)
 
 
 class Background:

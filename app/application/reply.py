@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 
-from app.application.background import Background, Trouble
+from app.application.background import Background, Trouble, survived
 from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.fan_out import FanOut, LiveTexts
@@ -109,7 +109,7 @@ class AssistantWorker:
 
     async def run(self) -> None:
         while not self._draining:
-            with suppress(Transient):
+            with survived("assistant", self._trouble):
                 free = self._at_once - len(self._answers)
                 jobs = await self._jobs.claim(self._holder, free, LEASE_S) if free > 0 else []
                 for job in jobs:
@@ -253,7 +253,15 @@ class AssistantWorker:
 class Expirer:
     """Ends replies that nobody makes progress with. Every worker looks; the attempt is the fence."""
 
-    def __init__(self, jobs: Jobs, bus: CommandBus, no_progress_s: float, every_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        bus: CommandBus,
+        no_progress_s: float,
+        every_s: float = 5.0,
+        trouble: Trouble = lambda what, error: None,
+    ) -> None:
+        self._trouble = trouble
         self._jobs = jobs
         self._bus = bus
         self._no_progress_s = no_progress_s
@@ -261,7 +269,7 @@ class Expirer:
 
     async def run(self) -> None:
         while True:
-            with suppress(Transient, Unavailable, OutcomeUnknown):
+            with survived("expirer", self._trouble):
                 for job in await self._jobs.stuck(self._no_progress_s):
                     id_ = derived_id("expire", job.chat_id, job.message_id, str(job.attempt))
                     action = ExpireReply(job.message_id, job.attempt)

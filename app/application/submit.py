@@ -28,6 +28,7 @@ from app.domain.text import check_body
 
 OUTCOME_WAIT_S = 10.0
 LOOK_UP_S = 1.0
+_LOOK_AT_LEAST_S = 0.2
 ADD_AGAIN_MS = 3_600_000 // STRANGERS_MAX
 """Who may not be added by strangers any more may be again, one by one, within the hour."""
 
@@ -124,14 +125,16 @@ class Submitter:
         self._check(user_id, action)
         command = Command(chat_id, user_id, id_ or self._new_id(), action, self._hub.process_id, wait=True)
         told = self._hub.outcomes.expect(command.key)
+        deadline = asyncio.get_running_loop().time() + OUTCOME_WAIT_S
         try:
             try:
-                await self._bus.submit(command)
+                async with asyncio.timeout_at(deadline):  # in one process it is safe once it is decided
+                    await asyncio.shield(self._bus.submit(command))
             except Unavailable as error:
                 raise _unaccepted(error) from error
-            except OutcomeUnknown:
+            except (OutcomeUnknown, TimeoutError):
                 pass
-            outcome, repeat = await self._outcome(command, told)
+            outcome, repeat = await self._outcome(command, told, deadline)
         finally:
             self._hub.outcomes.forget(command.key, told)
         if outcome.code is not None:
@@ -139,10 +142,11 @@ class Submitter:
             raise ParleyError(outcome.code, outcome.reason, retry_after_ms=wait_ms, policies=outcome.policies)
         return Done(None, outcome.seq, not repeat)
 
-    async def _outcome(self, command: Command, told: asyncio.Future[tuple[Outcome, bool]]) -> tuple[Outcome, bool]:
+    async def _outcome(
+        self, command: Command, told: asyncio.Future[tuple[Outcome, bool]], deadline: float
+    ) -> tuple[Outcome, bool]:
         """Told by the worker; what was lost on the way is looked up. (outcome, whether it is a repeat)"""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + OUTCOME_WAIT_S
         while (left := deadline - clock()) > 0:
             try:
                 async with asyncio.timeout(min(LOOK_UP_S, left)):
@@ -150,8 +154,9 @@ class Submitter:
             except TimeoutError:
                 pass
             try:
-                outcome = (await self._history.outcomes([command.key])).get(command.key)
-            except Transient:
+                async with asyncio.timeout(max(_LOOK_AT_LEAST_S, deadline - clock())):
+                    outcome = (await self._history.outcomes([command.key])).get(command.key)
+            except (Transient, TimeoutError):
                 continue
             if outcome is not None:
                 return outcome, False
@@ -161,4 +166,4 @@ class Submitter:
 def _unaccepted(error: BaseException) -> ParleyError:
     if isinstance(error, OutcomeUnknown):
         return ParleyError(Code.OUTCOME_UNKNOWN, str(error))
-    return unavailable(str(error))
+    return unavailable(str(error), getattr(error, "away_s", 0.0))

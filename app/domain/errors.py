@@ -88,6 +88,7 @@ def rate_limited(reason: str, retry_after_ms: int) -> ParleyError:
     return ParleyError(Code.RATE_LIMITED, reason, retry_after_ms=retry_after_ms)
 
 
-def unavailable(reason: str = "the store can't be reached") -> ParleyError:
-    """Nothing was accepted; it may go better in a second."""
-    return ParleyError(Code.UNAVAILABLE, reason, retry_after_ms=1_000)
+def unavailable(reason: str = "the store can't be reached", away_s: float = 0.0) -> ParleyError:
+    """Nothing was accepted. What has been away for long (away_s) is worth another try after half as long: a second at
+    least, 30 at most."""
+    return ParleyError(Code.UNAVAILABLE, reason, retry_after_ms=int(1_000 * min(30.0, max(1.0, away_s / 2))))

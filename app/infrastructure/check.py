@@ -35,6 +35,8 @@ _ADVICE = {
     "InvalidAuthorizationSpecificationError": "it refuses this name from here",
     "InsufficientPrivilegeError": "this name may not do that there: grant it rights on the database and its schema",
     "ReadOnlySQLTransactionError": "the database is read only: a standby, or set so?",
+    "DiskFullError": "the database's disk is full",
+    "TooManyConnectionsError": "the database takes no more connections: a smaller DATABASE_POOL, or a larger max_connections",
 }
 
 

@@ -26,7 +26,8 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         print(f"parley: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except Transient as error:
-        print(f"parley: the database can't be reached ({error}): `python -m app check` says more", file=sys.stderr)
+        reason = check.advice(error) or f"the database can't be reached ({error})"
+        print(f"parley: {reason}: `python -m app check` says more", file=sys.stderr)
         raise SystemExit(1) from None
     except process.Died as error:
         print(f"parley: {error} died, see the log", file=sys.stderr)

@@ -32,8 +32,8 @@ class ObservedBus:
         self._bus = bus
         self._traced = traced
 
-    def ready(self) -> bool:
-        return self._bus.ready()
+    def why_not(self) -> str | None:
+        return self._bus.why_not()
 
     async def start(self, keep: Keep) -> None:
         await self._bus.start(keep)

@@ -48,6 +48,7 @@ DELIVER_SECONDS = Histogram(
 )
 CLOSED = Counter("parley_sockets_closed_total", "Sockets that this process closed", ["code"])
 POOL = Gauge("parley_database_connections", "Connections of this process to the database", ["state"])
+PART = Gauge("parley_part_well", "Whether a part does what this process needs of it, as /readyz tells", ["part"])
 BROKER = Gauge("parley_broker_connected", "Whether this process is connected to the broker", ["use"])
 FIRST_TOKEN_SECONDS = Histogram(
     "parley_reply_first_token_seconds", "From the question to the first piece of its answer", buckets=_REPLY_SECONDS
@@ -141,6 +142,14 @@ def recurring(what: str) -> Callable[[BaseException], None]:
         trouble(what, error)
 
     return tell
+
+
+_recurring: dict[str, Callable[[BaseException], None]] = {}
+
+
+def recurring_of(what: str, error: BaseException) -> None:
+    """As `recurring`, of loops whose names are few."""
+    _recurring.setdefault(what, recurring(what))(error)
 
 
 def envelope_refused(why: str) -> None:

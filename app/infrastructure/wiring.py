@@ -227,10 +227,12 @@ def _make_bus(settings: Settings, keys: list[str], background: Background) -> tu
         local = InProcessBus(settings.command_shards)
         return local, local
     url, shards, codec = settings.broker_url, settings.command_shards, EnvelopeCodec(keys, telemetry.command_unread)
-    publisher = RabbitPublisher(url, shards, codec, background, on_envelope=telemetry.ENVELOPE.observe)
+    publisher = RabbitPublisher(
+        url, shards, codec, background, on_envelope=telemetry.ENVELOPE.observe, on_trouble=telemetry.recurring("broker")
+    )
     return publisher, RabbitConsumer(
         url, shards, codec, background, on_refused=telemetry.envelope_refused,
-        on_newer=lambda: telemetry.unknown_command("an envelope", False),
+        on_newer=lambda: telemetry.unknown_command("an envelope", False), on_trouble=telemetry.recurring("broker"),
     )  # fmt: skip
 
 
@@ -293,17 +295,17 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         # In one process nobody else would go on with a reply that is given back, and its restart does.
         drain_s=0.0 if world.settings.embedded else DRAIN_S,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),
-        trouble=telemetry.trouble,
+        trouble=telemetry.recurring_of,
         watch=observed_reply,
     )
 
 
 def make_indexer(world: World) -> Indexer:
-    return Indexer(world.words, telemetry.trouble)
+    return Indexer(world.words, telemetry.recurring_of)
 
 
 def make_expirer(world: World) -> Expirer:
-    return Expirer(world.jobs, world.bus, world.settings.reply_no_progress_s)
+    return Expirer(world.jobs, world.bus, world.settings.reply_no_progress_s, trouble=telemetry.recurring_of)
 
 
 def make_use_cases(world: World) -> UseCases:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aio_pika
 import pytest
@@ -54,7 +55,7 @@ async def running(
         on_refused=(refused if refused is not None else []).append,
     )
     async with held(publisher, consumer, kept=(consumer.consume(process),)):
-        while not publisher.ready():
+        while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
         yield publisher
         await consumer.drain()
@@ -126,7 +127,7 @@ async def test_a_broker_that_hangs_has_accepted_nothing(servers: Servers) -> Non
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "hangs")
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
     async with held(publisher):
-        while not publisher.ready():
+        while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
         chat_id = new_id()
         await asyncio.wait_for(publisher.submit(command(chat_id, "before")), paced(5))
@@ -156,7 +157,7 @@ async def test_envelopes_outlive_the_broker_and_go_where_there_is_a_queue(server
     sent = command(new_id(), "x")
     name = queue_name(shard_of(sent.chat_id, SHARDS))
     async with held(publisher), await aio_pika.connect(url) as connection:
-        while not publisher.ready():
+        while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
         await asyncio.wait_for(publisher.submit(sent), paced(5))
         channel = await connection.channel()
@@ -191,7 +192,7 @@ async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_don
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
     consumers = [RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(3)]
     async with held(publisher, *consumers, kept=tuple(consumer.consume(process) for consumer in consumers)):
-        while not publisher.ready():
+        while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
         for n in range(60):
             await asyncio.wait_for(publisher.submit(command(chat_id, str(n))), paced(5))
@@ -289,7 +290,7 @@ async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: 
     publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
     older, newer = (RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(2))
     async with held(publisher, older, kept=(older.consume(old),)):
-        while not publisher.ready():
+        while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
         for each in sent:  # one envelope each
             await asyncio.wait_for(publisher.submit(each), paced(5))
@@ -310,3 +311,54 @@ async def test_without_a_broker_nothing_is_accepted(servers: Servers) -> None:
     async with held(publisher):
         with pytest.raises(Unavailable):
             await publisher.submit(command(new_id(), "x"))
+
+
+@pytest.mark.parametrize(
+    ("rights", "publishes", "consumes"),
+    [
+        (None, "it refuses the name or the password", "it refuses the name or the password"),
+        (("", ".*", ".*"), "it refuses this name the right", "it refuses this name the right"),
+        ((".*", "", ".*"), "it refuses this name the right", None),
+        ((".*", ".*", ""), None, "it refuses this name the right"),
+        ("no vhost", "it has no such vhost, or refuses this name in it", "it has no such vhost, or refuses this name in it"),
+    ],
+    ids=["password", "configure", "write", "read", "vhost"],
+)  # fmt: skip
+async def test_a_broker_that_refuses_is_told_in_words_and_nothing_is_in_doubt(
+    servers: Servers, rights: Any, publishes: str | None, consumes: str | None
+) -> None:
+    url = await asyncio.to_thread(servers.rabbitmq.vhost, "refusing")
+    place, name = url.partition("@")[2], f"u{new_id()[:8]}"
+    if isinstance(rights, tuple):
+        for words in (("add_user", name, "pw"), ("set_permissions", "-p", "refusing", name, *rights)):
+            await asyncio.to_thread(servers.rabbitmq.ctl, *words)
+        url = f"amqp://{name}:pw@{place}"
+    elif rights is None:
+        url = f"amqp://{name}:pw@{place}"
+    else:
+        url = url.replace("refusing", "nowhere")
+    troubles: list[BaseException] = []
+    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND, on_trouble=troubles.append)
+    consumer = RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND, on_trouble=troubles.append)
+
+    async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        return ()
+
+    async with held(publisher, consumer, kept=(consumer.consume(process),)):
+        async with within(10):
+            while publisher.why_not() is not None and not troubles:
+                await asyncio.sleep(0.02)
+        sent = publisher.submit(command(new_id(), "x"))
+        if publishes is None:
+            await asyncio.wait_for(sent, paced(5))
+        else:
+            with pytest.raises(Unavailable, match=publishes):
+                await asyncio.wait_for(sent, paced(5))
+        told = [
+            words and f"the broker {does} nothing: {words}"
+            for does, words in (("takes", publishes), ("gives", consumes))
+        ]
+        async with within(10):
+            while [publisher.why_not(), consumer.why_not()] != told:
+                await asyncio.sleep(0.05)
+    assert troubles, "for the log and the alert"

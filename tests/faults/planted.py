@@ -71,8 +71,8 @@ class _Bus:
     def __init__(self, bus: CommandBus) -> None:
         self._bus = bus
 
-    def ready(self) -> bool:
-        return self._bus.ready()
+    def why_not(self) -> str | None:
+        return self._bus.why_not()
 
     async def start(self, keep: Keep) -> None:
         await self._bus.start(keep)

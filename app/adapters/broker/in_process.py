@@ -23,8 +23,8 @@ class InProcessBus(NothingHeld):
     def submit(self, command: Command) -> asyncio.Future[None]:
         return self._collector.add(command, b"\x00" * (400 + 4 * len(getattr(command.action, "body", ""))))
 
-    def ready(self) -> bool:
-        return True
+    def why_not(self) -> str | None:
+        return None
 
     async def consume(self, process: Process) -> None:
         """Decide what is submitted, for ever. Cancelled between batches it leaves nothing half done."""

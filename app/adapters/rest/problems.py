@@ -59,7 +59,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Transient)
     async def _unavailable(request: Request, error: Transient) -> JSONResponse:
-        return problem(unavailable())
+        return problem(unavailable(away_s=error.away_s))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

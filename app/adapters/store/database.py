@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.adapters.store.address import is_postgresql, postgresql
+from app.adapters.store.driver_errors import Error, code_of, kind_of, why_refused
 from app.application.clock import utc_now
 from app.application.ports.errors import DeadlineMissed, Transient
 from app.application.ports.held import Keep
@@ -26,29 +28,8 @@ _BOUNDS = {
     "idle_in_transaction_session_timeout": "5000",
 }  # fmt: skip
 _STATEMENT_TIMEOUT = "57014"
-_TRANSIENT_CLASSES = ("08", "25P0", "40", "53", "55", "57", "58")
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: connection, lock, serialization, shutdown, resources; never data."""
-    if isinstance(error, (OSError, TimeoutError, sa.exc.TimeoutError)):
-        return True
-    if isinstance(error, asyncpg.InterfaceError):
-        return True  # of the driver's own connection: it is closed, or in the middle of something
-    if isinstance(error, asyncpg.PostgresError):
-        if isinstance(error, asyncpg.InvalidCachedStatementError):
-            return True
-        return str(error.sqlstate).startswith(_TRANSIENT_CLASSES)
-    if isinstance(error, sa.exc.DBAPIError):
-        if type(error.orig).__name__ == "InvalidCachedStatementError":
-            return True  # the schema grew meanwhile; caches are cleared, the next try prepares anew
-        if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
-            return True
-        state = getattr(error.orig, "sqlstate", None)
-        if state is not None:
-            return str(state).startswith(_TRANSIENT_CLASSES)
-        return "database is locked" in str(error.orig) or "connection" in str(error.orig).lower()
-    return False
+_READ_ONLY = "25006"
+_ANEW_S = 0.5
 
 
 class Database:
@@ -61,6 +42,9 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, deadline_s: float = 10.0) -> None:
         """Raises BadAddress."""
         self.url = url
+        self._refuses: str | None = None
+        self._failing_since: float | None = None
+        self._anew_at = -_ANEW_S
         self.deadline_s = deadline_s
         self.postgresql = is_postgresql(url)
         if self.postgresql:
@@ -99,8 +83,19 @@ class Database:
     @asynccontextmanager
     async def write(self, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed on leaving; on SQLite one at a time. Raises Transient."""
-        async with self._begin(self._writer, deadline_s) as connection:
-            yield connection
+        if self._refuses is not None:
+            await self._begin_anew()
+        try:
+            async with self._begin(self._writer, deadline_s) as connection:
+                yield connection
+        except Transient as error:
+            self._refuses = why_refused(error.__cause__ or error) or self._refuses
+            raise
+        self._refuses = None
+
+    def why_not(self) -> str | None:
+        """In words, as long as it takes nothing new."""
+        return self._refuses
 
     @asynccontextmanager
     async def _begin(self, engine: AsyncEngine, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -114,14 +109,31 @@ class Database:
                     except (asyncio.CancelledError, TimeoutError):
                         await connection.invalidate()
                         raise
+                    except Exception as error:
+                        if code_of(error) == _READ_ONLY:
+                            await connection.invalidate()
+                            await self._begin_anew()
+                        raise
         except TimeoutError as error:
-            raise DeadlineMissed(f"not done in {deadline_s} s") from error
+            raise DeadlineMissed(f"not done in {deadline_s} s", away_s=self._away_s()) from error
         except Exception as error:
-            if getattr(getattr(error, "orig", error), "sqlstate", None) == _STATEMENT_TIMEOUT:
+            if code_of(error) == _STATEMENT_TIMEOUT:
                 raise DeadlineMissed("statement timeout") from error
-            if is_transient(error):
-                raise Transient(f"{type(error).__name__}") from error
+            if kind_of(error) is not Error.OURS:
+                raise Transient(f"{type(error).__name__}", away_s=self._away_s()) from error
             raise
+        self._failing_since = None
+
+    async def _begin_anew(self) -> None:
+        """Connections stay as they were made, read only: the idle ones go too."""
+        if self.postgresql and monotonic() - self._anew_at > _ANEW_S:
+            self._anew_at = monotonic()
+            await self._writer.dispose()
+
+    def _away_s(self) -> float:
+        """Since it last did something."""
+        self._failing_since = self._failing_since or monotonic()
+        return monotonic() - self._failing_since
 
     async def now(self, connection: AsyncConnection) -> datetime:
         """What processes compare is the database's time, cut to milliseconds: what is shown is what is compared."""

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
+from app.adapters.store.driver_errors import Error, kind_of
 from app.application.clock import utc_now
 from app.application.ports.errors import Transient
 from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME
@@ -54,7 +55,10 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
             if database.postgresql and revision == "head":
                 await _build_indexes(database)
             return
-        except Transient:
+        except Transient as error:
+            cause = error.__cause__
+            if cause is not None and kind_of(cause) is Error.REFUSED:
+                raise cause from cause.__cause__
             if attempt == _TRIES - 1:
                 raise
             await asyncio.sleep(0.5)

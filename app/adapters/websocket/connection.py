@@ -360,8 +360,8 @@ class _Connection:
             line = self._codec.ok(ref, await work)
         except ParleyError as error:
             line = self._codec.error(ref, error)
-        except Transient:
-            line = self._codec.error(ref, unavailable())
+        except Transient as error:
+            line = self._codec.error(ref, unavailable(away_s=error.away_s))
         finally:
             self._settled(0)
         self._outbox.send(line)

@@ -62,8 +62,10 @@ class Healer:
                     healing = await self._heal.poll()
                     if healing is not None:
                         await self.apply(healing)
-                except Transient:
+                except Exception as error:  # the next poll finds it, from where the last one stood
                     self._outcomes.doubt = True
+                    if not isinstance(error, Transient):
+                        self._background.trouble("poll", error)
             if self._looking is None or self._looking.done():
                 self._looking = self._background.create_task(self._look_up())
             try:

@@ -23,8 +23,8 @@ class CommandBus(Held, Protocol):
         """
         ...
 
-    def ready(self) -> bool:
-        """Whether a command submitted now has a chance; never waits."""
+    def why_not(self) -> str | None:
+        """In words, why a command submitted now has no chance; None where it has one. Never waits."""
         ...
 
 
@@ -60,8 +60,8 @@ class CommandSource(Held, Protocol):
         until `drain`. A delivery that `process` leaves goes back with its shard, which we stay off for 5 s."""
         ...
 
-    def ready(self) -> bool:
-        """Whether deliveries can come; never waits."""
+    def why_not(self) -> str | None:
+        """In words, why no deliveries can come; None where they can. Never waits."""
         ...
 
     def assign(self, mine: set[int]) -> None:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 
-class Transient(Exception):
+class _Away(Exception):
+    def __init__(self, *words: str, away_s: float = 0.0) -> None:
+        """away_s: for how long it has been so."""
+        super().__init__(*words)
+        self.away_s = away_s
+
+
+class Transient(_Away):
     """The world failed in a way that may pass: connection, lock, serialization, deadline. Nothing is known to be
     done, though a commit may have been. Retry in place."""
 
@@ -12,7 +19,7 @@ class DeadlineMissed(Transient):
     """It took longer than it may. Retried too, but a batch that misses again and again may be too large."""
 
 
-class Unavailable(Exception):
+class Unavailable(_Away):
     """Nothing was accepted; the caller may try again."""
 
 

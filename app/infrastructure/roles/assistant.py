@@ -28,7 +28,7 @@ class AssistantRole:
 
     def parts(self) -> dict[str, str | None]:
         return {
-            "broker": None if self._world.bus.ready() else "the broker can't be reached: answers can't end",
+            "broker": self._world.bus.why_not(),
             "fan-out": self._world.fan_out.why_not(),
         }
 

@@ -51,7 +51,7 @@ class GatewayRole:
 
     def parts(self) -> dict[str, str | None]:
         return {
-            "broker": None if self._world.bus.ready() else "the broker can't be reached: nothing is accepted",
+            "broker": self._world.bus.why_not(),
             "fan-out": self._world.fan_out.why_not(),
         }
 

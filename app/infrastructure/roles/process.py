@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.adapters.store.migrate import migrate
+from app.application.background import survived
 from app.application.ports.errors import Transient
 from app.application.ports.held import Held
 from app.infrastructure import memory, telemetry, wiring
@@ -40,6 +41,9 @@ async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = 
     await Process(world, role).run()
     if tracing_ is not None:
         await asyncio.to_thread(tracing_.shutdown)
+
+
+_GONE = "the database can't be reached"
 
 
 def _check_port(host: str, port: int) -> None:
@@ -126,16 +130,24 @@ class Process:
 
     async def _readiness(self) -> tuple[str, dict[str, str | None]]:
         """(status, parts). As long as one role can do something, it is ready or degraded."""
-        parts: dict[str, str | None] = {}
-        for role in self._roles:
-            parts |= role.parts()
-        parts["database"] = None if await self._world.log.answers() else "the database can't be reached"
+        parts = await self._parts()
         bad = {name for name, why_not in parts.items() if why_not is not None}
         if self._stopping.is_set():
             return "draining", parts
-        if "database" in bad or all(role.needs & bad for role in self._roles):
+        if parts["database"] == _GONE or all(role.needs & bad for role in self._roles):
             return "unavailable", parts
         return "degraded" if bad else "ready", parts
+
+    async def _parts(self) -> dict[str, str | None]:
+        """Of each part None where it is well, else in words why not."""
+        parts: dict[str, str | None] = {}
+        for role in self._roles:
+            parts |= role.parts()
+        refuses = self._world.database.why_not()
+        parts["database"] = f"the database takes nothing new: {refuses}" if refuses is not None else None
+        if not await self._world.log.answers():
+            parts["database"] = _GONE
+        return parts
 
     async def _start_all(self) -> None:
         world = self._world
@@ -173,9 +185,12 @@ class Process:
         while True:
             for state, connections in self._world.database.pool().items():
                 telemetry.POOL.labels(state).set(connections)
-            telemetry.BROKER.labels("publish").set(self._world.bus.ready())
-            for role in self._roles:
-                role.measure()
+            telemetry.BROKER.labels("publish").set(self._world.bus.why_not() is None)
+            with survived("gauges", telemetry.recurring_of):
+                for role in self._roles:
+                    role.measure()
+                for part, why_not in (await self._parts()).items():
+                    telemetry.PART.labels(part).set(why_not is None)
             await asyncio.sleep(1)
 
     async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from time import monotonic
 
+from app.application.background import survived
 from app.application.ports.errors import Transient
 from app.application.shards import fair_share
 from app.infrastructure import telemetry, wiring
@@ -45,12 +46,12 @@ class WorkerRole:
 
     def parts(self) -> dict[str, str | None]:
         return {
-            "commands": None if self._world.source.ready() else "the broker can't be reached: nothing is decided",
+            "commands": self._world.source.why_not(),
             "fan-out": self._world.fan_out.why_not(),
         }
 
     def measure(self) -> None:
-        telemetry.BROKER.labels("consume").set(self._world.source.ready())
+        telemetry.BROKER.labels("consume").set(self._world.source.why_not() is None)
         telemetry.SHARDS.labels("active").set(len(self._world.source.active()))
 
     async def _share_shards(self) -> None:
@@ -60,7 +61,7 @@ class WorkerRole:
             async with self._sharing:
                 if self._leaving:
                     return
-                with suppress(Transient):
+                with survived("shards", telemetry.recurring_of):
                     alive = await self._world.workers.beat(self._world.process_id)
                     mine = fair_share(self._world.process_id, alive, shards)
                     self._world.source.assign(mine)
@@ -75,7 +76,7 @@ class WorkerRole:
                 work += [accounts.fold_names, log.one_form_of_emoji]
                 anew_at = monotonic() + ANEW_S
             for do in work:
-                with suppress(Transient):
+                with survived("pruner", telemetry.recurring_of):
                     await do()
             await asyncio.sleep(PRUNE_S)
 

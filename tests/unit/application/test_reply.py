@@ -91,8 +91,8 @@ class Store:
             self.ends.append(action)
         return future
 
-    def ready(self) -> bool:
-        return True
+    def why_not(self) -> str | None:
+        return None
 
 
 class Model(NothingHeld):

@@ -37,8 +37,8 @@ class Bus(NothingHeld):
         self.sent.append((command, future))
         return future
 
-    def ready(self) -> bool:
-        return True
+    def why_not(self) -> str | None:
+        return None
 
 
 class Limiter:
@@ -348,5 +348,33 @@ def test_outcomes_that_nobody_told_are_looked_up_after_a_second() -> None:
         await s.outcomes.look_up()
         assert [(f["type"], f["ref"]) for f in s.frames] == [("committed", "1"), ("committed", "2")]
         assert not s.outcomes.doubt and s.session.asked == {}
+
+    go(test())
+
+
+def test_a_command_that_is_never_accepted_is_still_open_too_and_its_end_troubles_nobody() -> None:
+    """In one process a command is safe when it is decided: with a full disk that takes as long as the disk is full."""
+
+    async def test() -> None:
+        s = Setting()
+        task, began = await ran(s), asyncio.get_running_loop().time()
+        with pytest.raises(StillOpen):
+            await task
+        assert 9.9 < asyncio.get_running_loop().time() - began < 10.5
+        s.bus.sent[0][1].set_exception(Unavailable("at last"))
+        await asyncio.sleep(0)
+
+    go(test())
+
+
+@pytest.mark.parametrize(("away_s", "wait_ms"), [(0.0, 1_000), (1.0, 1_000), (10.0, 5_000), (150.0, 30_000)])
+def test_what_has_been_away_for_long_is_worth_another_try_later(away_s: float, wait_ms: int) -> None:
+    async def test() -> None:
+        s = Setting()
+        task = await ran(s)
+        s.bus.sent[0][1].set_exception(Unavailable("the broker can't be reached", away_s=away_s))
+        with pytest.raises(ParleyError) as refused:
+            await task
+        assert (refused.value.code, refused.value.retry_after_ms) == ("unavailable", wait_ms)
 
     go(test())

@@ -10,12 +10,20 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError
+from aiormq.exceptions import (
+    AuthenticationError,
+    ChannelAccessRefused,
+    ConnectionNotAllowed,
+    ProbableAuthenticationError,
+)
+
+from app.adapters import lost
 
 CLOSE_DEADLINE_S = 2.0
 CONNECT_DEADLINE_S = 10.0
 RECONNECT_S = 0.5
 HEARTBEAT_S = 10
-LOST = (AMQPError, ConnectionError, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
+LOST = (AMQPError, *lost.LOST)
 
 QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
@@ -30,6 +38,33 @@ def queue_name(shard: int) -> str:
 
 async def connect(url: str, name: str) -> AbstractConnection:
     return await aio_pika.connect(url, timeout=5, heartbeat=HEARTBEAT_S, client_properties={"connection_name": name})
+
+
+_REFUSALS = {
+    "ACCESS_REFUSED": "it refuses this name the right",
+    "NOT_ALLOWED": "it has no such vhost, or refuses this name in it",
+    "PRECONDITION_FAILED": "its queues were declared in another way",
+    "RESOURCE_LOCKED": "somebody else holds its queues",
+    "RESOURCE_ERROR": "it has no resources left",
+}
+
+
+def refusal(error: BaseException) -> str | None:
+    """In words, where the broker answered, and refuses; None where it can't be reached, or didn't answer."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (AuthenticationError, ProbableAuthenticationError)):
+            return "it refuses the name or the password"
+        if isinstance(seen, AMQPError):
+            for word, reason in _REFUSALS.items():
+                if word in str(seen):
+                    return reason
+            if isinstance(seen, ChannelAccessRefused):
+                return _REFUSALS["ACCESS_REFUSED"]
+            if isinstance(seen, ConnectionNotAllowed) or "Connection.OpenOk" in str(seen):
+                return _REFUSALS["NOT_ALLOWED"]
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 class _Cut(ConnectionError):

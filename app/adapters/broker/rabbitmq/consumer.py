@@ -25,6 +25,7 @@ from app.adapters.broker.rabbitmq.connection import (
     connect,
     declare,
     queue_name,
+    refusal,
 )
 from app.application.background import Background
 from app.application.ports.bus import DeadLetter, Delivery, Process
@@ -63,9 +64,12 @@ class RabbitConsumer(NothingHeld):
         *,
         on_refused: Callable[[str], None] = lambda why: None,
         on_newer: Callable[[], None] = lambda: None,
+        on_trouble: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         """on_refused: told why an envelope could not be verified or decoded. on_newer: told of each that only a newer
-        version knows, and that is left for it."""
+        version knows, and that is left for it. on_trouble: of errors of the broker, of which one may come each second."""
+        self._on_trouble = on_trouble
+        self._why = ""
         self._url = url
         self._shards = shards
         self._codec = codec
@@ -82,8 +86,10 @@ class RabbitConsumer(NothingHeld):
         self._closed = asyncio.Event()
         self._background = background
 
-    def ready(self) -> bool:
-        return self._connected
+    def why_not(self) -> str | None:
+        if self._why:
+            return f"the broker gives nothing{self._why}"
+        return None if self._connected else "the broker can't be reached: nothing is decided"
 
     def assign(self, mine: set[int]) -> None:
         """The shards that this worker should hold now, of all that live."""
@@ -107,7 +113,8 @@ class RabbitConsumer(NothingHeld):
                 async with calls(CONNECT_DEADLINE_S):
                     connection = await connect(self._url, "parley consumer")
                     self._closed = closed_event(connection)
-            except LOST:
+            except LOST as error:
+                self._met(error)
                 await asyncio.sleep(RECONNECT_S)
                 continue
             tasks: list[asyncio.Task[Any]] = [
@@ -128,11 +135,18 @@ class RabbitConsumer(NothingHeld):
                 self._held.clear()
                 await close(connection)
             for task in done:
-                error = task.exception() if not task.cancelled() else None
-                if error is not None and not isinstance(error, LOST):
-                    raise error
+                failure = task.exception() if not task.cancelled() else None
+                if failure is not None and not isinstance(failure, LOST):
+                    raise failure
+                if failure is not None:
+                    self._met(failure)
             if not self._draining:
                 await asyncio.sleep(RECONNECT_S)
+
+    def _met(self, error: BaseException) -> None:
+        self._on_trouble(error)
+        reason = refusal(error)
+        self._why = f": {reason}" if reason else ""
 
     # Subscriptions
 
@@ -141,6 +155,7 @@ class RabbitConsumer(NothingHeld):
             channel = await connection.channel()
             await declare(channel, range(self._shards))
         await close(channel)
+        self._why = ""
         loop = asyncio.get_running_loop()
         while not self._draining:
             mine = set(self._mine)

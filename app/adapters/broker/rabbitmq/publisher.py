@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -24,6 +25,7 @@ from app.adapters.broker.rabbitmq.connection import (
     connect,
     declare,
     queue_name,
+    refusal,
 )
 from app.application.background import Background
 from app.application.ports.errors import OutcomeUnknown, Unavailable
@@ -45,8 +47,13 @@ class RabbitPublisher:
         background: Background,
         *,
         on_envelope: Callable[[int], None] = lambda n: None,
+        on_trouble: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
-        """on_envelope: told how many commands each envelope holds."""
+        """on_envelope: told how many commands each envelope holds. on_trouble: of errors of the broker, of which one may come
+        each second."""
+        self._on_trouble = on_trouble
+        self._why = ""
+        self._lost_at = monotonic()
         self._url = url
         self._shards = shards
         self._codec = codec
@@ -57,16 +64,25 @@ class RabbitPublisher:
         self._channels: dict[int, AbstractChannel] = {}
         self._background = background
 
-    def ready(self) -> bool:
+    def why_not(self) -> str | None:
+        if self._why:
+            return f"the broker takes nothing{self._why}"
+        return None if self._connected() else "the broker can't be reached: nothing is accepted"
+
+    def _connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed
 
     def submit(self, command: Command) -> asyncio.Future[None]:
         shard = shard_of(command.chat_id, self._shards)
-        if not self.ready():
+        if not self._connected():
             refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            refused.set_exception(Unavailable("the broker can't be reached"))
+            refused.set_exception(self._unavailable())
             return refused
         return self._collectors[shard].add(command, self._codec.pack_command(command))
+
+    def _unavailable(self) -> Unavailable:
+        words = f"takes nothing{self._why}" if self._why else "can't be reached"
+        return Unavailable(f"the broker {words}", away_s=monotonic() - self._lost_at)
 
     async def start(self, keep: Keep) -> None:
         keep("publisher", self._run())
@@ -90,19 +106,24 @@ class RabbitPublisher:
                     channel = await connection.channel()
                     await declare(channel, range(self._shards))
                 await close(channel)
-            except LOST:
+            except LOST as error:
+                reason = refusal(error)
+                self._why = f": {reason}" if reason else ""
+                self._on_trouble(error)
                 await close(connection)
                 await asyncio.sleep(RECONNECT_S)
                 continue
             self._channels.clear()
             self._connection = connection
+            self._why = ""
             try:
                 await closed.wait()
             finally:
                 self._connection = None
+                self._lost_at = monotonic()
                 await close(connection)
             for collector in self._collectors:
-                collector.refuse_all(Unavailable("the broker can't be reached"))
+                collector.refuse_all(self._unavailable())
 
     async def _publish_shard(self, shard: int) -> None:
         collector = self._collectors[shard]
@@ -116,8 +137,8 @@ class RabbitPublisher:
         try:
             async with calls(CONFIRM_DEADLINE_S):
                 channel = await self._channel(shard)
-        except LOST:
-            return Unavailable("the broker can't be reached")
+        except LOST as error:
+            return self._refused(error)
         try:
             message = aio_pika.Message(
                 self._codec.seal(shard, [waiting.packed for waiting in taken]),
@@ -127,10 +148,20 @@ class RabbitPublisher:
                 await channel.default_exchange.publish(message, queue_name(shard), mandatory=True)
         except PublishError:
             return Unavailable("the shard has no queue")
-        except (DeliveryError, *LOST):
+        except (DeliveryError, *LOST) as error:
             self._drop(shard)
+            if refusal(error) is not None:
+                return self._refused(error)
             return OutcomeUnknown("the broker did not confirm")
+        self._why = ""
         return None
+
+    def _refused(self, error: BaseException) -> Unavailable:
+        """It surely wasn't taken."""
+        self._on_trouble(error)
+        reason = refusal(error)
+        self._why = f": {reason}" if reason else self._why
+        return self._unavailable()
 
     async def _channel(self, shard: int) -> AbstractChannel:
         channel = self._channels.get(shard)

@@ -1,0 +1,18 @@
+"""What a call to a server ends with when its connection went away, whichever server and library it was."""
+
+from __future__ import annotations
+
+import asyncio
+
+LOST = (OSError, TimeoutError, EOFError, RuntimeError, asyncio.InvalidStateError)
+"""For calls that do nothing but talk to a server: OSError holds ConnectionError; RuntimeError is what an event loop raises
+of a transport that was closed under an operation."""
+
+_OF_A_TRANSPORT = ("handler is closed", "transport", "closed", "connection")
+
+
+def went_away(error: BaseException | None) -> bool:
+    """For calls that do more: of RuntimeErrors only those that speak of a transport."""
+    if isinstance(error, RuntimeError) and not isinstance(error, (NotImplementedError, RecursionError)):
+        return any(words in str(error) for words in _OF_A_TRANSPORT)
+    return isinstance(error, (OSError, TimeoutError, EOFError, asyncio.InvalidStateError))
