@@ -12,6 +12,7 @@ COPY --from=build /srv/parley/.venv .venv
 COPY policies policies
 COPY parley_client parley_client
 COPY app app
+COPY docs/protocol.md docs/protocol.md
 USER parley
 ENV PATH=/srv/parley/.venv/bin:$PATH PYTHONUNBUFFERED=1
 EXPOSE 8000

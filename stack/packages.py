@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".servers"
-_PACKAGES = ("postgresql", "redis-server", "rabbitmq-server", "prometheus", "haproxy")
-_NAMES = "PostgreSQL, Redis, RabbitMQ, Prometheus and HAProxy"
+_PACKAGES = ("postgresql", "redis-server", "rabbitmq-server", "prometheus", "haproxy", "pgbouncer")
+_NAMES = "PostgreSQL, Redis, RabbitMQ, Prometheus, HAProxy and PgBouncer"
 _BARE_APT = (
     "Dir::Etc::PreferencesParts=/dev/null",
     "Debug::NoLocking=1",
@@ -57,6 +57,10 @@ class Programs:
         return self._place("/usr/sbin/haproxy")
 
     @property
+    def pgbouncer(self) -> Path:
+        return self._place("/usr/sbin/pgbouncer")
+
+    @property
     def promtool(self) -> Path:
         return self._place("/usr/bin/promtool")
 
@@ -82,7 +86,13 @@ class Programs:
 
     def complete(self) -> bool:
         try:
-            found = (self.redis_server, self.rabbitmq / "rabbitmq-server", self.prometheus, self.haproxy)
+            found = (
+                self.redis_server,
+                self.rabbitmq / "rabbitmq-server",
+                self.prometheus,
+                self.haproxy,
+                self.pgbouncer,
+            )
             return bool(self.postgres_bin) and all(program.exists() for program in found)
         except NoServers:
             return False

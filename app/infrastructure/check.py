@@ -21,6 +21,10 @@ from app.infrastructure.wiring import POLICIES, make_database
 DEADLINE_S = 8.0
 _SQLITE = ("open database file", "readonly", "disk", "locked", "not a database", "malformed")
 """What is the surroundings' fault; else it is ours."""
+POOLED = (
+    "a pooler such as PgBouncer stands before the database, and what one session is told another would hear: let"
+    " DATABASE_URL lead to PostgreSQL itself; a process holds DATABASE_POOL connections at most"
+)
 _ADVICE = {
     "ConnectionRefusedError": "nothing listens there: is it running, and is the address right?",
     "ConnectError": "nothing listens there: is it running, and is the address right?",
@@ -35,6 +39,7 @@ _ADVICE = {
     "InvalidAuthorizationSpecificationError": "it refuses this name from here",
     "InsufficientPrivilegeError": "this name may not do that there: grant it rights on the database and its schema",
     "ReadOnlySQLTransactionError": "the database is read only: a standby, or set so?",
+    "ProtocolViolationError": POOLED,
     "DiskFullError": "the database's disk is full",
     "TooManyConnectionsError": "the database takes no more connections: a smaller DATABASE_POOL, or a larger max_connections",
 }

@@ -6,6 +6,7 @@ What an act needs is imported by it: the terminal client needs none of the servi
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import typer
 
@@ -87,6 +88,22 @@ def reindex() -> None:
     from app.infrastructure import command_line_acts as acts
 
     acts.rebuild_index()
+
+
+@app.command()
+def backup(file: Path) -> None:
+    """Write the embedded world's database and secret to one file, also while it runs."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.make_backup(file)
+
+
+@app.command()
+def restore(file: Path) -> None:
+    """Bring such a file into a DATA_DIR that holds nothing, with the process stopped."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.restore_backup(file)
 
 
 @app.command()

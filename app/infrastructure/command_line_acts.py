@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.database import Database
-from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
+from app.adapters.store.migrate import Pooled, ShardsDiffer, change_epoch, change_shards, migrate
 from app.adapters.store.word_index import SqlWordIndex
 from app.application.ports.errors import Transient
 from app.domain.values import UserKind
-from app.infrastructure import check, telemetry, wiring
+from app.infrastructure import backup, check, telemetry, wiring
 from app.infrastructure.roles import process
 from app.infrastructure.settings import Settings, SettingsError, check_world, load_settings
 
@@ -24,6 +26,9 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         uvloop.run(work)
     except (SettingsError, ShardsDiffer) as error:
         print(f"parley: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except Pooled:
+        print(f"parley: {check.POOLED}", file=sys.stderr)
         raise SystemExit(2) from None
     except Transient as error:
         reason = check.advice(error) or f"the database can't be reached ({error})"
@@ -103,6 +108,26 @@ def rebuild_index() -> None:
         await SqlWordIndex(database).rebuild()
         await database.close()
         print("the words of all messages are indexed anew as soon as a worker runs; search goes on meanwhile")
+
+    _run(work())
+
+
+def make_backup(file: Path) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        print(await asyncio.to_thread(backup.backup, settings, file))
+
+    _run(work())
+
+
+def restore_backup(file: Path) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        if settings.embedded:
+            wiring.lock_data_dir(settings.data_dir)
+        print(await backup.restore(settings, file))
 
     _run(work())
 

@@ -20,6 +20,7 @@ from app.adapters.websocket.transport import ParleyWebSocketProtocol
 from app.adapters.wire.problems import INTERNAL, PROBLEM_TYPE
 from app.adapters.wire.service import ReadyJson, StatusJson
 from app.infrastructure import telemetry
+from app.infrastructure.forwarded import Forwarded
 from app.infrastructure.settings import Settings, listed
 
 Readiness = Callable[[], Awaitable[tuple[str, dict[str, str | None]]]]
@@ -98,9 +99,10 @@ class Server(uvicorn.Server):
 
 
 def make_server(app: FastAPI, settings: Settings, port: int) -> Server:
+    trusted = listed(settings.trusted_proxies)
     return Server(
         uvicorn.Config(
-            app,
+            Forwarded(app, trusted) if trusted else app,
             host=settings.host,
             port=port,
             loop="uvloop",
@@ -113,8 +115,7 @@ def make_server(app: FastAPI, settings: Settings, port: int) -> Server:
             lifespan="off",
             access_log=False,
             log_config=None,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=list(listed(settings.trusted_proxies)),
+            proxy_headers=False,  # `Forwarded` does it
             server_header=False,
             timeout_graceful_shutdown=5,
             timeout_keep_alive=65,

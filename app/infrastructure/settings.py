@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +11,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRET_MIN = 16
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -90,6 +93,16 @@ def check_world(settings: Settings, role: str) -> None:
     given = listed(settings.jwt_secret)
     if settings.jwt_secret and (not given or any(len(secret) < SECRET_MIN for secret in given)):
         raise SettingsError(f"JWT_SECRET: each secret takes {SECRET_MIN} characters or more")
+    for origin in listed(settings.allowed_origins):
+        if not _ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                f"ALLOWED_ORIGINS: {origin} is no origin: http(s)://host or http(s)://host:port, no path"
+            )
+    for proxy in listed(settings.trusted_proxies):
+        try:
+            ipaddress.ip_network(proxy if proxy != "*" else "::/0", strict=False)
+        except ValueError:
+            raise SettingsError(f"TRUSTED_PROXIES: {proxy} is no address and no network") from None
     if settings.embedded:
         if role not in ("all", "migrate"):
             raise SettingsError(f"the role {role} alone asks for BROKER_URL=amqp://…: alone it would talk to nobody")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from stack.packages import find_programs
 from stack.parley import ROOT
-from stack.processes import free_port
+from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
 from tests.world import World, start_embedded, stop_embedded
 
@@ -60,6 +62,42 @@ def test_an_address_that_is_none(servers: Servers) -> None:
     url = servers.postgres.database("here")
     head, _, name = url.rpartition("/")
     says(started(DATABASE_URL=f"{head}/{name.replace('here', 'nowhere')}", **good), "there is no such database")
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+@pytest.mark.parametrize("more", ["", "ignore_startup_parameters = extra_float_digits, jit, plan_cache_mode, enable_seqscan, "
+                                      "statement_timeout, lock_timeout, idle_in_transaction_session_timeout"],
+                         ids=["as delivered", "told to ignore"])  # fmt: skip
+def test_a_pooler_before_the_database(servers: Servers, tmp_path: Path, mode: str, more: str) -> None:
+    url = servers.postgres.database(f"pooled_{mode}_{bool(more)}".lower())
+    address, name = url.rpartition("/")[0].rpartition("@")[2], url.rpartition("/")[2]
+    host, _, at = address.partition(":")
+    port, folder = free_port(), servers.folder / f"pgbouncer-{mode}-{bool(more)}"
+    folder.mkdir()
+    settings = folder / "pgbouncer.ini"
+    settings.write_text(
+        f"[databases]\n* = host={host} port={at}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+        f"unix_socket_dir =\nauth_type = any\npool_mode = {mode}\n{more}\n"
+    )
+    user = "postgres" if os.geteuid() == 0 else None
+    settings.write_text(settings.read_text().replace("* = host", f"{name} = user=parley host"))
+    programs = find_programs()
+    bouncer = Child("pgbouncer", [programs.pgbouncer, settings], folder / "log", programs.environment, folder, user)
+    bouncer.start()
+    try:
+        wait_until(lambda: listens(port), "PgBouncer", 10)
+        done = started(
+            DATABASE_URL=f"postgres://parley@127.0.0.1:{port}/{name}", BROKER_URL="amqp://u:secret@127.0.0.1:1",
+            REDIS_URL="redis://127.0.0.1:1", JWT_SECRET="a word that is long enough",
+        )  # fmt: skip
+        says(done, "a pooler such as PgBouncer stands before the database")
+    finally:
+        bouncer.stop()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_the_folders_files_are_their_users_alone() -> None:

@@ -7,11 +7,13 @@ import re
 from functools import cache
 from html import escape
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
+from markdown_it import MarkdownIt
 
 from app.adapters.pages.asyncapi import asyncapi
 from app.adapters.wire.registry import EVENTS, request_answers
@@ -33,11 +35,14 @@ _POLICY = (
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+_PAGES = (("/", "Parley"), ("/docs", "REST"), ("/docs/ws", "Socket"), ("/docs/protocol", "Protocol"))
+_OF_OURS = re.compile(r"""((?:href|src)="?)/""")
+_PROTOCOL = Path(__file__).parents[3] / "docs" / "protocol.md"
 
-def _page(title: str, here: str, body: str, head: str = "") -> Response:
+
+def _page(request: Request, title: str, here: str, body: str, head: str = "") -> Response:
     links = "".join(
-        f'<a href="{path}"{" aria-current=page" if path == here else ""}>{words}</a>'
-        for path, words in (("/", "Parley"), ("/docs", "REST"), ("/docs/ws", "Socket"))
+        f'<a href="{path}"{" aria-current=page" if path == here else ""}>{words}</a>' for path, words in _PAGES
     )
     html = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -45,24 +50,31 @@ def _page(title: str, here: str, body: str, head: str = "") -> Response:
         '<link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/static/look.css">'
         f"{head}</head><body><nav>{links}</nav>{body}</body></html>"
     )
+    if under := request.scope.get("root_path", ""):  # behind a proxy that shows us under a path
+        html = _OF_OURS.sub(rf"\1{under}/", html)
     return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
 
 
 @router.get("/")
-async def home() -> Response:
-    return _page("Parley", "/", (_OWN / "home.html").read_text())
+async def home(request: Request) -> Response:
+    return _page(request, "Parley", "/", (_OWN / "home.html").read_text())
 
 
 @router.get("/docs")
-async def docs() -> Response:
+async def docs(request: Request) -> Response:
     head = '<link rel="stylesheet" href="/static/swagger-ui.css">'
     scripts = '<script src="/static/swagger-ui-bundle.js"></script><script src="/static/docs.js"></script>'
-    return _page("Parley: REST", "/docs", f'<main class="wide" id="swagger-ui"></main>{scripts}', head)
+    return _page(request, "Parley: REST", "/docs", f'<main class="wide" id="swagger-ui"></main>{scripts}', head)
 
 
 @router.get("/docs/ws")
-async def docs_ws() -> Response:
-    return _page("Parley: the socket", "/docs/ws", _socket_page())
+async def docs_ws(request: Request) -> Response:
+    return _page(request, "Parley: the socket", "/docs/ws", _socket_page())
+
+
+@router.get("/docs/protocol")
+async def docs_protocol(request: Request) -> Response:
+    return _page(request, "Parley: the protocol", "/docs/protocol", _protocol_page())
 
 
 @router.get("/asyncapi.json")
@@ -157,11 +169,26 @@ def _type(field: dict[str, Any]) -> str:
     return escape(f"{field.get('type', 'any')}{' (' + ', '.join(bounds) + ')' if bounds else ''}")
 
 
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
 def _markdown(text: str) -> str:
-    """The little of Markdown that our own description uses."""
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", escape(text)))
-    parts = []
-    for part in text.split("\n\n"):
-        head, *items = part.strip().split("\n- ")
-        parts.append(f"<p>{head}</p>" + (f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>" if items else ""))
-    return "".join(parts)
+    made: str = _MARKDOWN.render(text)
+    return made
+
+
+@cache
+def _protocol_page() -> str:
+    """docs/protocol.md, each section with its anchor, as the file's own links name them."""
+    tokens = _MARKDOWN.parse(_PROTOCOL.read_text())
+    toc: list[str] = []
+    seen: dict[str, int] = {}
+    for opening, inline in pairwise(tokens):
+        if opening.type == "heading_open":
+            slug = re.sub(r"[^\w\- ]", "", inline.content.lower()).replace(" ", "-")
+            seen[slug] = seen.get(slug, -1) + 1
+            opening.attrSet("id", f"{slug}-{seen[slug]}" if seen[slug] else slug)
+            if opening.tag == "h2":
+                toc.append(f'<li><a href="#{opening.attrGet("id")}">{escape(inline.content)}</a></li>')
+    made: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+    return f'<aside><ul>{"".join(toc)}</ul></aside><main class="doc">{made}</main>'

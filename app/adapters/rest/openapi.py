@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
@@ -13,8 +13,10 @@ from app.adapters.wire import registry
 from app.adapters.wire.problems import PROBLEM_TYPE, ProblemJson
 from app.adapters.wire.service import AcceptedJson
 from app.adapters.wire.text import encode_bytes
+from app.application.bounded import Bounded
 from app.domain.errors import Code
 
+_PREFIXES_MAX = 8
 TAGS = (
     ("identity", "Accounts, tokens, sessions, oneself and others."),
     ("chats", "Chats, their members and bans. Commands take the socket's path and answer with their outcome."),
@@ -41,13 +43,26 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
-    encoded: list[bytes] = []
+    encoded: Bounded[str, bytes] = Bounded(_PREFIXES_MAX)
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def openapi_json() -> Response:
-        if not encoded:
-            encoded.append(encode_bytes(document()))
-        return Response(encoded[0], media_type="application/json")
+    async def openapi_json(request: Request) -> Response:
+        """Encoded once for each path under which a trusted proxy shows us."""
+        under = request.scope.get("root_path", "")
+        if under not in encoded:
+            encoded[under] = encode_bytes(_shown_under(document(), under))
+        return Response(encoded[under], media_type="application/json")
+
+
+def _shown_under(document: dict[str, Any], under: str) -> dict[str, Any]:
+    if not under:
+        return document
+    schemes = document["components"]["securitySchemes"]
+    flow = schemes["bearer"]["flows"]["password"]
+    there = {**flow, "tokenUrl": f"{under}{TOKEN_PATH}", "refreshUrl": f"{under}{TOKEN_PATH}"}
+    bearer = {**schemes["bearer"], "flows": {"password": there}}
+    components = {**document["components"], "securitySchemes": {**schemes, "bearer": bearer}}
+    return {**document, "servers": [{"url": under}], "components": components}
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

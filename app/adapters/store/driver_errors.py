@@ -21,7 +21,9 @@ class Error(Enum):
 
 
 POSTGRESQL = {
-    "00": Error.OURS, "01": Error.OURS, "02": Error.OURS, "03": Error.PASSES, "08": Error.PASSES, "09": Error.OURS,
+    "00": Error.OURS, "01": Error.OURS, "02": Error.OURS, "03": Error.PASSES, "08": Error.PASSES,
+    "08P01": Error.REFUSED,  # a pooler that doesn't take what a session is told
+    "09": Error.OURS,
     "0A": Error.OURS, "0B": Error.OURS, "0F": Error.OURS, "0L": Error.OURS, "0P": Error.REFUSED, "0Z": Error.OURS, "10": Error.OURS,
     "20": Error.OURS, "21": Error.OURS, "22": Error.OURS, "23": Error.OURS, "24": Error.OURS, "25": Error.OURS,
     "25006": Error.PASSES,  # read only: a standby that takes over, or an operator at work

@@ -37,6 +37,11 @@ class ShardsDiffer(Exception):
     """The database was laid out for another number of shards."""
 
 
+class Pooled(Exception):
+    """Between us and the database stands what gives a session to several: settings, prepared statements and the shards'
+    locks of one would be another's."""
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -51,6 +56,8 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
     """
     for attempt in range(_TRIES):
         try:
+            if database.postgresql and revision == "head":
+                await _check_direct(database)
             await _migrate(database, shards, revision)
             if database.postgresql and revision == "head":
                 await _build_indexes(database)
@@ -62,6 +69,23 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
             if attempt == _TRIES - 1:
                 raise
             await asyncio.sleep(0.5)
+
+
+async def _check_direct(database: Database) -> None:
+    """Raises Pooled, Transient. A pooler makes up the number by which a session could be cancelled."""
+    try:
+        driver = await database.connect()
+    except Exception as error:
+        if kind_of(error) is Error.PASSES:
+            raise Transient(type(error).__name__) from error
+        raise
+    try:
+        if await driver.fetchval("select pg_backend_pid()") != driver.get_server_pid():
+            raise Pooled
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Transient(type(error).__name__) from error
+    finally:
+        driver.terminate()
 
 
 async def _migrate(database: Database, shards: int, revision: str) -> None:

@@ -33,11 +33,21 @@ def test_both_worlds_start() -> None:
         ({"database_url": "postgresql://x"}, "all", "DATABASE_URL"), ({"broker_url": "kafka://x"}, "all", "BROKER_URL"),
         (REAL | {"database_url": ""}, "all", "DATABASE_URL"), (REAL | {"redis_url": ""}, "all", "REDIS_URL"),
         (REAL | {"jwt_secret": "short"}, "all", "JWT_SECRET"),
+        *(({"allowed_origins": f"https://good.example,{bad}"}, "all", "ALLOWED_ORIGINS") for bad in
+          ("*", "chat.example.com", "https://chat.example.com/", "https://*.example.com", "null", "ftp://x", "https://u@x")),
+        *(({"trusted_proxies": bad}, "all", "TRUSTED_PROXIES") for bad in ("balancer", "10.0.0.0/33", "1.2.3")),
     ],
 )  # fmt: skip
 def test_half_a_world_says_why_not(given: dict[str, Any], role: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         check_world(made(**given), role)
+
+
+def test_origins_and_proxies_that_are_some() -> None:
+    check_world(
+        made(allowed_origins="https://a.example, http://localhost:5173,HTTPS://B.example:8443,http://[::1]:80"), "all"
+    )
+    check_world(made(trusted_proxies="127.0.0.1, 10.0.0.0/8,fd00::/8,*"), "all")
 
 
 def test_a_bad_value_is_named() -> None:
