@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aio_pika
 import httpx2
@@ -18,6 +20,7 @@ import yaml
 from aiormq.exceptions import ChannelAccessRefused
 
 from app.adapters.broker.rabbitmq.connection import queue_name
+from app.adapters.redis_connection import connect
 from app.infrastructure.settings import Settings
 from stack.pace import paced
 from stack.packages import find_programs
@@ -197,9 +200,41 @@ def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
     done = role.run("check")
     assert done.returncode == 0, done.stdout + done.stderr
     newest = max(path.name for path in (ROOT / "app/adapters/store/migrations/versions").glob("0*.py"))[:4]
-    assert len(re.findall(r"^ok ", done.stdout, re.MULTILINE)) == 5 and f"schema {newest}" in done.stdout
-    port = free_port()
+    assert len(re.findall(r"^ok ", done.stdout, re.MULTILINE)) == 6 and f"schema {newest}" in done.stdout
+    port, servers = free_port(), real.stack.servers
+
+    async def name_two() -> None:
+        redis: Any = connect(servers.redis.url)
+        for name, rights in (
+            ("mute", ("~*", "+@all", "resetchannels")),
+            ("bare", ("~*", "&*", "+@all", "-@scripting")),
+        ):
+            await redis.execute_command("ACL", "SETUSER", name, "on", ">pw", *rights)
+        await redis.aclose()
+
+    asyncio.run(name_two())
+    broker = servers.rabbitmq.vhost("checked")
+    servers.rabbitmq.ctl("add_user", "reader", "pw")
+    servers.rabbitmq.ctl("set_permissions", "-p", "checked", "reader", ".*", "", ".*")
+    read_only = servers.postgres.database("check_read_only")
+    servers.postgres._psql("postgres", 'alter database "check_read_only" set default_transaction_read_only = on')
     for name, value, words in (
+        (
+            "REDIS_URL",
+            servers.redis.url.replace("redis://", "redis://mute:pw@"),
+            "give the name keys, channels and scripts",
+        ),
+        (
+            "REDIS_URL",
+            servers.redis.url.replace("redis://", "redis://bare:pw@"),
+            "give the name keys, channels and scripts",
+        ),
+        ("REDIS_URL", servers.redis.url.replace("redis://", "redis://bare:no@"), "refuses"),
+        ("BROKER_URL", broker.replace("guest:guest", "reader:pw"), "it refuses this name the right"),
+        ("BROKER_URL", broker.rpartition("/")[0] + "/nowhere", "it has no such vhost"),
+        ("DATABASE_URL", read_only, "the database is read only"),
+        ("DATABASE_READ_URL", real.stack.environment["DATABASE_URL"] + "_not", "no such database"),
+        ("OPENAI_BASE_URL", real.urls[0], "Are OPENAI_BASE_URL, OPENAI_API_KEY and ASSISTANT_MODEL right?"),
         ("REDIS_URL", f"redis://127.0.0.1:{port}/0", "nothing listens there"),
         ("BROKER_URL", real.stack.environment["BROKER_URL"].replace("guest:guest", "guest:wrong-canary"), "refuses"),
         ("DATABASE_URL", real.stack.environment["DATABASE_URL"] + "_not", "no such database"),
@@ -212,3 +247,9 @@ def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
     role.child.environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
     done = role.run("check")
     assert done.returncode == 0 and "demo" in done.stdout
+    (tmp_path / "jwt_secret").write_text("a secret that others may read")
+    tmp_path.chmod(0o755)
+    done = role.run("check", "--json")
+    found = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 1 and set(found) == {"policies", "files", "database", "assistant"}
+    assert not found["files"]["good"] and "chmod go=" in found["files"]["finding"] and found["database"]["good"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 LOST = (OSError, TimeoutError, EOFError, RuntimeError, asyncio.InvalidStateError)
 """For calls that do nothing but talk to a server: OSError holds ConnectionError; RuntimeError is what an event loop raises
@@ -16,3 +17,12 @@ def went_away(error: BaseException | None) -> bool:
     if isinstance(error, RuntimeError) and not isinstance(error, (NotImplementedError, RecursionError)):
         return any(words in str(error) for words in _OF_A_TRANSPORT)
     return isinstance(error, (OSError, TimeoutError, EOFError, asyncio.InvalidStateError))
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """It, what it came from, and so on, each once: a chain may be a ring."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

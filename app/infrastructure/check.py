@@ -1,24 +1,42 @@
-"""python -m app check: connects to everything that the settings name, and says in words what is wrong."""
+"""python -m app check: does what Parley does with everything that the settings name, undoes it, and says in words what is
+wrong and what to do."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable
+import stat
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import aio_pika
 import httpx2
 import sqlalchemy as sa
+from redis.exceptions import ResponseError
 
-from app.adapters.broker.rabbitmq.connection import declare
+from app.adapters.broker.rabbitmq.connection import connect as connect_broker
+from app.adapters.broker.rabbitmq.connection import declare, refusal
+from app.adapters.lost import causes
 from app.adapters.policy.cedar import CedarPolicies
 from app.adapters.redis_connection import connect
 from app.adapters.store import tables as t
-from app.infrastructure.settings import Settings, check_world, listed
-from app.infrastructure.wiring import POLICIES, make_database
+from app.adapters.store.address import BadAddress
+from app.adapters.store.database import Database, to_time
+from app.adapters.store.migrate import Pooled, check_direct
+from app.application.clock import utc_now
+from app.application.ports.model import ModelFailed, Prompt, Turn
+from app.infrastructure.settings import Settings, SettingsError, check_world, listed
+from app.infrastructure.wiring import POLICIES, make_database, make_model
 
 DEADLINE_S = 8.0
+FREE_BYTES_MIN = 512 * 2**20
+CLOCK_DIFFERS_S_MAX = 5.0
 _SQLITE = ("open database file", "readonly", "disk", "locked", "not a database", "malformed")
 """What is the surroundings' fault; else it is ours."""
 POOLED = (
@@ -45,25 +63,38 @@ _ADVICE = {
 }
 
 
-async def check(settings: Settings, say: Callable[[str], None]) -> bool:
-    """One line for each thing; whether all of it is good. Raises SettingsError for half a world."""
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """name: of the part. finding: a sentence; where it isn't good, with what to do."""
+
+    name: str
+    good: bool
+    finding: str
+
+
+class _Bad(Exception):
+    """In words, with what to do."""
+
+
+async def check(settings: Settings) -> AsyncIterator[Finding]:
+    """Each part, as it was found. Raises SettingsError for half a world."""
     check_world(settings, "all")
-    good = True
     for name, look in _looks(settings):
         try:
             async with asyncio.timeout(DEADLINE_S):
-                say(f"ok   {name}: {await look()}")
+                yield Finding(name, True, await look())
         except Exception as error:
-            good = False
-            say(f"BAD  {name}: {_why(error)}")
-    return good
+            yield Finding(name, False, _why(error))
 
 
 def _looks(settings: Settings) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
     looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("policies", lambda: _policies()),
+        ("files", lambda: _files(settings)),
         ("database", lambda: _database(settings)),
     ]
+    if settings.database_read_url:
+        looks.append(("read replica", lambda: _replica(settings)))
     if not settings.embedded:
         looks.append((f"broker {_place(settings.broker_url)}", lambda: _broker(settings)))
         looks.append((f"Redis {_place(settings.redis_url)}", lambda: _redis(settings)))
@@ -80,23 +111,41 @@ def _place(url: str) -> str:
 
 def advice(error: BaseException) -> str | None:
     """Of the first cause that we have any for; never what a URL holds."""
-    seen: BaseException | None = error
-    while seen is not None:
-        cause = getattr(seen, "orig", seen)
+    for one in causes(error):
+        cause = getattr(one, "orig", one)
         if isinstance(cause, sqlite3.Error) and any(words in str(cause) for words in _SQLITE):
             return f"SQLite says: {cause}"
         if type(cause).__name__ in _ADVICE:
             return _ADVICE[type(cause).__name__]
-        seen = seen.__cause__ or seen.__context__
     return None
 
 
 def _why(error: BaseException) -> str:
-    return advice(error) or (str(error) if isinstance(error, ValueError) else type(error).__name__)
+    if isinstance(error, (_Bad, BadAddress, SettingsError)):
+        return str(error)
+    return refusal(error) or advice(error) or (str(error) if isinstance(error, ValueError) else type(error).__name__)
 
 
 async def _policies() -> str:
     return f"version {CedarPolicies(POLICIES).version}"
+
+
+async def _files(settings: Settings) -> str:
+    """Embedded: the folder is ours, writable, and has room."""
+    if not settings.embedded:
+        return "none are kept: everything is on the servers"
+    folder = settings.data_dir
+    beside = folder if folder.exists() else folder.resolve().parent
+    if not os.access(beside, os.W_OK | os.X_OK):
+        raise _Bad(f"{beside} can't be written by this user: give it to them, or set DATA_DIR")
+    free = shutil.disk_usage(beside).free
+    if free < FREE_BYTES_MIN:
+        raise _Bad(f"{beside} has {free // 2**20} MiB free: make room, below {FREE_BYTES_MIN // 2**20} it is soon full")
+    open_to = [f"{path.name} ({stat.S_IMODE(path.stat().st_mode):o})" for path in (folder, folder / "jwt_secret", folder / "parley.db")
+               if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077]  # fmt: skip
+    if open_to:
+        raise _Bad(f"others on this machine may read {', '.join(open_to)}: chmod go= them")
+    return f"{beside} is writable, {free // 2**30} GiB are free"
 
 
 async def _database(settings: Settings) -> str:
@@ -104,49 +153,128 @@ async def _database(settings: Settings) -> str:
         return f"SQLite in {settings.data_dir}, made at the first start"
     database = make_database(settings)
     try:
+        if database.postgresql:
+            await check_direct(database)
         async with database.read() as connection:
             version = await connection.scalar(
                 sa.text("select version()" if database.postgresql else "select 'SQLite ' || sqlite_version()")
             )
+            there = await connection.scalar(
+                sa.text("select now()" if database.postgresql else "select strftime('%Y-%m-%dT%H:%M:%fZ')")
+            )
             tables = await connection.run_sync(lambda c: sa.inspect(c).get_table_names())
-            if "alembic_version" not in tables:
-                return f"{str(version).partition(' (')[0]}, empty: the schema is made at the first start"
+        differs = abs((to_time(there) - utc_now()).total_seconds())
+        if differs > CLOCK_DIFFERS_S_MAX:
+            raise _Bad(
+                f"this machine's clock is {differs:.0f} s from the database's: let both follow a time server (NTP)"
+            )
+        named = str(version).partition(" (")[0]
+        if "alembic_version" not in tables:
+            await _writes(database, "create table parley_check (id int)")
+            return f"{named}, empty: the schema is made at the first start"
+        async with database.read() as connection:
             revision = await connection.scalar(sa.text("select version_num from alembic_version"))
             shards = await connection.scalar(sa.select(sa.func.count()).select_from(t.shards))
         if shards != settings.command_shards:
-            raise ValueError(f"laid out for {shards} shards")
-        return f"{str(version).partition(' (')[0]}, schema {revision}, {shards} shards"
+            raise _Bad(f"laid out for {shards} shards: set COMMAND_SHARDS={shards}, or see `python -m app shards`")
+        await _writes(database, "insert into meta (key, value) values ('check', '')")
+        return f"{named}, schema {revision}, {shards} shards, takes writes"
+    except Pooled:
+        raise _Bad(POOLED) from None
+    finally:
+        await database.close()
+
+
+class _Undo(Exception):
+    """What was tried is rolled back."""
+
+
+async def _writes(database: Database, statement: str) -> None:
+    try:
+        async with database.write() as connection:
+            await connection.execute(sa.text(statement))
+            raise _Undo
+    except _Undo:
+        return
+
+
+async def _replica(settings: Settings) -> str:
+    database = Database(settings.database_read_url)
+    try:
+        async with database.read() as connection:
+            if database.postgresql and not await connection.scalar(sa.text("select pg_is_in_recovery()")):
+                return "answers, but is no standby: is it the primary's address?"
+            await connection.execute(sa.select(t.meta).limit(1))
+            behind = await connection.scalar(
+                sa.text("select coalesce(extract(epoch from now() - pg_last_xact_replay_timestamp()), 0)")
+            )
+        return f"a standby, at most {float(behind or 0):.0f} s behind"
     finally:
         await database.close()
 
 
 async def _broker(settings: Settings) -> str:
-    connection = await aio_pika.connect(settings.broker_url, timeout=5)
+    """As gateways and workers use it: declare, publish with a confirm, consume."""
+    connection = await connect_broker(settings.broker_url, "parley check")
     async with connection:
-        channel = await connection.channel()
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         await declare(channel, range(settings.command_shards))
-    return f"{settings.command_shards} queues are there"
+        name = f"commands.check.{uuid.uuid4().hex[:8]}"
+        queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
+        await channel.default_exchange.publish(aio_pika.Message(b"check"), name, mandatory=True)
+        message = await queue.get(timeout=DEADLINE_S, fail=False)
+        if message is None or message.body != b"check":
+            raise _Bad("what was published there doesn't come back: look at the broker's policies for commands.*")
+        await message.ack()
+    return f"{settings.command_shards} queues are there, takes and gives messages"
 
 
 async def _redis(settings: Settings) -> str:
+    """As gateways and assistants use it: keys, a script, a channel."""
     client = connect(settings.redis_url)
+    key = f"reply:check:{uuid.uuid4().hex[:8]}"
     try:
-        info = await client.info("server")
+        try:
+            pubsub = client.pubsub()
+            await pubsub.subscribe(f"chat:{key}")
+            await client.set(key, "1", ex=10)
+            script = client.register_script("redis.call('PUBLISH', ARGV[1], redis.call('GET', KEYS[1])) return 1")
+            await script(keys=[key], args=[f"chat:{key}"])
+            heard: Any = None
+            while heard is None or heard["type"] != "message":
+                heard = await pubsub.get_message(timeout=DEADLINE_S)
+            await client.delete(key)
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+        except ResponseError as error:
+            raise _Bad(
+                f"it refuses what we ask of it ({str(error)[:120]}): give the name keys, channels and scripts"
+            ) from None
+        try:
+            info = await client.info("server")
+        except ResponseError:
+            info = {}
     finally:
         await client.aclose()
-    return f"version {info.get('redis_version', '?')}"
+    return f"version {info.get('redis_version', '?')}, keeps keys, runs scripts, carries messages"
 
 
 async def _model(settings: Settings) -> str:
+    """Asks for one token: what it costs is a few hundredths of a cent at most."""
     if not settings.has_model:
         return "the built-in demo (set OPENAI_API_KEY or OPENAI_BASE_URL for a model)"
-    base = (settings.openai_base_url or "https://api.openai.com/v1").rstrip("/")
-    headers = {"Authorization": f"Bearer {settings.openai_api_key}"} if settings.openai_api_key else {}
-    async with httpx2.AsyncClient(timeout=5) as http:
-        answer = await http.get(f"{base}/models", headers=headers)
-    if answer.status_code in (401, 403):
-        raise PermissionError
-    return f"{_place(base)} answers ({answer.status_code}), model {settings.assistant_model}"
+    model = make_model(settings)
+    try:
+        async with aclosing(model.stream(Prompt((Turn("user", "Say: ok"),), None, None))) as pieces:  # type: ignore[type-var]
+            async for _ in pieces:
+                break
+    except ModelFailed as error:
+        raise _Bad(
+            f"{settings.assistant_model} answers nothing: {error.reason}. Are OPENAI_BASE_URL, OPENAI_API_KEY and"
+            " ASSISTANT_MODEL right?"
+        ) from None
+    finally:
+        await model.close()
+    return f"{settings.assistant_model} at {_place(settings.openai_base_url or 'https://api.openai.com')} answers"
 
 
 async def _traces(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -116,11 +117,11 @@ def chat(url: str = typer.Argument("http://127.0.0.1:8000")) -> None:
 
 
 @app.command()
-def check() -> None:
-    """Connect to everything that the settings name, and say in words what is wrong."""
+def check(json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False) -> None:
+    """Do what Parley does with everything that the settings name, and say in words what is wrong."""
     from app.infrastructure import command_line_acts as acts
 
-    acts.check_all()
+    acts.check_all(json)
 
 
 @app.command()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +134,18 @@ def restore_backup(file: Path) -> None:
     _run(work())
 
 
-def check_all() -> None:
+def check_all(as_json: bool) -> None:
     settings = _settings()
 
     async def work() -> None:
-        if not await check.check(settings, print):
+        good = True
+        async for found in check.check(settings):
+            good = good and found.good
+            if as_json:
+                print(json.dumps(asdict(found)), flush=True)
+            else:
+                print(f"{'ok  ' if found.good else 'BAD '} {found.name}: {found.finding}", flush=True)
+        if not good:
             raise SystemExit(1)
 
     _run(work())

@@ -11,7 +11,7 @@ from enum import Enum
 import asyncpg
 import sqlalchemy as sa
 
-from app.adapters.lost import went_away
+from app.adapters.lost import causes, went_away
 
 
 class Error(Enum):
@@ -64,11 +64,10 @@ def code_of(error: BaseException) -> str:
     state = getattr(cause, "sqlstate", None)
     if state:
         return str(state)
-    while cause is not None:
-        number = getattr(cause, "sqlite_errorcode", None)
+    for one in causes(cause):
+        number = getattr(one, "sqlite_errorcode", None)
         if number is not None:
             return _CODES.get(number & 0xFF, "ERROR")
-        cause = cause.__cause__ or cause.__context__
     return ""
 
 

@@ -57,7 +57,7 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
     for attempt in range(_TRIES):
         try:
             if database.postgresql and revision == "head":
-                await _check_direct(database)
+                await check_direct(database)
             await _migrate(database, shards, revision)
             if database.postgresql and revision == "head":
                 await _build_indexes(database)
@@ -71,7 +71,7 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
             await asyncio.sleep(0.5)
 
 
-async def _check_direct(database: Database) -> None:
+async def check_direct(database: Database) -> None:
     """Raises Pooled, Transient. A pooler makes up the number by which a session could be cancelled."""
     try:
         driver = await database.connect()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from app.adapters.lost import went_away
+from app.adapters.lost import causes, went_away
 from app.adapters.store.driver_errors import Error, kind_of
 
 
@@ -25,3 +25,10 @@ from app.adapters.store.driver_errors import Error, kind_of
 def test_a_connection_that_went_away_is_known_in_every_form(error: BaseException, passes: bool) -> None:
     assert went_away(error) is passes and (kind_of(error) is Error.PASSES) is passes
     assert not passes or kind_of(sa.exc.DBAPIError("select", {}, error)) is Error.PASSES
+
+
+def test_a_chain_of_causes_may_be_a_ring() -> None:
+    one, two = ValueError("1"), KeyError("2")
+    one.__cause__, two.__context__ = two, one
+    assert list(causes(one)) == [one, two] and list(causes(None)) == []
+    assert kind_of(one) is Error.OURS

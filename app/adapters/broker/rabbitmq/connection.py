@@ -51,8 +51,7 @@ _REFUSALS = {
 
 def refusal(error: BaseException) -> str | None:
     """In words, where the broker answered, and refuses; None where it can't be reached, or didn't answer."""
-    seen: BaseException | None = error
-    while seen is not None:
+    for seen in lost.causes(error):
         if isinstance(seen, (AuthenticationError, ProbableAuthenticationError)):
             return "it refuses the name or the password"
         if isinstance(seen, AMQPError):
@@ -63,7 +62,6 @@ def refusal(error: BaseException) -> str | None:
                 return _REFUSALS["ACCESS_REFUSED"]
             if isinstance(seen, ConnectionNotAllowed) or "Connection.OpenOk" in str(seen):
                 return _REFUSALS["NOT_ALLOWED"]
-        seen = seen.__cause__ or seen.__context__
     return None
 
 
