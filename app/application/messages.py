@@ -13,7 +13,7 @@ from app.domain.errors import Code, ParleyError, not_found
 from app.domain.events import Event
 from app.domain.messages import SendMessage
 from app.domain.replies import RegenerateReply
-from app.domain.values import Message
+from app.domain.values import Chat, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,16 @@ class Messages:
 
     async def timeline(self, user_id: str, chat_id: str, after: int, limit: int) -> TimelinePart:
         """Durable events, as the socket would have told them."""
-        await self._reader.permit(user_id, chat_id)
-        events = await self._timeline.events(chat_id, after, limit)
-        chat, _ = await self._reader.permit(user_id, chat_id)  # still: see `Reader.read`
+        events, chat = await self._reader.read(user_id, chat_id, lambda: self._part(user_id, chat_id, after, limit))
         head = max(chat.head, events[-1].seq if events else 0)
         return TimelinePart(events, bool(events) and events[-1].seq < head, head)
+
+    async def _part(self, user_id: str, chat_id: str, after: int, limit: int) -> tuple[list[Event], Chat]:
+        events = await self._timeline.events(chat_id, after, limit)
+        chat, _ = await self._history.chat_for(chat_id, user_id)
+        if chat is None:
+            raise not_found()
+        return events, chat
 
     async def _found(self, chat_id: str, message_id: str) -> Message:
         message = await self._history.message(chat_id, message_id)

@@ -203,6 +203,10 @@ class MemoryStore:
 
     # History
 
+    @asynccontextmanager
+    async def one_view(self) -> AsyncIterator[bool]:
+        yield False
+
     async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
         self._may_fail("chat_for")
         return self.state.chats.get(chat_id), self.state.members.get((chat_id, user_id))

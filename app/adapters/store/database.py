@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import monotonic
@@ -32,6 +33,10 @@ _READ_ONLY = "25006"
 _ANEW_S = 0.5
 
 
+_view: ContextVar[tuple[Any, AsyncConnection | None]] = ContextVar("view", default=(None, None))
+"""(whose database, the connection) of the view that this task has."""
+
+
 class Database:
     """Implements Held, for all of the store. One engine for PostgreSQL; for SQLite one connection that writes and several that read.
 
@@ -49,7 +54,7 @@ class Database:
         self.postgresql = is_postgresql(url)
         if self.postgresql:
             self._address = postgresql(url)
-            self._writer = self._reader = create_async_engine(
+            self._writer = create_async_engine(
                 "postgresql+asyncpg://",
                 async_creator=self.connect,
                 pool_size=pool_size,
@@ -58,6 +63,8 @@ class Database:
                 pool_timeout=5,
                 pool_use_lifo=True,
             )
+            # The level is told with BEGIN: all statements of a read see one moment.
+            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         else:
             url_ = sa.make_url(url).set(drivername="sqlite+aiosqlite")
             self._writer = create_async_engine(url_, pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True)
@@ -76,9 +83,23 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A snapshot for reading; on PostgreSQL the primary. Raises Transient."""
+        """A snapshot for reading; on PostgreSQL the primary. Within `one_view` it is that one. Raises Transient."""
+        seen_by, viewed = _view.get()
+        if seen_by is self and viewed is not None:
+            yield viewed
+            return
         async with self._begin(self._reader) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def one_view(self) -> AsyncIterator[None]:
+        """All that this task reads within it, it reads of one moment: one after the other. Raises Transient."""
+        async with self._begin(self._reader) as connection:
+            token = _view.set((self, connection))
+            try:
+                yield
+            finally:
+                _view.reset(token)
 
     @asynccontextmanager
     async def write(self, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -144,7 +165,7 @@ class Database:
 
     def pool(self) -> dict[str, int]:
         """Connections in use and idle."""
-        pools = [engine.pool for engine in {self._writer, self._reader}]
+        pools = {engine.pool for engine in (self._writer, self._reader)}
         found = [pool for pool in pools if isinstance(pool, sa.QueuePool)]
         return {"used": sum(p.checkedout() for p in found), "idle": sum(p.checkedin() for p in found)}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,14 @@ class SqlHistory:
     def __init__(self, database: Database, reader: Database | None = None) -> None:
         self._primary = database
         self._reader = reader or database
+
+    @asynccontextmanager
+    async def one_view(self) -> AsyncIterator[bool]:
+        if self._reader is not self._primary:
+            yield False
+            return
+        async with self._primary.one_view():
+            yield True
 
     async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
         async with self._primary.read() as connection:

@@ -59,9 +59,11 @@ class Opening:
         registered = False
         try:
             listed = await self._listed(session.user_id, [chat_id for chat_id in resume if chat_id in mine])
-            heads = {
-                chat_id: head for chat_id, (_, head) in (await self._timeline.joined(session.user_id, None)).items()
-            }
+            joined = await self._timeline.joined(session.user_id, None)
+            # What was joined since is not heard yet: it isn't shown, but joined, behind the welcome.
+            session.recheck |= (joined.keys() | {membership.chat.id for membership in listed}) - mine.keys()
+            listed = [membership for membership in listed if membership.chat.id in mine]
+            heads = {chat_id: head for chat_id, (_, head) in joined.items() if chat_id in mine}
             heads |= {membership.chat.id: membership.chat.head for membership in listed}
             if session.closed:
                 return
@@ -97,10 +99,6 @@ class Opening:
     def _begin(self, session: Session, mine: dict[str, tuple[int, int]], heads: dict[str, int]) -> None:
         """Each chat is live from its head on. mine: the chats whose channels are heard for this session."""
         for chat_id, head in heads.items():
-            feed = self._feeds.get(chat_id)
-            if chat_id not in mine or feed is None:
-                session.recheck.add(chat_id)
-                continue
-            self._delivering.register(session, feed, head)
+            self._delivering.register(session, self._feeds[chat_id], head)
         for chat_id in mine.keys() - heads.keys():
             self._feeds.unhear(chat_id)

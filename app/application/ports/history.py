@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -52,6 +53,11 @@ class History(Protocol):
     """Reads for people, as rows are: who may read is the caller's affair. May be served by a replica, but for `chat_for`,
     `member`, `memberships`, `message`, `message_at`, `outcomes` and `mark_read`. Lists hold at most `limit` items; seqs and
     ids to go on from are exclusive. Each raises Transient."""
+
+    def one_view(self) -> AbstractAsyncContextManager[bool]:
+        """All that this task reads within it, here and of the timeline, is of one moment; False where a replica serves
+        lists, so that it can't be."""
+        ...
 
     async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
         """The chat and this user's membership in it, on the primary: what the door's question is asked with."""

@@ -48,3 +48,27 @@ async def test_what_changes_while_one_is_welcomed_is_made_good(world: World) -> 
     await world.do((OTHER, ANNA, c.SendMessage("hi")), (CHAT, ANNA, c.SendMessage("secret")))
     await world.settle()
     assert seqs(ben, OTHER)[-1] == 3 and seqs(ben, CHAT) == []
+
+
+@with_world
+async def test_a_chat_that_is_joined_while_one_is_welcomed_is_heard_before_it_is_shown(world: World) -> None:
+    """Added after the chats were read, and removed before anybody heard it: it must not stand in the welcome for ever."""
+    world.store.do(OTHER, ANNA, c.CreateChat("group", None, ()))
+    memberships, times = world.store.memberships, 0
+
+    async def slow(*args: Any, **more: Any) -> Any:
+        nonlocal times
+        times += 1
+        if times > 1:
+            return await memberships(*args, **more)
+        world.store.do(OTHER, ANNA, c.AddMember(BEN, "member"))  # nobody is told: Redis is down
+        found = await memberships(*args, **more)
+        world.store.do(OTHER, ANNA, c.RemoveMember(BEN))
+        return found
+
+    world.store.memberships = slow  # type: ignore[method-assign]
+    session, ben = await world.open(BEN)
+    await world.settle()
+    [welcome] = frames(ben, "welcome")
+    assert [chat["id"] for chat in welcome["chats"]] == [CHAT] and set(session.cursors) == {CHAT}
+    assert frames(ben, "chat.joined") == [] and chat_channel(OTHER) not in world.fan_out._channels

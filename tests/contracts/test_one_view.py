@@ -1,0 +1,145 @@
+"""What is read together is of one moment: whatever is committed between two of its statements isn't in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from app.adapters.store.database import Database
+from app.adapters.store.history import SqlHistory
+from app.application.authorize import Reader
+from app.application.messages import Messages
+from app.domain.command import Command
+from app.domain.errors import ParleyError
+from tests import actions as c
+from tests.contracts.store_setting import PEP, Store
+from tests.world import new_id
+
+
+class Cut:
+    """A connection of which, behind its n-th statement, something else is committed once."""
+
+    def __init__(self, connection: Any, behind: int, then: Callable[[], Awaitable[Any]], cuts: list[int]) -> None:
+        self._connection, self._behind, self._then, self._cuts = connection, behind, then, cuts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, *args: Any, **more: Any) -> Any:
+        result = await self._connection.execute(*args, **more)
+        self._behind -= 1
+        if self._behind == 0 and not self._cuts:
+            self._cuts.append(1)
+            await self._then()
+        return result
+
+
+def cut(
+    monkeypatch: pytest.MonkeyPatch, database: Database, behind: int, then: Callable[[], Awaitable[Any]]
+) -> list[int]:
+    begin, cuts = database._begin, list[int]()
+
+    @asynccontextmanager
+    async def begun(engine: Any, deadline_s: float | None = None) -> AsyncIterator[Any]:
+        async with begin(engine, deadline_s) as connection:
+            yield Cut(connection, behind, then, cuts) if engine is database._reader and not cuts else connection
+
+    monkeypatch.setattr(database, "_begin", begun)
+    return cuts
+
+
+class Setting(Store):
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.messages = Messages(None, Reader(PEP, self.history), self.history, self.timeline)  # type: ignore[arg-type]
+
+    async def start(self) -> None:
+        self.anna, self.ben = await self.person(), await self.person()
+        self.chat_id = await self.group(self.anna, self.ben)
+        await self.do(self.by(self.anna, c.SendMessage("before")))
+
+    def by(self, actor: str, action: Any) -> Command:
+        return Command(self.chat_id, actor, new_id(), action)
+
+    async def remove_ben_and_speak(self) -> None:
+        results = await self.do(
+            self.by(self.anna, c.RemoveMember(self.ben)), self.by(self.anna, c.SendMessage("of no business of Ben's"))
+        )
+        assert [result.outcome.code for result in results] == [None, None]
+
+
+@pytest.mark.parametrize("behind", [1, 2, 3, 4])
+async def test_a_page_of_history_and_the_right_to_it_are_of_one_moment(
+    database: Database, monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    s = Setting(database)
+    await s.start()
+    cuts = cut(monkeypatch, database, behind, s.remove_ben_and_speak)
+    page = await s.messages.page(s.ben, s.chat_id, None, None, 50)
+    assert [message.body for message in page.messages] == ["before"]
+    assert cuts or behind > 2, "it was cut"
+    if cuts:
+        with pytest.raises(ParleyError, match="not_found"):
+            await s.messages.page(s.ben, s.chat_id, None, None, 50)
+
+
+@pytest.mark.parametrize("behind", [1, 2, 3, 4, 5])
+async def test_a_part_of_the_timeline_has_no_end_that_came_later(
+    database: Database, monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    s = Setting(database)
+    await s.start()
+    cuts = cut(monkeypatch, database, behind, s.remove_ben_and_speak)
+    part = await s.messages.timeline(s.ben, s.chat_id, 0, 100)
+    assert cuts or behind > 3, "it was cut"
+    assert [event.seq for event in part.events] == [1, 2] and (part.head, part.has_more) == (2, False)
+
+
+@pytest.mark.parametrize("behind", [1, 2])
+async def test_a_range_is_of_one_moment(database: Database, monkeypatch: pytest.MonkeyPatch, behind: int) -> None:
+    """Two tables are read one after the other: what came between them is in neither, or the range would end before it."""
+    s = Setting(database)
+    await s.start()
+
+    async def more() -> None:
+        await s.do(s.by(s.anna, c.SendMessage("new")), s.by(s.anna, c.UpdateChat(("title",), "t")))
+
+    cuts = cut(monkeypatch, database, behind, more)
+    assert [event.seq for event in await s.timeline.events(s.chat_id, 0, 100)] == [1, 2] and cuts
+    assert [event.seq for event in await s.timeline.events(s.chat_id, 0, 100)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("behind", [1, 2, 3, 4])
+async def test_the_list_of_chats_is_of_one_moment(
+    database: Database, monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    s = Setting(database)
+    await s.start()
+    cuts = cut(monkeypatch, database, behind, s.remove_ben_and_speak)
+    [mine] = await s.history.memberships(s.ben, archived=None, before=None, limit=10, unread_max=10)
+    assert mine.last_message is not None and mine.last_message.body == "before"
+    assert (mine.chat.head, mine.unread) == (2, 1) and (cuts or behind > 2)
+
+
+async def test_with_a_replica_it_is_asked_again_behind_the_page(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = Setting(database)
+    await s.start()
+    replica = Database(database.url, deadline_s=database.deadline_s)
+    history = SqlHistory(database, replica)
+    messages = Messages(None, Reader(PEP, history), history, s.timeline)  # type: ignore[arg-type]
+    assert len((await messages.page(s.ben, s.chat_id, None, None, 50)).messages) == 1
+    read = history.messages
+
+    async def removed_meanwhile(*args: Any) -> Any:
+        await s.remove_ben_and_speak()
+        return await read(*args)
+
+    monkeypatch.setattr(history, "messages", removed_meanwhile)
+    with pytest.raises(ParleyError, match="not_found"):
+        await messages.page(s.ben, s.chat_id, None, None, 50)
+    await replica.close()
