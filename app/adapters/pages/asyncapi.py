@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from app.adapters.wire import registry
+from app.adapters.wire import contract, registry, words
 from app.application.ports.socket import Close
 from app.domain.errors import CODES
 
@@ -46,16 +46,19 @@ def asyncapi() -> dict[str, Any]:
     ]
     refs, definitions = TypeAdapter.json_schemas(adapters, ref_template=_REF)
     schemas = definitions.get("$defs", {})
+    words.describe(schemas)
     names = {model: refs[model, "validation"]["$ref"].rpartition("/")[2] for model, _, _ in adapters}
     messages: dict[str, Any] = {}
     examples = registry.request_examples()
     for name, model in requests.items():
         summary = (model.__doc__ or f"{name}, from a client.").strip().partition("\n")[0]
         messages[_key("request", name)] = _message(name, names[model], summary, examples[name])
+        messages[_key("request", name)]["description"] = contract.about_request(name)
     examples = registry.frame_examples()
     for name, frame in sent.items():
         summary = (frame.__doc__ or "").strip().partition("\n")[0] or f"{name}, to a client."
         messages[_key("frame", name)] = _message(name, names[frame], summary, examples[name])
+        messages[_key("frame", name)]["description"] = " ".join((frame.__doc__ or summary).split())
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Parley: the socket", "version": "1", "description": _description()},

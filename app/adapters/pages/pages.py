@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 from markdown_it import MarkdownIt
 
 from app.adapters.pages.asyncapi import asyncapi
+from app.adapters.wire import contract
 from app.adapters.wire.registry import EVENTS, request_answers
 from app.adapters.wire.text import encode_bytes
 
@@ -37,7 +38,6 @@ _POLICY = (
 
 _PAGES = (("/", "Parley"), ("/docs", "REST"), ("/docs/ws", "Socket"), ("/docs/protocol", "Protocol"))
 _OF_OURS = re.compile(r"""((?:href|src)="?)/""")
-_PROTOCOL = Path(__file__).parents[3] / "docs" / "protocol.md"
 
 
 def _page(request: Request, title: str, here: str, body: str, head: str = "") -> Response:
@@ -149,7 +149,7 @@ def _article(key: str, message: dict[str, Any], schemas: dict[str, Any]) -> str:
     example = escape(json.dumps(message["examples"][0]["payload"], ensure_ascii=False, indent=2))
     return (
         f'<article id="{key}"><h3><code>{_name(key)}</code> <small>{direction}</small></h3>'
-        f"<p>{escape(message['summary'])}{' Answered by ' + answers + '.' if answers else ''}</p>"
+        f"{_markdown(message['description'] or message['summary'])}{'<p>Answered by ' + answers + '.</p>' if answers else ''}"
         f"<table><tr><th>field</th><th>type</th><th></th></tr>{rows}</table><pre>{example}</pre></article>"
     )
 
@@ -174,13 +174,13 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 def _markdown(text: str) -> str:
     made: str = _MARKDOWN.render(text)
-    return made
+    return made.replace('href="docs/', 'href="/docs/')
 
 
 @cache
 def _protocol_page() -> str:
     """docs/protocol.md, each section with its anchor, as the file's own links name them."""
-    tokens = _MARKDOWN.parse(_PROTOCOL.read_text())
+    tokens = _MARKDOWN.parse(contract.FILE.read_text())
     toc: list[str] = []
     seen: dict[str, int] = {}
     for opening, inline in pairwise(tokens):

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from app.adapters.rest.problems import TOKEN_PATH, responses
-from app.adapters.wire import registry
+from app.adapters.wire import contract, registry, words
 from app.adapters.wire.problems import PROBLEM_TYPE, ProblemJson
 from app.adapters.wire.service import AcceptedJson
 from app.adapters.wire.text import encode_bytes
@@ -80,9 +80,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
             schemas[name]["examples"] = [body.example]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    words.describe(schemas)
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
             _complete(path, method, operation)
+            operation["description"] = contract.about_call(method, path) or operation.get("description", "")
+            for parameter in operation.get("parameters", ()):
+                parameter.setdefault("description", words.parameter(parameter["name"]))
     return made
 
 
