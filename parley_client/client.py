@@ -7,13 +7,15 @@ what is behind a refused command in that chat, applies each seq once and in orde
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -21,7 +23,8 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from parley_client import frames
-from parley_client.rest import Problem, Rest
+from parley_client.kept import Kept
+from parley_client.rest import Problem, Rest, SignedOut
 
 ACCEPTED_S = 5.0
 OVER_S = 10.0
@@ -30,13 +33,29 @@ BACKOFF_MAX_S = 30.0
 PONG_S = 10.0
 WAIT_AFTER_4429_S = 30.0
 FRAME_BYTES = 64 * 1024
+_NAMED_MAX = 500
+_TELL_MAX = 10_000
 _NEVER_AGAIN = (1002, 1003, 1007, 1009, 4400)
 
 Frame = dict[str, Any]
 """A frame as it came; its fields by type stand in `frames.py`."""
-Hear = Callable[[frames.Frame], None] | Callable[[Frame], None]
-HearEvent = Callable[[frames.Event], None] | Callable[[Frame], None]
-"""An event of a type that this client doesn't know comes too: branch by `type`, and pass by what you don't name."""
+Done = Awaitable[None] | None
+Hear = Callable[[frames.Frame], Done] | Callable[[Frame], Done]
+HearEvent = Callable[[frames.Event], Done] | Callable[[Frame], Done]
+"""Plain functions, or coroutine functions: those are awaited one after the other, beside the reading of the socket, so that
+they may wait for what they send. An event of a type that this client doesn't know comes too: branch by `type`, and pass by
+what you don't name."""
+State = MutableMapping[str, Any]
+Person = dict[str, Any]
+"""{id, username, display_name, kind}"""
+
+
+class Refused(Exception):
+    """The service closed the socket for what this client did, and would again: a defect of the client. code: of the close."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"closed with {code}")
+        self.code = code
 
 
 class Rejected(Exception):
@@ -75,8 +94,15 @@ class ChatState:
 class Client:
     """One person's socket that stays, across losses of every kind, until `close`.
 
-    on_frame: called with every frame, before it is applied. on_event: with every durable event, applied, once, in order. urls: gateways to choose from at each connect.
-    keep_events: keep all applied events in `chats[…].events`, for those who check.
+    on_frame: called with every frame, before it is applied. on_event: with every durable event, applied, once, in order.
+    on_status: with each state: connecting, online, reconnecting, signed out, refused, failed, closed. urls: gateways to choose
+    from at each connect. keep_events: keep all applied events in `chats[…].events`, for those who check.
+
+    state: a file, or a mapping that the caller keeps: up to where each chat was applied. With it what came while nobody ran
+    comes at the next start, in order, however much it was; an event whose callback was cut off comes again.
+
+    It ends by itself where going on is no use; `start`, `ended` and what was asked raise why: SignedOut, Refused, or what a
+    callback raised.
     """
 
     def __init__(
@@ -86,6 +112,8 @@ class Client:
         urls: list[str] | None = None,
         on_frame: Hear | None = None,
         on_event: HearEvent | None = None,
+        on_status: Callable[[str], Done] | None = None,
+        state: State | str | Path | None = None,
         keep_events: bool = False,
         backoff_first_s: float = BACKOFF_FIRST_S,
         backoff_max_s: float = BACKOFF_MAX_S,
@@ -99,8 +127,15 @@ class Client:
         self.status = "new"
         self.closed_with: list[int] = []
         self.errors: dict[str, str] = {}
-        self._on_frame: Callable[[Any], None] = on_frame or (lambda frame: None)
-        self._on_event: Callable[[Any], None] = on_event or (lambda event: None)
+        self.error: BaseException | None = None
+        """Why it ended."""
+        self._people: dict[str, Person] = {}
+        self._on_frame: Callable[[Any], Done] = on_frame or (lambda frame: None)
+        self._on_event: Callable[[Any], Done] = on_event or (lambda event: None)
+        self._on_status: Callable[[str], Done] = on_status or (lambda status: None)
+        self._kept = Kept(state) if state is not None else None
+        self._ended = asyncio.Event()
+        self._to_tell: asyncio.Queue[tuple[Callable[[Any], Any], Any, Callable[[], None]]] = asyncio.Queue(_TELL_MAX)
         self._keep_events = keep_events
         self._backoff_first_s, self._backoff_max_s = backoff_first_s, backoff_max_s
         self._open: dict[str, _Open] = {}
@@ -128,12 +163,75 @@ class Client:
         await self.close()
 
     async def start(self, wait_s: float = 30.0) -> None:
-        self._tasks = [asyncio.create_task(self._live()), asyncio.create_task(self._watch())]
+        """Returns when it is online and has caught up. Raises SignedOut, Refused; TimeoutError where the service can't be
+        reached for so long."""
+        if self._kept is not None:
+            self.chats = {chat_id: ChatState(cursor) for chat_id, cursor in self._kept.cursors.items()}
+        self._tasks = [asyncio.create_task(work) for work in (self._life(), self._watch(), self._tell_all())]
         async with asyncio.timeout(wait_s):
-            await self._ready.wait()
+            waits = [asyncio.create_task(event.wait()) for event in (self._ready, self._ended)]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+        if self.error is not None:
+            raise self.error
+
+    async def ended(self) -> None:
+        """Returns when it was closed; raises why it ended by itself."""
+        await self._ended.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def _life(self) -> None:
+        try:
+            await self._end(await self._live())
+        except Exception as raised:  # a callback's: going on would lose what it was to do
+            await self._end(raised)
+
+    async def _tell(self, callback: Callable[[Any], Any], value: Any, then: Callable[[], None] = lambda: None) -> None:
+        """then: called when the callback is through."""
+        if inspect.iscoroutinefunction(callback):
+            return await self._to_tell.put((callback, value, then))
+        callback(value)
+        then()
+
+    async def _tell_all(self) -> None:
+        while True:
+            callback, value, then = await self._to_tell.get()
+            try:
+                await callback(value)
+            except Exception as raised:
+                self._tasks[0].cancel()
+                return await self._end(raised)
+            then()
+
+    async def _end(self, error: BaseException) -> None:
+        if self.error is not None:
+            return
+        self.error = error
+        words = {SignedOut: "signed out", Refused: "refused"}
+        await self._become(words.get(type(error), "failed"))
+        for command in list(self._open.values()):
+            if not command.done.done():
+                command.done.set_exception(error)
+                command.done.exception()
+        self._open.clear()
+        self._forget_asked(error)
+        self._ended.set()
+
+    async def _become(self, status: str) -> None:
+        if self.status != status:
+            self.status = status
+            await self._tell(self._on_status, status)
 
     async def close(self) -> None:
-        self.status = "closed"
+        if self.error is None:
+            await self._become("closed")
+        if self._kept is not None:
+            self._kept.write()
+        self._ended.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,39 +245,46 @@ class Client:
         if self._socket is not None:
             self._socket.transport.abort()
 
-    async def _live(self) -> None:
+    async def _live(self) -> SignedOut | Refused:
+        """Why it ended."""
         backoff = self._backoff_first_s
         for turn in itertools.count():
             known = len(self.closed_with)
             url = self.urls[turn % len(self.urls)] if turn else random.choice(self.urls)
+            if not turn:
+                await self._become("connecting")
             try:
                 await self._one_connection(url)
+            except SignedOut as error:
+                return error
             except (OSError, TimeoutError, websockets.WebSocketException, httpx2.HTTPError, Problem):
                 pass
             if self._ready.is_set():
                 backoff = self._backoff_first_s
             self._ready.clear()
-            self._socket, self.status = None, "reconnecting"
+            self._socket = None
             code = self.closed_with[-1] if len(self.closed_with) > known else 1006
             if code in _NEVER_AGAIN:
-                self.status = f"refused {code}"
-                return
-            if code == 4401 and not await self._refreshed():
-                self.status = "signed out"
-                return
+                return Refused(code)
+            if code == 4401 and (ended := await self._refreshed()) is not None:
+                return ended
+            await self._become("reconnecting")
             wait_s = WAIT_AFTER_4429_S if code == 4429 else random.uniform(0, backoff)
             await asyncio.sleep(wait_s)
             backoff = min(backoff * 2, self._backoff_max_s)
+        raise AssertionError("for ever")
 
-    async def _refreshed(self) -> bool:
-        """False where the session has ended for good."""
+    async def _refreshed(self) -> SignedOut | None:
+        """An error where the session has ended for good."""
+        if self.rest.refresh_token is None:
+            return SignedOut(401, "unauthenticated", {"detail": "the access token is good for nothing"})
         try:
             await self.rest.refresh()
-        except Problem as problem:
-            return problem.code != "invalid_grant"
-        except httpx2.HTTPError:
+        except SignedOut as error:
+            return error
+        except (httpx2.HTTPError, Problem):
             pass
-        return True
+        return None
 
     async def _one_connection(self, url: str) -> None:
         address = url.replace("http", "ws", 1) + "/v1/ws"
@@ -192,19 +297,16 @@ class Client:
         self._socket = socket
         self._outgoing.clear()
         self._by_ref.clear()
-        asked, self._asked = self._asked, {}
-        for answer in asked.values():
-            if not answer.done():
-                answer.set_exception(ConnectionError("the connection that was asked is gone"))
-                answer.exception()
+        self._forget_asked(ConnectionError("the connection that was asked is gone"))
         for chat in self.chats.values():
             chat.syncing = False
         hello: Frame = {"type": "hello", "token": token}
         self._named = {}
         resume = {chat_id: chat.cursor for chat_id, chat in self.chats.items() if chat.cursor is not None}
-        if resume and self.welcome:
-            named = self._named = dict(list(resume.items())[-500:])
-            hello["resume"] = {"epoch": self.welcome["epoch"], "chats": named}
+        epoch = self.welcome.get("epoch") or (self._kept.epoch if self._kept is not None else "")
+        if resume and epoch:
+            named = self._named = dict(list(resume.items())[-_NAMED_MAX:])
+            hello["resume"] = {"epoch": epoch, "chats": named}
         writer = asyncio.create_task(self._write(socket))
         try:
             await socket.send(json.dumps(hello))
@@ -217,6 +319,13 @@ class Client:
             writer.cancel()
             self.closed_with.append(socket.close_code or 1006)
             socket.transport.abort()
+
+    def _forget_asked(self, error: BaseException) -> None:
+        asked, self._asked = self._asked, {}
+        for answer in asked.values():
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()
 
     async def _write(self, socket: ClientConnection) -> None:
         """What is ready together travels together."""
@@ -256,6 +365,9 @@ class Client:
     def _command(self, chat_id: str, id_: str, frame: Frame) -> asyncio.Future[Frame]:
         done: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
         command = _Open(id_, chat_id, frame | {"chat_id": chat_id}, done)
+        if self.error is not None:
+            done.set_exception(self.error)
+            return done
         self._open[id_] = command
         if self._ready.is_set() and not self._is_held(chat_id):
             self._put(command)
@@ -326,11 +438,11 @@ class Client:
             return value
 
     async def _take(self, frame: Frame) -> None:
-        self._on_frame(frame)
+        await self._tell(self._on_frame, frame)
         if self._frames is not None:
             self._frames.put_nowait(frame)
         if "seq" in frame and frame["type"] not in ("committed", "rejected"):
-            self._take_event(frame)
+            await self._take_event(frame)
         else:
             await self._take_other(frame)
         async with self._progress:
@@ -339,7 +451,9 @@ class Client:
     async def _take_other(self, frame: Frame) -> None:
         match frame["type"]:
             case "welcome":
-                self._take_welcome(frame)
+                await self._take_welcome(frame)
+            case "user.updated":
+                self._people[frame["user"]["id"]] = frame["user"]
             case "synced" | "reset" | "gone":
                 await self._take_end(frame)
             case "chat.joined":
@@ -354,19 +468,35 @@ class Client:
             case "ok" | "pong":
                 self._answer(frame)
             case "auth.expiring":
-                asyncio.get_running_loop().create_task(self._refresh())
+                self._spawn(self._refresh())
 
-    def _take_welcome(self, frame: Frame) -> None:
+    async def _take_welcome(self, frame: Frame) -> None:
         resumed = set(self._named)
-        self.welcome, self.status = frame, "online"
+        self.welcome = frame
+        self._people[frame["user"]["id"]] = frame["user"]
         self.connections += 1
-        listed = set()
+        behind: dict[str, int] = {}
         for chat in frame["chats"]:
-            listed.add(chat["id"])
+            known = chat["id"] in self.chats
             state = self.chats.setdefault(chat["id"], ChatState())
-            if chat["id"] not in resumed:
+            if chat["id"] in resumed:
+                continue
+            if self._kept is None or self._kept.new:
                 state.cursor = chat["head"]
+            elif not known or state.cursor is None:  # joined while nobody ran: one joins having read what was before
+                state.cursor = min(chat["read_seq"], chat["head"])
+            if state.cursor is not None and state.cursor < chat["head"]:
+                behind[chat["id"]] = state.cursor
+        if self._kept is not None:
+            self._kept.begin(frame["epoch"], {id_: c.cursor for id_, c in self.chats.items() if c.cursor is not None})
         self._awaiting = resumed
+        waiting = list(behind.items())
+        for start in range(0, len(waiting), _NAMED_MAX):
+            places = dict(waiting[start : start + _NAMED_MAX])
+            for chat_id in places:
+                self.chats[chat_id].syncing = True
+            self._send({"type": "sync", "ref": str(next(self._refs)), "chats": places})
+        await self._become("online")
         if not self._awaiting:
             self._become_ready()
 
@@ -378,8 +508,13 @@ class Client:
         chat_id = frame["chat_id"]
         chat = self.chats.get(chat_id)
         if frame["type"] == "gone":
-            self.chats.pop(chat_id, None)
+            self._drop_chat(chat_id)
+        elif frame["type"] == "reset" and self._kept is not None and frame["code"] == "too_far" and chat is not None:
+            chat.syncing = True  # more than a socket gives at once: read by REST, in order
+            self._spawn(self._load(chat_id, chat, frame["head"]))
         elif frame["type"] == "reset":
+            if self._kept is not None:
+                self._kept.put(chat_id, frame["head"])
             self.chats[chat_id] = ChatState(
                 cursor=frame["head"], held_until=chat.held_until if chat else 0.0, unhold=chat.unhold if chat else None
             )
@@ -391,7 +526,53 @@ class Client:
             if not self._awaiting:
                 self._become_ready()
 
-    def _take_event(self, frame: Frame) -> None:
+    async def _load(self, chat_id: str, chat: ChatState, head: int) -> None:
+        """What came while nobody ran, page by page."""
+        while self.chats.get(chat_id) is chat and (chat.cursor or 0) < head:
+            try:
+                page = await self.rest.get(f"/v1/chats/{chat_id}/timeline", after=chat.cursor or 0, limit=500)
+            except SignedOut:
+                return
+            except Problem as problem:
+                if problem.status in (403, 404):
+                    return self._drop_chat(chat_id)
+                await asyncio.sleep(1)
+                continue
+            except httpx2.HTTPError:
+                await asyncio.sleep(1)
+                continue
+            if not page["items"]:
+                break
+            for event in page["items"]:
+                await self._take_event(event)
+        chat.syncing = False
+
+    def _applied(self, chat_id: str, seq: int) -> None:
+        if self._kept is not None and chat_id in self.chats:
+            self._kept.put(chat_id, seq)
+
+    def _drop_chat(self, chat_id: str) -> None:
+        self.chats.pop(chat_id, None)
+        if self._kept is not None:
+            self._kept.drop(chat_id)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(lambda done: self._tasks.remove(done) if done in self._tasks else None)
+
+    async def person(self, user_id: str) -> Person:
+        """Who that is, by their name as it is now. Raises Problem."""
+        found = self._people.get(user_id)
+        if found is None:
+            found = self._people[user_id] = await self.rest.get(f"/v1/users/{user_id}")
+        return found
+
+    def _meet(self, frame: Frame) -> None:
+        for member in (*frame.get("members", ()), *([frame["member"]] if "member" in frame else ())):
+            self._people[member["user"]["id"]] = member["user"]
+
+    async def _take_event(self, frame: Frame) -> None:
         chat = self.chats.setdefault(frame["chat_id"], ChatState())
         seq = frame["seq"]
         self._over_by_event(frame)
@@ -403,12 +584,13 @@ class Client:
                 ref = str(next(self._refs))
                 self._send({"type": "sync", "ref": ref, "chats": {frame["chat_id"]: chat.cursor}})
             return
-        chat.cursor = seq
         if self._keep_events:
             chat.events.append(frame)
-        self._on_event(frame)
+        self._meet(frame)
+        chat.cursor = seq
+        await self._tell(self._on_event, frame, lambda: self._applied(frame["chat_id"], seq))
         if frame["type"] == "member.removed" and frame.get("user_id") == self.welcome["user"]["id"]:
-            del self.chats[frame["chat_id"]]
+            self._drop_chat(frame["chat_id"])
 
     def _over_by_event(self, frame: Frame) -> None:
         message = frame.get("message") or {}
@@ -454,6 +636,8 @@ class Client:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(0.5)
+            if self._kept is not None:
+                self._kept.write()
             if not self._ready.is_set():
                 continue
             late = {

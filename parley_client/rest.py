@@ -16,10 +16,38 @@ class Problem(Exception):
         self.status, self.code, self.body = status, code, body
 
 
-class Rest:
-    """url: where the service is, for instance http://127.0.0.1:8000."""
+class SignedOut(Problem):
+    """The credentials are good for nothing any more: wrong, expired, revoked, or the account is disabled. Sign in anew."""
 
-    def __init__(self, url: str, *, access_token: str | None = None, refresh_token: str | None = None) -> None:
+
+class Unanswered(Exception):
+    """The outcome of a command isn't known, though it was asked again and again: it may come yet. Repeating it with the
+    same Idempotency-Key is safe."""
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__(command_id)
+        self.command_id = command_id
+
+
+SIGNED_OUT = ("unauthenticated", "invalid_grant")
+
+
+class Rest:
+    """url: where the service is, for instance http://127.0.0.1:8000. unanswered_s: how long a command is asked for again
+    whose outcome isn't known.
+
+    Calls raise Problem, SignedOut, Unanswered, and httpx2's errors where the service can't be reached.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        access_token: str | None = None,
+        refresh_token: str | None = None,
+        unanswered_s: float = 60.0,
+    ) -> None:
+        self._unanswered_s = unanswered_s
         self.url = url.rstrip("/")
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=15)
         self.access_token, self.refresh_token = access_token, refresh_token
@@ -43,6 +71,7 @@ class Rest:
         return self._signed_in(await self._json("POST", "/v1/auth/token", data=form, signed=False))
 
     async def refresh(self) -> dict[str, Any]:
+        """Raises SignedOut where the session has ended."""
         form = {"grant_type": "refresh_token", "refresh_token": self.refresh_token or ""}
         return self._signed_in(await self._json("POST", "/v1/auth/token", data=form, signed=False))
 
@@ -59,25 +88,33 @@ class Rest:
         return self.access_token or ""
 
     async def call(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        """The bare answer; raises Problem for what is no 2xx."""
+        """The bare answer; raises Problem for what is no 2xx. An access token that is refused is refreshed, once."""
         signed = request.pop("signed", True)
-        headers = dict(request.pop("headers", {}))
-        if signed:
-            headers.setdefault("Authorization", f"Bearer {await self.token()}")
+        given = dict(request.pop("headers", {}))
+        headers = given | ({"Authorization": f"Bearer {await self.token()}"} if signed else {}) | given
         answer = await self.http.request(method, path, headers=headers, **request)
+        if answer.status_code == 401 and signed and self.refresh_token and "Authorization" not in given:
+            await self.refresh()
+            headers["Authorization"] = f"Bearer {self.access_token}"
+            answer = await self.http.request(method, path, headers=headers, **request)
         if answer.status_code >= 300:
             try:
                 body = answer.json()
             except ValueError:
                 body = {"detail": answer.text[:200]}
-            raise Problem(answer.status_code, str(body.get("code") or body.get("error") or ""), body)
+            code = str(body.get("code") or body.get("error") or "")
+            raise (SignedOut if code in SIGNED_OUT else Problem)(answer.status_code, code, body)
         return answer
 
     async def _json(self, method: str, path: str, **request: Any) -> Any:
+        began = time.monotonic()
         answer = await self.call(method, path, **request)
-        if answer.status_code == 202:  # not known in time: repeating with the same id is safe
-            headers = dict(request.get("headers", {})) | {"Idempotency-Key": answer.json()["command_id"]}
-            return await self._json(method, path, **(request | {"headers": headers}))
+        while answer.status_code == 202:  # not known in time: repeating with the same id is safe
+            command_id = answer.json()["command_id"]
+            if time.monotonic() - began > self._unanswered_s:
+                raise Unanswered(command_id)
+            headers = dict(request.get("headers", {})) | {"Idempotency-Key": command_id}
+            answer = await self.call(method, path, **(request | {"headers": headers}))
         return answer.json() if answer.content else None
 
     async def get(self, path: str, **params: Any) -> Any:

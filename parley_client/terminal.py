@@ -50,7 +50,9 @@ class Directory:
         self._names: dict[str, str] = {}
         self._titles: dict[str, str] = {}
 
-    async def name(self, user_id: str) -> str:
+    async def name(self, user_id: str | None) -> str:
+        if user_id is None:
+            return "the service"
         if user_id == self._rest.user["id"]:
             return "you"
         if user_id not in self._names:
@@ -486,7 +488,13 @@ async def chat(url: str) -> int:
     try:
         rest = Rest(url)
         await rest.http.get("/livez")
-    except (httpx2.InvalidURL, ValueError, *_LOST):
+    except (httpx2.InvalidURL, ValueError, *_LOST) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            print_formatted_text(
+                f"the certificate of {url} isn't trusted here: is it the right address? For one of your own"
+                " authority set SSL_CERT_FILE to its certificate"
+            )
+            return 1
         print_formatted_text(f"nothing answers at {url}: is Parley running? (`make run` starts it)")
         return 1
     with patch_stdout(raw=True):

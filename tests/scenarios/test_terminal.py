@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from stack.pace import within
+from stack.pace import paced, within
 from stack.parley import ROOT
 from tests.world import PASSWORD, People, World, new_id, start_embedded, stop_embedded
 
@@ -177,6 +177,7 @@ async def test_the_line_comes_back_by_itself_and_what_was_said_meanwhile_is_conf
         await screen.see("1 not yet confirmed")
         world.role.start()
         await screen.see("you said while away")
+        await asyncio.sleep(paced(2))  # words are found within 2 s
         await screen.type("/search away")
         await screen.see("1 found")
         await screen.type("/quit")
