@@ -9,7 +9,12 @@ LOST = (OSError, TimeoutError, EOFError, RuntimeError, asyncio.InvalidStateError
 """For calls that do nothing but talk to a server: OSError holds ConnectionError; RuntimeError is what an event loop raises
 of a transport that was closed under an operation."""
 
-_OF_A_TRANSPORT = ("handler is closed", "transport", "closed", "connection")
+_OF_A_TRANSPORT = (
+    "the handler is closed",
+    "unable to perform operation on <",
+    "closing transport",
+    "transport is closing",
+)
 
 
 def went_away(error: BaseException | None) -> bool:

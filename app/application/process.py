@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from app.application.background import Trouble
-from app.application.ports.bus import Delivery
+from app.application.ports.bus import DeadLetter, Delivery
 from app.application.ports.errors import DeadlineMissed, Transient
 from app.application.ports.store import CommandLog
 from app.domain import decide
@@ -63,7 +63,7 @@ class Worker:
         batch: list[Command] = []
         dead = [letter for delivery in deliveries for letter in delivery.dead]
         if dead:
-            await self._retry(lambda: self._log.bury(dead))
+            await self._bury(dead)
         left = await self._left(deliveries)
         for delivery in deliveries:
             if delivery in left:
@@ -78,6 +78,17 @@ class Worker:
         if batch:
             await self._decide(batch)
         return left
+
+    async def _bury(self, dead: Sequence[DeadLetter]) -> None:
+        """Its neighbours wait as long as that may pass, and no longer."""
+        while True:
+            try:
+                return await self._log.bury(dead)
+            except Transient as error:
+                self._trouble("transient", error)
+            except Exception as error:
+                return self._trouble("dead letter", error)
+            await asyncio.sleep(_PAUSES_S[-1])
 
     async def _left(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Of each shard, from the delivery on that holds what nobody here knows, as long as there is hope."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import monotonic
 
 from app.application.authorize import Pep, Reader
 from app.application.background import Trouble
@@ -20,6 +21,8 @@ from app.domain.values import Message
 
 WORDS_MAX = 20
 _LOOKED_AT_MAX = 500
+_ASKED_AGAIN = 100
+_SECONDS_MAX = 2.0
 _PAUSE_S = 0.3
 
 
@@ -59,12 +62,12 @@ class MessageSearch:
             await self._reader.permit(user_id, asked.chat_id)
         items: list[Found] = []
         readable: dict[str, bool] = {}
-        looked_at = 0
+        looked_at, until, page = 0, monotonic() + _SECONDS_MAX, limit + 1
         while True:
-            found = await self._history.search(user_id, asked, limit + 1)
+            found = await self._history.search(user_id, asked, page)
             await self._look_at_chats(user_id, found, readable)
             for message in found:
-                if len(items) == limit or looked_at >= _LOOKED_AT_MAX:
+                if len(items) == limit or looked_at >= _LOOKED_AT_MAX or monotonic() > until:
                     return FoundPage(items, asked.before)
                 looked_at += 1
                 asked = replace(asked, before=(message.created_at, message.id))
@@ -72,8 +75,9 @@ class MessageSearch:
                 if places is not None and readable[message.chat_id]:
                     items.append(Found(message, places))
                 await asyncio.sleep(0)  # a long text takes some milliseconds
-            if len(found) <= limit:
+            if len(found) < page:
                 return FoundPage(items, None)
+            page = max(page, _ASKED_AGAIN)
 
     async def _look_at_chats(self, user_id: str, found: list[Message], readable: dict[str, bool]) -> None:
         chat_ids = list({message.chat_id: None for message in found if message.chat_id not in readable})

@@ -246,12 +246,12 @@ def keep_out(fold: Fold, command: Command, user_id: str, until: datetime | None)
     """Remove a person, and keep them out for ever or until then."""
     key = (command.chat_id, user_id)
     seq = _drop(fold, command, user_id, "banned") if key in fold.state.members else None
-    if key not in fold.state.bans:
+    if key not in fold.state.bans or fold.state.ban_ends.get(key) != until:
         fold.state.bans.add(key)
         fold.state.changes.bans[key] = command.actor_id
-        fold.state.changes.ban_ends.pop(key, None)
+        fold.state.ban_ends.pop(key, None)
         if until is not None:
-            fold.state.changes.ban_ends[key] = until
+            fold.state.ban_ends[key] = until
     return seq
 
 
@@ -266,6 +266,7 @@ def let_in(fold: Fold, command: Command, user_id: str) -> int | None:
     if key not in fold.state.bans:
         return None
     fold.state.bans.discard(key)
+    fold.state.ban_ends.pop(key, None)
     fold.state.changes.bans[key] = command.actor_id
     return fold.append(command.chat_id, "member.unbanned", command.actor_id, MemberUnbanned(user_id), command.id)
 

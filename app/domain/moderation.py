@@ -64,9 +64,11 @@ def moderate(fold: Fold, command: Command, do: Moderate) -> int | None:
         raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
     if chat.kind == ChatKind.DIRECT and do.act in (Act.OWNER, Act.BAN, Act.UNBAN):
         raise Refused(Code.CONFLICT, "the two people of a direct chat stay the same, and neither owns it")
-    bans = len(fold.state.changes.bans)
+    if do.until is not None and do.until <= fold.state.now:
+        raise Refused(Code.INVALID, "until: a time to come")
+    before = _ban(fold, command, do)
     seq = _act(fold, command, do)
-    if seq is None and len(fold.state.changes.bans) == bans:
+    if seq is None and _ban(fold, command, do) == before:
         return None
     _tell(fold, command, do)
     details: dict[str, Any] = {"chat_id": chat.id, "reason": do.reason}
@@ -76,11 +78,18 @@ def moderate(fold: Fold, command: Command, do: Moderate) -> int | None:
     return seq if seq is not None else fold.state.chats[chat.id].head
 
 
+def _ban(fold: Fold, command: Command, do: Moderate) -> tuple[bool, datetime | None]:
+    key = (command.chat_id, do.target_id)
+    return key in fold.state.bans, fold.state.ban_ends.get(key)
+
+
 def _act(fold: Fold, command: Command, do: Moderate) -> int | None:
     key = (command.chat_id, do.target_id)
     if do.act == Act.DELETE:
         if key not in fold.state.messages:
             raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
+        if fold.state.messages[key].kind == MessageKind.SYSTEM:
+            raise Refused(Code.CONFLICT, "what the service says stays")
         return messages.erase(fold, command, fold.state.messages[key])
     if do.target_id not in fold.state.people:
         raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)

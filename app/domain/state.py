@@ -88,6 +88,8 @@ class State:
     members: dict[Pair, Member] = field(default_factory=dict)
     owners: dict[str, int] = field(default_factory=dict)
     bans: set[Pair] = field(default_factory=set)
+    ban_ends: dict[Pair, datetime] = field(default_factory=dict)
+    """Of those that end by themselves."""
     consents: dict[Pair, Consent] = field(default_factory=dict)
     refusals: set[Pair] = field(default_factory=set)
     people: dict[str, Person] = field(default_factory=dict)
@@ -146,8 +148,6 @@ class Changes:
     """(chat, user) → seq of the event by which somebody brought them in who shared no chat with them."""
     bans: dict[Pair, str] = field(default_factory=dict)
     """(chat, user) → who banned, or lifted it."""
-    ban_ends: dict[Pair, datetime] = field(default_factory=dict)
-    """(chat, user) → when a ban of these ends by itself."""
     new_messages: list[Pair] = field(default_factory=list)
     messages: set[Pair] = field(default_factory=set)
     reactions: set[tuple[str, str, str, str]] = field(default_factory=set)

@@ -108,6 +108,7 @@ _IGNORED = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 _LETTER = regex.compile(r"\X")
 _CHUNK = re.compile(r"\S+")
 TERM_MAX = 64
+PLACES_MAX = 200
 
 
 class Word(NamedTuple):
@@ -120,11 +121,12 @@ class Word(NamedTuple):
 
     @property
     def terms(self) -> list[str]:
-        """What an index holds of it, each without white space: the word's first 64 letters, or each two letters."""
+        """What an index holds of it, each without white space and of at most 64 code points: the word's beginning, or each two
+        letters."""
         first, *more = self.letters
         if not more:
             return [first[:TERM_MAX]]
-        return [one + two for one, two in zip(self.letters, more, strict=False)]
+        return [(one + two)[:TERM_MAX] for one, two in zip(self.letters, more, strict=False)]
 
 
 def _searched(text: str) -> str:
@@ -154,35 +156,47 @@ def terms(text: str) -> set[str]:
     return {term for word in set(words(text)) for term in word.terms}
 
 
-def places(text: str, wanted: Sequence[Word]) -> list[list[int]] | None:
-    """[start, length] in code points of each place where one of these words stands, in order; None where one of them
-    stands nowhere."""
+def places(text: str, wanted: Sequence[Word], most: int = PLACES_MAX) -> list[list[int]] | None:
+    """[start, length] in code points of the first places where these words stand, in order; None where one of them stands
+    nowhere."""
     found: set[tuple[int, int]] = set()
     missing = set(wanted)
+    parts = {one: _joined(one) for one in wanted}
     for chunk in _CHUNK.finditer(text):
+        if len(found) >= most and not missing:
+            break
         here = _searched(chunk[0])
         near = [word for word in wanted if "".join(word.letters) in here]
         if near:
             made_of = _made_of(chunk[0])
             for start, word in _words(here):
+                letters = _joined(word)
                 for one in near:
-                    for begin, end in _in_word(word, one):
+                    if one.is_run != word.is_run or (len(one.letters) == 1 and len(word.letters) > 1):
+                        continue
+                    for begin, end in _in_word(letters, parts[one], len(one.letters)):
                         missing.discard(one)
+                        if len(found) >= most:
+                            break
                         first, last = made_of[start + begin][0], made_of[start + end - 1][1]
                         found.add((chunk.start() + first, last - first))
     return None if missing else [list(place) for place in sorted(found)]
 
 
-def _in_word(word: Word, wanted: Word) -> Iterator[tuple[int, int]]:
-    """[begin, end) of each place of the wanted in the word, in its own code points."""
-    if word.is_run != wanted.is_run or (len(wanted.letters) == 1 and len(word.letters) > 1):
-        return
-    between = "\0"
-    letters, part = (between.join(("", *one.letters, "")) for one in (word, wanted))
-    place = letters.find(part)
+_BETWEEN = "\0"
+
+
+def _joined(word: Word) -> str:
+    return _BETWEEN.join(("", *word.letters, ""))
+
+
+def _in_word(letters: str, part: str, count: int) -> Iterator[tuple[int, int]]:
+    """[begin, end) of each place of the part, of so many letters, in the word, in its own code points."""
+    seen, marks, place = 0, 0, letters.find(part)
     while place >= 0:
-        begin = place - letters.count(between, 0, place)
-        yield begin, begin + len(part) - len(wanted.letters) - 1
+        marks += letters.count(_BETWEEN, seen, place)
+        seen = place
+        yield place - marks, place - marks + len(part) - count - 1
         place = letters.find(part, place + 1)
 
 

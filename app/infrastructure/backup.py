@@ -62,7 +62,8 @@ async def restore(settings: Settings, file: Path) -> str:
     """Into a DATA_DIR without a database, with the service stopped. The database begins another life (epoch): all clients
     load their chats anew. What was done, in words. Raises SettingsError."""
     _check(settings)
-    there = [name for name in _PARTS if (settings.data_dir / name).exists()]
+    left = [f"{_DATABASE}-{end}" for end in ("wal", "shm", "journal")]  # SQLite would apply them to what comes back
+    there = [name for name in (*_PARTS, *left) if (settings.data_dir / name).exists()]
     if there:
         raise SettingsError(
             f"{settings.data_dir} holds {' and '.join(there)}: move that away first, nothing is replaced"
@@ -88,7 +89,17 @@ async def restore(settings: Settings, file: Path) -> str:
             for name in names:
                 part = Path(folder) / name
                 part.chmod(0o600)
+                _sync(part)
                 part.replace(settings.data_dir / name)
+            _sync(settings.data_dir)
     except (OSError, sqlite3.Error, tarfile.TarError, EOFError) as error:
         raise SettingsError(f"{file} can't be restored: {getattr(error, 'strerror', None) or error}") from None
     return f"{settings.data_dir} is as {file} was; all clients load their chats anew"
+
+
+def _sync(path: Path) -> None:
+    at = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(at)
+    finally:
+        os.close(at)

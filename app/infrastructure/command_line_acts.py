@@ -8,7 +8,7 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import uvloop
 
@@ -58,9 +58,17 @@ def _settings() -> Settings:
 
 def _database(settings: Settings) -> Database:
     """For what must not be done beside a running process."""
-    if settings.embedded:
-        wiring.lock_data_dir(settings.data_dir)
+    _lock(settings)
     return wiring.make_database(settings)
+
+
+_locks: list[IO[str]] = []
+"""Held until the process ends."""
+
+
+def _lock(settings: Settings) -> None:
+    if settings.embedded:
+        _locks.append(wiring.lock_data_dir(settings.data_dir))
 
 
 def serve(role: str) -> None:
@@ -127,8 +135,7 @@ def restore_backup(file: Path) -> None:
     settings = _settings()
 
     async def work() -> None:
-        if settings.embedded:
-            wiring.lock_data_dir(settings.data_dir)
+        _lock(settings)
         print(await backup.restore(settings, file))
 
     _run(work())

@@ -362,3 +362,30 @@ async def test_a_broker_that_refuses_is_told_in_words_and_nothing_is_in_doubt(
             while [publisher.why_not(), consumer.why_not()] != told:
                 await asyncio.sleep(0.05)
     assert troubles, "for the log and the alert"
+
+
+async def test_a_right_that_is_given_back_is_seen_without_anybody_saying_anything(servers: Servers) -> None:
+    url = await asyncio.to_thread(servers.rabbitmq.vhost, "giving")
+    name = f"u{new_id()[:8]}"
+    await asyncio.to_thread(servers.rabbitmq.ctl, "add_user", name, "pw")
+
+    async def give(*rights: str) -> None:
+        await asyncio.to_thread(servers.rabbitmq.ctl, "set_permissions", "-p", "giving", name, *rights)
+
+    await give(".*", "", ".*")
+    publisher = RabbitPublisher(
+        f"amqp://{name}:pw@{url.partition('@')[2]}", SHARDS, EnvelopeCodec([SECRET]), BACKGROUND
+    )
+    async with held(publisher):
+        async with within(10):
+            while publisher.why_not() is not None:
+                await asyncio.sleep(0.02)
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(publisher.submit(command(new_id(), "x")), paced(5))
+        await asyncio.sleep(3)
+        assert publisher.why_not() is not None
+        await give(".*", ".*", ".*")
+        async with within(20):
+            while publisher.why_not() is not None:
+                await asyncio.sleep(0.1)
+        await asyncio.wait_for(publisher.submit(command(new_id(), "x")), paced(5))

@@ -54,6 +54,11 @@ async def test_a_backup_under_load_brings_everything_back_and_clients_begin_anew
         for wrong in (__file__, str(folder / "nothing")):
             refused = await act(restored, "restore", wrong)
             assert refused.returncode == 2 and refused.stderr.startswith("parley: "), refused.stderr
+        (folder / "data").mkdir(exist_ok=True)
+        (folder / "data" / "parley.db-wal").write_bytes(b"of a database that was there before")
+        refused = await act(restored, "restore", str(file))
+        assert refused.returncode == 2 and "parley.db-wal" in refused.stderr
+        (folder / "data" / "parley.db-wal").unlink()
         done = await act(restored, "restore", str(file))
         assert done.returncode == 0, done.stderr
         restored.start()

@@ -79,6 +79,7 @@ class MemoryStore:
                 members={key: member for key, member in state.members.items() if key in needs.members},
                 owners={key: count for key, count in state.owners.items() if key in needs.owners},
                 bans={key for key in state.bans if key in needs.bans},
+                ban_ends={key: until for key, until in state.ban_ends.items() if key in needs.bans},
                 consents={key: consent for key, consent in state.consents.items() if key in needs.consents},
                 refusals={key for key in state.refusals if key in needs.refusals},
                 open_questions=self._open_questions() if needs.askers else {},
@@ -131,6 +132,7 @@ class MemoryStore:
             assert new.owners.get(chat_id) == mine.owners[chat_id], "owners are counted along"
         for key in changes.bans:
             (mine.bans.add if key in new.bans else mine.bans.discard)(key)
+            _put(mine.ban_ends, key, new.ban_ends.get(key))
         for key in (*changes.new_messages, *changes.messages):
             mine.messages[key] = new.messages[key]
         for chat_id, message_id, emoji, user_id in sorted(changes.reactions):

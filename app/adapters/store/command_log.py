@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import uuid_utils.compat as uuid
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import rows
@@ -106,14 +107,11 @@ class SqlCommandLog:
         async with self._database.write() as connection:
             now = await self._database.now(connection)
             made = {derived_id("dead letter", letter.body.hex()): letter for letter in letters}
-            known = set(await connection.scalars(sa.select(d.c.id).where(d.c.id.in_(list(made)))))
-            rows_ = [
-                {"id": id_, "at": now, "reason": letter.reason[:_REASON_MAX], "body": letter.body[:_LETTER_BYTES_MAX]}
-                for id_, letter in made.items()
-                if id_ not in known
-            ]
-            if rows_:
-                await connection.execute(sa.insert(d), rows_)
+            insert = (postgresql if self._database.postgresql else sqlite).insert(d).on_conflict_do_nothing()
+            for id_, letter in made.items():
+                reason = letter.reason[:_REASON_MAX].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+                values = {"id": id_, "at": now, "reason": reason, "body": letter.body[:_LETTER_BYTES_MAX]}
+                await connection.execute(insert.values(values))
 
     async def answers(self) -> bool:
         try:
@@ -355,7 +353,7 @@ class _Transaction:
             where = sa.and_(t.bans.c.chat_id == chat_id, t.bans.c.user_id == user_id)
             await self._connection.execute(sa.delete(t.bans).where(where))
             if (chat_id, user_id) in state.bans:
-                until = state.changes.ban_ends.get((chat_id, user_id))
+                until = state.ban_ends.get((chat_id, user_id))
                 values = {"banned_at": state.now, "banned_by": actor_id, "until": until}
                 await self._connection.execute(sa.insert(t.bans).values(chat_id=chat_id, user_id=user_id, **values))
 

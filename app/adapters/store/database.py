@@ -118,6 +118,12 @@ class Database:
         """In words, as long as it takes nothing new."""
         return self._refuses
 
+    async def probe(self) -> None:
+        """Where it refused, whether it does still. Raises Transient."""
+        if self._refuses is not None:
+            async with self.write() as connection:
+                await connection.execute(sa.text("update meta set value = value where key = 'data_id'"))
+
     @asynccontextmanager
     async def _begin(self, engine: AsyncEngine, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
         deadline_s = deadline_s or self.deadline_s

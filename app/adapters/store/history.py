@@ -14,13 +14,12 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.read_facts import Facts
-from app.application.clock import utc_now
 from app.application.ports.history import Membership, Page, Search
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
 
 _WORDS_POSTGRESQL = "message_words.words @> string_to_array(:words, ' ')"
-_WORDS_SQLITE = "message_words.id in (select rowid from search where search match :words)"
+_WORDS_SQLITE = "message_words.id in (select rowid from message_search where message_search match :words)"
 
 
 class SqlHistory:
@@ -173,14 +172,16 @@ class SqlHistory:
         query = (
             sa.select(u.c.id, u.c.username, u.c.display_name, u.c.kind)
             .select_from(b.join(u, u.c.id == b.c.user_id))
-            .where(b.c.chat_id == chat_id, sa.or_(b.c.until.is_(None), b.c.until > sa.literal(utc_now(), t.Time())))
+            .where(b.c.chat_id == chat_id)
             .order_by(b.c.user_id)
             .limit(limit)
         )
         if after is not None:
             query = query.where(b.c.user_id > after)
         async with self._reader.read() as connection:
-            return [Person(*row) for row in await connection.execute(query)]
+            now = sa.literal(await self._reader.now(connection), t.Time())
+            lasting = query.where(sa.or_(b.c.until.is_(None), b.c.until > now))
+            return [Person(*row) for row in await connection.execute(lasting)]
 
     async def messages(self, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
         m = t.messages

@@ -23,6 +23,10 @@ from app.domain.values import UserKind
 
 _LOCK = 0x5061726C6579
 _TRIES = 30
+_INDEXED_ANEW = (
+    "select exists (select from meta where key = 'indexed' and value <> '' and value::json->'all_after' is null)"
+    " and not exists (select from indexed where low > 0)"
+)
 _DEADLINE_S = 600.0
 CONCURRENT_INDEXES = {
     "ix_users_folded_name": "on users (folded_name text_pattern_ops)",
@@ -150,7 +154,7 @@ async def _build_indexes(database: Database) -> None:
                 await driver.execute(f"drop index concurrently {name}")
             if not valid:
                 await driver.execute(f"create index concurrently {name} {sql}")
-        if not await driver.fetchval("select exists (select from indexed where low > 0)"):
+        if await driver.fetchval(_INDEXED_ANEW):
             for name in OBSOLETE_INDEXES:
                 await driver.execute(f"drop index concurrently if exists {name}")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

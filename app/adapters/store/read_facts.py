@@ -134,11 +134,15 @@ class Facts:
     async def _read_bans(self, state: State, pairs: Iterable[Pair]) -> None:
         source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, list(pairs))
         found = await self._rows(
-            f"select b.chat_id, b.user_id from {source} join bans b on b.chat_id = v.chat_id and b.user_id = v.user_id"
+            f"select b.chat_id, b.user_id, b.until from {source} join bans b on b.chat_id = v.chat_id and b.user_id = v.user_id"
             f" where b.until is null or b.until > {'cast(:now as timestamptz)' if self._db.postgresql else ':now'}",
             params | {"now": self._db.bind(state.now)},
         )
-        state.bans.update((str(row.chat_id), str(row.user_id)) for row in found)
+        for row in found:
+            key = (str(row.chat_id), str(row.user_id))
+            state.bans.add(key)
+            if (until := to_time_or_none(row.until)) is not None:
+                state.ban_ends[key] = until
 
     async def _consents(self, pairs: Sequence[Pair], now: datetime) -> dict[Pair, Consent]:
         """pairs: (who adds, who is added). Of people alone. Whether they share a chat is looked up from who adds, who has

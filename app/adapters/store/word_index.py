@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,20 +19,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json
 from app.adapters.store.heal import EPOCH, UNSEEN
+from app.application.bounded import Bounded
+from app.application.ports.errors import DeadlineMissed, Transient
 from app.domain.text import terms
 
-_CHATS_AT_ONCE = 50
-_EVENTS_OF_A_CHAT = 50
-_BEFORE_AT_ONCE = 10
+_CHATS_AT_ONCE = 20
+_EVENTS_OF_A_CHAT = 25
 _SEEDED_AT_ONCE = 2_000
-_CUT_AT_ONCE = 20
+_CHARACTERS_AT_ONCE = 100_000
+"""Of texts that one transaction indexes."""
+_CHARACTERS_OF_A_TURN = 4_000
+"""Of texts that are cut before others are served."""
+_UNREADABLE_MAX = 1_000
 _TOO_LATE = timedelta(minutes=5)
 """Batches are kept for ten."""
 _NOTED = timedelta(minutes=1)
 _STATE = "indexed"
 
-Text = tuple[str, str, str | None]
-"""(chat id, message id, body; None of a deleted one)"""
+Text = tuple[str, int, str, str | None]
+"""(chat id, the seq by which it is met, message id, body; None of a deleted one)"""
 
 
 class SqlWordIndex:
@@ -41,12 +47,32 @@ class SqlWordIndex:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._last_rows = (-1, -1)
+        self._characters = _CHARACTERS_AT_ONCE
+        self._cut: tuple[Text, ...] = ()
+        self._unreadable: Bounded[tuple[str, str], None] = Bounded(_UNREADABLE_MAX)
 
     async def follow(self) -> bool:
+        try:
+            more = await self._follow()
+        except Exception as error:
+            if isinstance(error, DeadlineMissed) or not isinstance(error, Transient):
+                self._take_less()
+            raise
+        self._characters = _CHARACTERS_AT_ONCE
+        return more
+
+    async def _follow(self) -> bool:
         if self._database.postgresql:
             async with self._database.write() as connection:
                 return await self._follow_postgresql(connection)
         return await self._follow_sqlite()
+
+    def _take_less(self) -> None:
+        """What can't be indexed together is less the next time; a text that can't be alone is found by nothing."""
+        if len(self._cut) == 1:
+            [(chat_id, _, message_id, _)] = self._cut
+            self._unreadable[(chat_id, message_id)] = None
+        self._characters //= 8
 
     async def rebuild(self) -> None:
         async with self._database.write(600.0) as connection:
@@ -55,7 +81,7 @@ class SqlWordIndex:
             await connection.execute(sa.update(t.meta).where(t.meta.c.key == _STATE).values(value=""))
             await connection.execute(sa.update(t.indexed).values(low=t.indexed.c.head))
             if not self._database.postgresql:
-                await connection.execute(sa.text("insert into search (search) values ('rebuild')"))
+                await connection.execute(sa.text("insert into message_search (message_search) values ('rebuild')"))
 
     # What was committed since
 
@@ -74,7 +100,7 @@ class SqlWordIndex:
         state: dict[str, Any] = json.loads(found.value or "{}")
         fresh = {"snapshot": now.snapshot, "epoch": now.epoch, "at": now.now.isoformat()}
         age = now.now - datetime.fromisoformat(state["at"]) if state else _TOO_LATE
-        if state.get("epoch") != now.epoch or age >= _TOO_LATE:
+        if state.get("epoch") != now.epoch or (age >= _TOO_LATE and not state.get("all_after")):
             state = fresh | {"all_after": ""}
         noted = state
         if "all_after" in state:
@@ -126,7 +152,7 @@ class SqlWordIndex:
                     ]
                     query = query.where(ch.c.id.in_(sa.union_all(*since)))
                 heads = {row.id: row.head for row in await connection.execute(query)}
-            elif not await self._waiting(connection, 1, 1):
+            elif not await self._waiting(connection, 1):
                 return False
             more = await self._index(connection, None, heads, was_there=first)
         self._last_rows = last_rows
@@ -134,10 +160,10 @@ class SqlWordIndex:
 
     # Indexing it
 
-    async def _waiting(self, connection: AsyncConnection, new: int, before: int) -> list[Any]:
+    async def _waiting(self, connection: AsyncConnection, most: int) -> list[Any]:
         i = t.indexed
-        found = list((await connection.execute(sa.select(i).where(i.c.head > i.c.seq).limit(new))).all())
-        return found or list((await connection.execute(sa.select(i).where(i.c.low > 0).limit(before))).all())
+        found = list((await connection.execute(sa.select(i).where(i.c.head > i.c.seq).limit(most))).all())
+        return found or list((await connection.execute(sa.select(i).where(i.c.low > 0).limit(most))).all())
 
     async def _index(
         self, reading: AsyncConnection, writing: AsyncConnection | None, heads: dict[str, int], was_there: bool
@@ -149,29 +175,55 @@ class SqlWordIndex:
         for chat_id, head in heads.items():
             seq, old, low = known.get(chat_id, (head, head, head) if was_there else (0, head, 0))
             rows[chat_id] = (seq, max(head, old), low)
-        waiting = {
-            row.chat_id: (row.seq, row.head, row.low)
-            for row in await self._waiting(reading, _CHATS_AT_ONCE, _BEFORE_AT_ONCE)
-        }
-        all_ = waiting | rows
+        waiting = await self._waiting(reading, _CHATS_AT_ONCE)
+        all_ = {row.chat_id: (row.seq, row.head, row.low) for row in waiting} | rows
         new = [(id_, seq, min(head, seq + _EVENTS_OF_A_CHAT)) for id_, (seq, head, _) in all_.items() if head > seq]
         before = [(id_, max(0, low - _EVENTS_OF_A_CHAT), low) for id_, (_, _, low) in all_.items() if low > 0]
-        ranges = new[:_CHATS_AT_ONCE] or before[:_BEFORE_AT_ONCE]
-        texts = await self._texts(reading, ranges)
-        for chat_id, after, upto in ranges:
+        ranges = (new or before)[:_CHATS_AT_ONCE]
+        texts = await self._texts(reading, ranges, newest_first=not new)
+        self._cut, places = self._some(texts, ranges, newest_first=not new)
+        for chat_id, place in places.items():
             seq, head, low = all_[chat_id]
-            rows[chat_id] = (upto, head, low) if new else (seq, head, after)
-        cut: list[tuple[str, str, str]] = []
-        for place, (chat_id, message_id, body) in enumerate(texts):
-            if place % _CUT_AT_ONCE == 0:
-                await asyncio.sleep(0)  # others are served by this loop
-            cut.append((chat_id, message_id, " ".join(terms(body or ""))))
+            rows[chat_id] = (place, head, low) if new else (seq, head, place)
+        cut = await self._words(self._cut)
         if writing is not None:
             await self._write(writing, rows, cut)
         elif rows:
             async with self._database.write() as connection:
                 await self._write(connection, rows, cut)
         return any(head > seq or low > 0 for seq, head, low in (all_ | rows).values())
+
+    def _some(
+        self, texts: list[Text], ranges: list[tuple[str, int, int]], newest_first: bool
+    ) -> tuple[tuple[Text, ...], dict[str, int]]:
+        """As many of them as one transaction takes, one at least; and how far each chat of the ranges is with them."""
+        taken: list[Text] = []
+        places = {chat_id: (after if newest_first else upto) for chat_id, after, upto in ranges}
+        left, full = self._characters, False
+        for text in texts:
+            chat_id, place, _, body = text
+            full = full or bool(taken and left < len(body or ""))
+            if full:  # this chat goes on here the next time
+                places[chat_id] = max(places[chat_id], place) if newest_first else min(places[chat_id], place - 1)
+            else:
+                left -= len(body or "")
+                taken.append(text)
+        return tuple(taken), places
+
+    async def _words(self, texts: Iterable[Text]) -> list[tuple[str, str, str]]:
+        """(chat id, message id, terms). A message that is met twice is one, as it is now."""
+        made: dict[tuple[str, str], str] = {}
+        characters = 0
+        for chat_id, _, message_id, body in texts:
+            key = (chat_id, message_id)
+            if key in made:
+                continue
+            characters += len(body or "")
+            if characters > _CHARACTERS_OF_A_TURN:
+                characters = 0
+                await asyncio.sleep(0)  # others are served by this loop
+            made[key] = " ".join(terms(body or "")) if key not in self._unreadable else ""
+        return [(*key, words) for key, words in made.items()]
 
     async def _known(self, connection: AsyncConnection, chat_ids: list[str]) -> dict[str, tuple[int, int, int]]:
         if not chat_ids:
@@ -183,22 +235,27 @@ class SqlWordIndex:
         )
         return {str(row.chat_id): (row.seq, row.head, row.low) for row in found}
 
-    async def _texts(self, connection: AsyncConnection, ranges: list[tuple[str, int, int]]) -> list[Text]:
-        """Of the messages that were written, or changed, in these ranges (chat id, after, up to): as they are now."""
+    async def _texts(
+        self, connection: AsyncConnection, ranges: list[tuple[str, int, int]], newest_first: bool
+    ) -> list[Text]:
+        """Of the messages that were written, or changed, in these ranges (chat id, after, up to): as they are now, in order
+        of the events by which they are met."""
         if not ranges:
             return []
         source, params = self._database.values("v", {"chat_id": "uuid", "after": "int8", "upto": "int8"}, ranges)
+        of_changes = (
+            " union all select m.chat_id, x.seq as place, m.id, m.body from v join changes x on x.chat_id = v.chat_id"
+            " and x.seq > v.after and x.seq <= v.upto join messages m on m.chat_id = x.chat_id and m.id = x.message_id"
+        )
         found = await connection.execute(
             sa.text(
-                f"with v as (select * from {source}) select m.chat_id, m.id, m.body from v join messages m"
+                f"with v as (select * from {source}) select m.chat_id, m.seq as place, m.id, m.body from v join messages m"
                 " on m.chat_id = v.chat_id and m.seq > v.after and m.seq <= v.upto"
-                " union select m.chat_id, m.id, m.body from v join changes x on x.chat_id = v.chat_id and x.seq > v.after"
-                " and x.seq <= v.upto join messages m on m.chat_id = x.chat_id"
-                " and m.id = x.message_id"
+                f"{'' if newest_first else of_changes} order by place{' desc' if newest_first else ''}"
             ),
             params,
         )
-        return [(str(row.chat_id), str(row.id), row.body) for row in found]
+        return [(str(row.chat_id), row.place, str(row.id), row.body) for row in found]
 
     async def _write(
         self, connection: AsyncConnection, rows: dict[str, tuple[int, int, int]], cut: list[tuple[str, str, str]]

@@ -17,7 +17,7 @@ from app.adapters.store.driver_errors import Error, kind_of
         (ConnectionResetError(), True), (BrokenPipeError(), True), (EOFError(), True), (TimeoutError(), True),
         (asyncio.IncompleteReadError(b"", 3), True), (asyncio.InvalidStateError(), True),
         (RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"), True),
-        (RuntimeError("3 rows instead of 2"), False), (RecursionError("maximum recursion depth exceeded"), False),
+        (RuntimeError("3 rows instead of 2"), False), (RuntimeError("generator closed"), False), (RecursionError("maximum recursion depth exceeded"), False),
         (NotImplementedError("connection"), False), (KeyError("connection"), False), (ValueError("closed"), False),
     ],
     ids=repr,

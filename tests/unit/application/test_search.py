@@ -82,6 +82,9 @@ def test_a_search_that_finds_little_among_much_ends_early_and_says_where_it_goes
                 break
             assert page.items == []
         assert [item.message.body for item in page.items] == ["y"] and pages == 3
+        history.asked = 0
+        await history.find("y", 1)
+        assert history.asked <= 7, "blocks are no smaller for who wants little"
 
     asyncio.run(go())
 

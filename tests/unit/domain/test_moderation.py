@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, SYSTEM_ID
 from app.domain.moderation import FOR_EVER, Act
 from app.domain.state import Result
@@ -83,6 +84,16 @@ def test_a_message_is_deleted_and_what_the_service_says_stays() -> None:
     words = s.store.log[-1].payload
     assert s.do(ANNA, c.DeleteMessage(words.id)).outcome.code == "conflict"
     assert s.do(ANNA, c.EditMessage(words.id, "x")).outcome.code == "not_allowed"
+    assert refused(s, DORA, Act.DELETE, words.id).outcome.code == "conflict", "of no operator either"
+
+
+def test_a_ban_that_follows_its_lifting_at_once_is_told_and_written_down_too() -> None:
+    s = scene()
+    done(s, Act.BAN, CARL)
+    commands = [Command(CHAT, DORA, f"id-{act}", c.Moderate(act, CARL, "x")) for act in (Act.UNBAN, Act.BAN)]
+    results = s.store.batch(commands)
+    assert [result.outcome.code for result in results] == [None, None] and (CHAT, CARL) in s.store.state.bans
+    assert [record.act for record in s.store.decided.state.changes.audit] == ["chat.unban", "chat.ban"]
 
 
 def test_mutes_and_bans_end_by_themselves_or_never() -> None:
@@ -98,11 +109,13 @@ def test_mutes_and_bans_end_by_themselves_or_never() -> None:
     nothing(s, Act.UNMUTE, ANNA)
     event, told = done(s, Act.BAN, BEN, until=UNTIL)
     assert (event.type, event.payload.reason) == ("member.removed", "banned") and "until 2026-01-02" in told
-    assert s.store.decided.state.changes.ban_ends == {(CHAT, BEN): UNTIL}
+    assert s.store.state.ban_ends == {(CHAT, BEN): UNTIL}
+    done(s, Act.BAN, BEN, until=UNTIL + timedelta(days=1))
+    done(s, Act.BAN, BEN)
+    assert s.store.state.ban_ends == {}, "a longer one takes the place of a shorter one"
     nothing(s, Act.BAN, BEN)
     event, told = done(s, Act.BAN, CARL)
     assert event is None and told.endswith(" was banned by an operator: spam"), "who isn't in it is kept out too"
-    assert s.store.decided.state.changes.ban_ends == {}
     assert refused(s, DORA, Act.OWNER, CARL).outcome.code == "banned"
     event, told = done(s, Act.UNBAN, CARL)
     assert event.type == "member.unbanned" and "'s ban was lifted by an operator" in told
@@ -119,6 +132,8 @@ def test_who_may_and_where() -> None:
     for act in (Act.MUTE, Act.DELETE, Act.BAN):
         assert refused(s, DORA, act, "nobody").outcome.code == "not_found"
     assert refused(s, DORA, Act.MUTE, CARL).outcome.code == "not_found"
+    past = s.do(DORA, c.Moderate(Act.BAN, BEN, "spam", START - timedelta(days=999)))
+    assert past.outcome.code == "invalid" and BEN in {user for _, user in s.store.state.members}
     two = scene("direct")
     for act in (Act.OWNER, Act.BAN, Act.UNBAN):
         assert refused(two, DORA, act, BEN).outcome.code == "conflict"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
 import aio_pika
@@ -34,6 +35,7 @@ from app.domain.command import Command
 from app.domain.ids import shard_of
 
 CONFIRM_DEADLINE_S = 2.0
+PROBE_S = 2.0
 
 
 class RabbitPublisher:
@@ -117,13 +119,30 @@ class RabbitPublisher:
             self._connection = connection
             self._why = ""
             try:
-                await closed.wait()
+                while not closed.is_set():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(PROBE_S):
+                            await closed.wait()
+                    if self._why and not closed.is_set():
+                        await self._probe(connection)
             finally:
                 self._connection = None
                 self._lost_at = monotonic()
                 await close(connection)
             for collector in self._collectors:
                 collector.refuse_all(self._unavailable())
+
+    async def _probe(self, connection: AbstractConnection) -> None:
+        """Whether it still refuses, where nobody has anything to say: a message to nowhere asks for the same right."""
+        channel = None
+        try:
+            async with calls(CONFIRM_DEADLINE_S):
+                channel = await connection.channel(publisher_confirms=True)
+                await channel.default_exchange.publish(aio_pika.Message(b""), "commands.check", mandatory=False)
+            self._why = ""
+        except (DeliveryError, *LOST) as error:
+            self._on_trouble(error)
+        await close(channel)
 
     async def _publish_shard(self, shard: int) -> None:
         collector = self._collectors[shard]

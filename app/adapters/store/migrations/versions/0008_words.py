@@ -24,15 +24,15 @@ SQLITE = (
     "create table message_words (id integer primary key, chat_id varchar(36) not null, message_id varchar(36) not null,"
     " words text not null, unique (chat_id, message_id))",
     # Terms hold letters, digits and marks alone: this tokenizer takes them as they are, but for what is ASCII.
-    "create virtual table search using fts5(words, content='message_words', content_rowid='id', tokenize='ascii',"
+    "create virtual table message_search using fts5(words, content='message_words', content_rowid='id', tokenize='ascii',"
     " detail='none')",
     "create trigger message_words_inserted after insert on message_words begin"
-    " insert into search (rowid, words) values (new.id, new.words); end",
+    " insert into message_search (rowid, words) values (new.id, new.words); end",
     "create trigger message_words_updated after update of words on message_words begin"
-    " insert into search (search, rowid, words) values ('delete', old.id, old.words);"
-    " insert into search (rowid, words) values (new.id, new.words); end",
+    " insert into message_search (message_search, rowid, words) values ('delete', old.id, old.words);"
+    " insert into message_search (rowid, words) values (new.id, new.words); end",
     "create trigger message_words_deleted after delete on message_words begin"
-    " insert into search (search, rowid, words) values ('delete', old.id, old.words); end",
+    " insert into message_search (message_search, rowid, words) values ('delete', old.id, old.words); end",
 )
 
 
@@ -71,7 +71,7 @@ def downgrade() -> None:
     op.execute("delete from meta where key = 'indexed'")
     op.drop_table("indexed")
     if op.get_bind().dialect.name == "sqlite":
-        op.execute("drop table search")
+        op.execute("drop table message_search")
         op.drop_table("message_words")
         for statement in _before().SQLITE:
             op.execute(statement)
