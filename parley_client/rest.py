@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -48,6 +50,8 @@ class Rest:
         unanswered_s: float = 60.0,
     ) -> None:
         self._unanswered_s = unanswered_s
+        self.on_tokens: Callable[[str], None] = lambda refresh_token: None
+        """Told each new refresh token, for who keeps it; the one before is good for nothing then."""
         self.url = url.rstrip("/")
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=15)
         self.access_token, self.refresh_token = access_token, refresh_token
@@ -79,6 +83,7 @@ class Rest:
         self.access_token, self.refresh_token = answer["access_token"], answer["refresh_token"]
         self._expires_at = time.time() + answer["expires_in"]
         self.user = answer["user"]
+        self.on_tokens(answer["refresh_token"])
         return self.user
 
     async def token(self) -> str:
@@ -94,9 +99,10 @@ class Rest:
         headers = given | ({"Authorization": f"Bearer {await self.token()}"} if signed else {}) | given
         answer = await self.http.request(method, path, headers=headers, **request)
         if answer.status_code == 401 and signed and self.refresh_token and "Authorization" not in given:
-            await self.refresh()
-            headers["Authorization"] = f"Bearer {self.access_token}"
-            answer = await self.http.request(method, path, headers=headers, **request)
+            with suppress(SignedOut):
+                await self.refresh()
+                headers["Authorization"] = f"Bearer {self.access_token}"
+                answer = await self.http.request(method, path, headers=headers, **request)
         if answer.status_code >= 300:
             try:
                 body = answer.json()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import shlex
 import textwrap
-import unicodedata
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -18,73 +17,28 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from parley_client.client import Client, Frame, Rejected
-from parley_client.rest import Problem, Rest
+from parley_client.directory import LOST, Directory, printable
+from parley_client.rest import Problem, Rest, SignedOut
+from parley_client.signing_in import StaySignedIn, come_back, sign_in
 
 TYPING_EVERY_S = 3.0
 LAST_WORDS_S = 3.0
 HISTORY = 15
 LISTED = 50
 SHOWN_LINES = 8
+RECENT = 100
 HELP = """\
   /ask [QUESTION]      ask the assistant     /stop          stop its answer
   /direct NAME         chat with a person    /again         have it written anew
   /new TITLE [NAME …]  make a group          /add NAME      bring a person in
   /chats               my chats              /members       who is here
   /open N              go to one             /search WORDS  find messages
+  /reply TEXT          answer the last one   /older         what was before
+  /edit TEXT           my last message       /delete        take it back
+  /react EMOJI         to the last message   /rename TITLE  the chat
+  /mute NAME [MINUTES] for so long (60)      /leave         the chat
   /help                this                  /quit          leave
   Anything else is said to the chat. In groups @assistant asks the assistant."""
-_LOST = (httpx2.HTTPError, OSError, TimeoutError)
-
-
-def printable(text: str) -> str:
-    """Nobody's text moves another's cursor; what follows a line break doesn't look like somebody new."""
-    kept = "".join("\ufffd" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text)
-    return kept.replace("\n", "\n  ")
-
-
-class Directory:
-    """Who is who, each asked for once."""
-
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
-        self._names: dict[str, str] = {}
-        self._titles: dict[str, str] = {}
-
-    async def name(self, user_id: str | None) -> str:
-        if user_id is None:
-            return "the service"
-        if user_id == self._rest.user["id"]:
-            return "you"
-        if user_id not in self._names:
-            try:
-                self._names[user_id] = printable((await self._rest.get(f"/v1/users/{user_id}"))["display_name"])
-            except (Problem, *_LOST):
-                return "somebody"
-        return self._names[user_id]
-
-    async def title(self, chat: Frame) -> str:
-        """A direct chat is called as the other person is."""
-        if chat["kind"] != "direct":
-            return printable(chat["title"] or chat["kind"])
-        if chat["id"] not in self._titles:
-            members = (await self._rest.get(f"/v1/chats/{chat['id']}/members"))["items"]
-            others = [one["user"]["username"] for one in members if one["user"]["id"] != self._rest.user["id"]]
-            self._titles[chat["id"]] = f"@{others[0]}" if others else "direct"
-        return self._titles[chat["id"]]
-
-    async def person(self, name: str) -> str:
-        """The id behind exactly this username: nobody's words go to a stranger."""
-        name = name.lower().removeprefix("@")
-        found = (await self._rest.get("/v1/users", query=name, limit=50))["items"] if len(name) > 1 else []
-        for one in found:
-            if one["username"] == name:
-                return str(one["id"])
-        if not name:
-            raise Problem(0, "invalid", {"detail": "whom? a username is missing"})
-        near = ", ".join(one["username"] for one in found[:5])
-        raise Problem(
-            404, "not_found", {"detail": f"nobody has the username {name}{f'; there is {near}' if near else ''}"}
-        )
 
 
 class Terminal:
@@ -100,6 +54,8 @@ class Terminal:
         self._title = ""
         self._listed: list[Frame] = []
         self._shown: set[str] = set()
+        self._recent: dict[str, list[Frame]] = {}
+        self._oldest: dict[str, int] = {}
         self._streams: dict[str, dict[str, str]] = {}
         self._last_reply: dict[str, str] = {}
         self._typing: dict[tuple[str, str], tuple[str, float]] = {}
@@ -177,7 +133,7 @@ class Terminal:
         while True:
             frame = await self._came.get()
             async with self._screen:
-                with suppress(Problem, *_LOST):
+                with suppress(Problem, *LOST):
                     await self._take(frame)
             self._session.app.invalidate()
 
@@ -232,14 +188,26 @@ class Terminal:
                 and message["kind"] == "user"
                 and message["sender_id"] != self._rest.user["id"]
             ):
-                self._note(f"  {await self._directory.name(message['sender_id'])} wrote in another chat: /chats")
+                who, where = await self._directory.name(message["sender_id"]), await self._title_of(chat_id)
+                self._note(f"  {who} wrote in {where}: /chats")
         elif kind == "message.edited":
+            self._remember(message)
             await self._show(message, " (edited)")
         elif kind == "message.deleted":
+            self._remember(message)
             await self._show(message)
         elif (kind == "message.completed" or not is_reply) and message["id"] not in self._shown:
             self._shown.add(message["id"])
+            self._remember(message)
             await self._show(message)
+
+    def _remember(self, message: Frame) -> None:
+        """The newest at the end; a deleted one is no longer acted on."""
+        recent = self._recent.setdefault(message["chat_id"], [])
+        recent[:] = [one for one in recent if one["id"] != message["id"]][-RECENT:]
+        if message["body"] is not None:
+            recent.append(message)
+            recent.sort(key=lambda one: int(one["seq"]))
 
     def _leave(self, chat_id: str) -> None:
         self._streams.pop(chat_id, None)
@@ -256,7 +224,7 @@ class Terminal:
     async def _mark_read(self, chat_id: str, pause_s: float = 0.5) -> None:
         await asyncio.sleep(pause_s)
         seq = self._seen.pop(chat_id, 0)
-        with suppress(Problem, *_LOST):
+        with suppress(Problem, *LOST):
             if seq:
                 await self._rest.put(f"/v1/chats/{chat_id}/read", {"seq": seq})
 
@@ -310,7 +278,9 @@ class Terminal:
         commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "/ask": self._ask, "/direct": self._direct, "/new": self._new, "/chats": self._chats, "/open": self._open,
             "/add": self._add, "/members": self._members, "/search": self._search, "/stop": self._stop,
-            "/again": self._again, "/help": self._help,
+            "/again": self._again, "/help": self._help, "/reply": self._reply, "/edit": self._edit,
+            "/delete": self._delete, "/react": self._react, "/older": self._older, "/rename": self._rename,
+            "/mute": self._mute, "/leave": self._leave_chat,
         }  # fmt: skip
         if not line.startswith("/"):
             return await self._guarded("not said", self._send, line)
@@ -326,7 +296,7 @@ class Terminal:
             await do(rest)
         except Problem as error:
             self._refused(what, error)
-        except _LOST:
+        except LOST:
             self._note("  the service can't be reached just now")
 
     def _here_or_nothing(self) -> str:
@@ -374,7 +344,9 @@ class Terminal:
             else:
                 self._streams.get(chat_id, {}).pop(message["id"], None)
                 self._shown.add(message["id"])
+                self._remember(message)
                 await self._show(message)
+        self._oldest[chat_id] = min([chat["head"] + 1, *(message["seq"] for message in page)])
         if page or chat["head"]:
             self._read_up_to(chat_id, max([chat["head"], *(message["seq"] for message in page)]))
 
@@ -447,48 +419,83 @@ class Terminal:
         done = self._client.command(type_, chat_id, message_id=reply)
         done.add_done_callback(lambda ended: self._ended(what, ended))
 
+    async def _title_of(self, chat_id: str) -> str:
+        try:
+            return await self._directory.title(await self._rest.get(f"/v1/chats/{chat_id}"))
+        except (Problem, *LOST):
+            return "another chat"
+
+    def _last(self, mine: bool) -> Frame:
+        """The newest message here that can be acted on."""
+        for message in reversed(self._recent.get(self._here(), [])):
+            if message["kind"] != "system" and (not mine or message["sender_id"] == self._rest.user["id"]):
+                return message
+        raise Problem(
+            404, "not_found", {"detail": "you said nothing here yet" if mine else "nothing was said here yet"}
+        )
+
+    async def _reply(self, text: str) -> None:
+        _needs(text, "what do you answer? /reply TEXT")
+        done = self._client.send(self._here(), text, reply_to=self._last(mine=False)["id"])
+        done.add_done_callback(lambda ended: self._ended("not said", ended))
+
+    def _act_on(self, message: Frame, type_: str, what: str, **fields: str) -> None:
+        done = self._client.command(type_, message["chat_id"], message_id=message["id"], **fields)
+        done.add_done_callback(lambda ended: self._ended(what, ended))
+
+    async def _edit(self, text: str) -> None:
+        _needs(text, "to what? /edit TEXT")
+        self._act_on(self._last(mine=True), "message.edit", "not edited", body=text)
+
+    async def _delete(self, _: str) -> None:
+        self._act_on(self._last(mine=True), "message.delete", "not deleted")
+
+    async def _react(self, emoji: str) -> None:
+        _needs(emoji, "with what? /react EMOJI")
+        self._act_on(self._last(mine=False), "reaction.add", "not given", emoji=emoji)
+
+    async def _older(self, _: str) -> None:
+        chat_id = self._here()
+        before = self._oldest.get(chat_id)
+        page = await self._rest.get(f"/v1/chats/{chat_id}/messages", limit=HISTORY, before=before)
+        for message in page["items"][::-1]:
+            await self._show(message, f"  · {message['created_at'][:16].replace('T', ' ')}")
+            self._oldest[chat_id] = min(self._oldest[chat_id], message["seq"])
+        self._note("  … and older ones: /older" if page["has_more"] else "  that is where it begins")
+
+    async def _rename(self, title: str) -> None:
+        _needs(title, "to what? /rename TITLE")
+        self._chat = await self._rest.patch(f"/v1/chats/{self._here()}", {"title": title})
+        self._title = await self._directory.title(self._chat)
+
+    async def _mute(self, words: str) -> None:
+        name, _, minutes = words.partition(" ")
+        if minutes and not minutes.strip().isdecimal():
+            raise Problem(0, "invalid", {"detail": "for how many minutes? /mute NAME [MINUTES]"})
+        user_id = await self._directory.person(name)
+        until = datetime.now(UTC) + timedelta(minutes=int(minutes or 60))
+        body = {"muted_until": until.isoformat(timespec="milliseconds")}
+        await self._rest.patch(f"/v1/chats/{self._here()}/members/{user_id}", body)
+        self._note(f"  {name} is muted for {minutes.strip() or 60} minutes")
+
+    async def _leave_chat(self, _: str) -> None:
+        await self._rest.delete(f"/v1/chats/{self._here()}/members/{self._rest.user['id']}")
+
     async def _help(self, _: str) -> None:
         self._note(HELP)
 
 
-async def _asked(prompt: str, secret: bool = False) -> str:
-    """A session of its own for each question: no password is left in a history."""
-    return await PromptSession[str]().prompt_async(prompt, is_password=secret)
+def _needs(text: str, words: str) -> None:
+    if not text:
+        raise Problem(0, "invalid", {"detail": words})
 
 
-async def sign_in(rest: Rest) -> None:
-    """Name and password; a name that is new is registered."""
-    while True:
-        name = (await _asked("username: ")).strip()
-        password = await _asked("password: ", secret=True)
-        try:
-            try:
-                await rest.sign_in(name, password)
-                return
-            except Problem as error:
-                if error.code != "invalid_grant":
-                    raise
-            print_formatted_text("  Wrong password, or nobody has this name.")
-            answer = await _asked(f"  Register {name}? [y/N] ")
-            if answer.strip().lower() != "y":
-                continue
-            if await _asked("the same password again: ", secret=True) != password:
-                print_formatted_text("  That was another one.")
-                continue
-            await rest.register(name, password)
-            return
-        except Problem as error:
-            print_formatted_text(f"  {str(error.args[2] or error.code).removeprefix('body.')}")
-        except _LOST:
-            print_formatted_text("  the service can't be reached just now")
-
-
-async def chat(url: str) -> int:
-    """Until the person leaves. The process's exit code."""
+async def chat(url: str, stay: bool = False) -> int:
+    """Until the person leaves. stay: signed in, for the next time. The process's exit code."""
     try:
         rest = Rest(url)
         await rest.http.get("/livez")
-    except (httpx2.InvalidURL, ValueError, *_LOST) as error:
+    except (httpx2.InvalidURL, ValueError, *LOST) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             print_formatted_text(
                 f"the certificate of {url} isn't trusted here: is it the right address? For one of your own"
@@ -499,7 +506,8 @@ async def chat(url: str) -> int:
         return 1
     with patch_stdout(raw=True):
         try:
-            await sign_in(rest)
+            if not (stay and await come_back(rest, StaySignedIn(rest.url))):
+                await sign_in(rest)
             terminal = Terminal(rest)
             try:
                 await terminal.run()
@@ -507,6 +515,9 @@ async def chat(url: str) -> int:
                 await terminal.close()
         except (EOFError, KeyboardInterrupt):
             return 0
+        except SignedOut:
+            print_formatted_text("you were signed out: come in again")
+            return 1
         except TimeoutError:
             print_formatted_text(f"no socket could be opened at {url}: does a proxy in between know WebSockets?")
             return 1

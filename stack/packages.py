@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".servers"
-_PACKAGES = ("postgresql", "redis-server", "rabbitmq-server", "prometheus", "haproxy", "pgbouncer")
-_NAMES = "PostgreSQL, Redis, RabbitMQ, Prometheus, HAProxy and PgBouncer"
+_PACKAGES = ("postgresql", "redis-server", "rabbitmq-server", "prometheus", "haproxy", "pgbouncer", "libfaketime")
+_NAMES = "PostgreSQL, Redis, RabbitMQ, Prometheus, HAProxy, PgBouncer and libfaketime"
 _BARE_APT = (
     "Dir::Etc::PreferencesParts=/dev/null",
     "Debug::NoLocking=1",
@@ -61,6 +61,12 @@ class Programs:
         return self._place("/usr/sbin/pgbouncer")
 
     @property
+    def faketime(self) -> Path:
+        """What a process is preloaded with, to have a clock of its own."""
+        lib = "x86_64-linux-gnu" if os.uname().machine == "x86_64" else f"{os.uname().machine}-linux-gnu"
+        return self._place(f"/usr/lib/{lib}/faketime/libfaketime.so.1")
+
+    @property
     def promtool(self) -> Path:
         return self._place("/usr/bin/promtool")
 
@@ -92,6 +98,7 @@ class Programs:
                 self.prometheus,
                 self.haproxy,
                 self.pgbouncer,
+                self.faketime,
             )
             return bool(self.postgres_bin) and all(program.exists() for program in found)
         except NoServers:

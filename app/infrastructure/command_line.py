@@ -108,12 +108,15 @@ def restore(file: Path) -> None:
 
 
 @app.command()
-def chat(url: str = typer.Argument("http://127.0.0.1:8000")) -> None:
+def chat(
+    url: str = typer.Argument("http://127.0.0.1:8000"),
+    stay: Annotated[bool, typer.Option("--stay", help="stay signed in on this machine")] = False,
+) -> None:
     """Talk in the terminal: with people and with the assistant."""
     from parley_client import terminal
 
     address = url.rstrip("/") if "://" in url else f"http://{url.rstrip('/')}"
-    raise SystemExit(asyncio.run(terminal.chat(address)))
+    raise SystemExit(asyncio.run(terminal.chat(address, stay)))
 
 
 @app.command()

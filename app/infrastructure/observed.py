@@ -28,7 +28,9 @@ LINKS_MAX = 128
 class ObservedBus:
     """Implements CommandBus. Stamps a command with its trace and time; its span ends when it is accepted."""
 
-    def __init__(self, bus: CommandBus, traced: bool) -> None:
+    def __init__(self, bus: CommandBus, traced: bool, clock: Callable[[], float] = time.time) -> None:
+        """clock: which all processes share."""
+        self._clock = clock
         self._bus = bus
         self._traced = traced
 
@@ -47,7 +49,7 @@ class ObservedBus:
             what = {"parley.command": command.type, "parley.chat": command.chat_id}
             span = tracing.tracer().start_span(f"submit {command.type}", kind=otel.SpanKind.PRODUCER, attributes=what)
             trace = tracing.carried(otel.set_span_in_context(span))
-        future = self._bus.submit(command.stamped(trace, time.time()))
+        future = self._bus.submit(command.stamped(trace, self._clock()))
         future.add_done_callback(lambda done: _submitted(command.type, done, span))
         return future
 

@@ -202,12 +202,14 @@ def make_world(settings: Settings) -> World:
         accounts=SqlAccounts(database),
         workers=OneWorker() if settings.embedded else SqlWorkers(database),
         passwords=Argon2Passwords(),
-        bus=ObservedBus(bus, bool(settings.otel_exporter_otlp_endpoint)),
+        bus=ObservedBus(bus, bool(settings.otel_exporter_otlp_endpoint), database.clock),
         source=source,
         fan_out=fan_out,
         live=live,
         limiter=UserLimits(limits) if settings.embedded else SharedLimits(settings.redis_url, limits),
-        open_sockets=InProcessOpenSockets() if settings.embedded else RedisOpenSockets(settings.redis_url),
+        open_sockets=InProcessOpenSockets()
+        if settings.embedded
+        else RedisOpenSockets(settings.redis_url, database.clock),
         pep=Pep(policies),
         codec=JsonCodec(
             ShownLimits(

@@ -45,8 +45,8 @@ async def test_a_wrong_token_and_a_disabled_account_are_told_as_such(people: Peo
 
 @pytest.mark.parametrize("kept", ["file", "mapping"])
 async def test_a_bot_misses_nothing_that_came_while_it_was_down(people: People, tmp_path: Path, kept: str) -> None:
-    bot, anna = await people.make("bot"), await people.make()
-    chat_id = await people.group(anna, bot)
+    bot, anna, carl = await people.make("bot"), await people.make(), await people.make()
+    chat_id = await people.group(anna, bot, carl)
     state: Any = tmp_path / "bot.json" if kept == "file" else {}
     heard: list[tuple[str, str]] = []
 
@@ -66,11 +66,11 @@ async def test_a_bot_misses_nothing_that_came_while_it_was_down(people: People, 
     client = await anna.client()
     sent = [client.send(chat_id, f"{n}") for n in range(620)]  # more than a socket gives at once
     await asyncio.gather(*sent)
-    other = await people.group(anna, bot)
-    await say(anna, other, "in a chat that it didn't know")
+    other = await people.group(carl, bot)
+    await say(carl, other, "in a chat that it didn't know")
     async with Client(bot.rest, on_event=hear, state=state):
         await until(622)
-        await say(anna, chat_id, "live")
+        await say(carl, chat_id, "live")
         await until(623)
     await client.wait_for(lambda: client.chats[chat_id].events[-1].get("message", {}).get("body") == "live")
     said = [event["message"]["body"] for event in client.chats[chat_id].events if event["type"] == "message.created"]

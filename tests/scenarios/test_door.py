@@ -240,16 +240,24 @@ async def test_ids_of_other_chats_and_no_ids_at_every_call(people: People) -> No
     anna, stranger = await people.make(), await people.make()
     chat_id = await people.group(anna)
     message = await anna.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": new_id(), "body": "secret"})
-    names = {"chat_id": chat_id, "message_id": message["id"], "user_id": anna.id, "emoji": "👍", "session_id": new_id()}
+    names = {
+        "chat_id": chat_id,
+        "message_id": message["id"],
+        "user_id": anna.id,
+        "emoji": "👍",
+        "session_id": new_id(),
+        "report_id": new_id(),
+        "act": "mute",
+    }
     document = (await anna.rest.call("GET", "/openapi.json", signed=False)).json()
     tried = 0
     for path, methods in document["paths"].items():
         if "{" not in path or path.startswith("/v1/users"):
             continue
-        for method in methods:
+        for method, operation in methods.items():
             for ids, codes in ((names, {"not_found", "not_allowed"}), (dict.fromkeys(names, "no-id"), {"invalid"})):
                 with pytest.raises(Problem) as caught:
-                    body = None if method in ("get", "delete") else _body_of(path, method)
+                    body = _body_of(operation, document["components"]["schemas"])
                     await stranger.rest.call(method.upper(), path.format(**ids), json=body)
                 assert caught.value.code in codes and caught.value.status in (403, 404, 422), (method, path)
                 assert "secret" not in str(caught.value.body)
@@ -259,19 +267,8 @@ async def test_ids_of_other_chats_and_no_ids_at_every_call(people: People) -> No
     await anna.rest.sign_in(anna.name, PASSWORD)
 
 
-def _body_of(path: str, method: str) -> dict[str, Any] | None:
-    if path.endswith("/messages"):
-        return {"client_message_id": new_id(), "body": "x"}
-    if path.endswith("/members"):
-        return {"user_id": new_id()}
-    if path.endswith("/read"):
-        return {"seq": 1}
-    if method == "patch":
-        return (
-            {"body": "x"}
-            if "/messages/" in path
-            else {"role": "user" if "/admin/" in path else "member"}
-            if "user_id" in path
-            else {"title": "x"}
-        )
-    return None
+def _body_of(operation: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """The document's own example."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    return schemas[name]["examples"][0] if name else None

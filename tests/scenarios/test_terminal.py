@@ -12,6 +12,7 @@ import struct
 import sys
 import termios
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[()][A-Z0-9]|[
 class Screen:
     """The program on a terminal of its own. text: all that it showed and was not seen yet, without escapes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *more: str, state: Path | None = None) -> None:
         self._raw = b""
         self._seen = 0
         self._pid, self._fd = pty.fork()
@@ -34,7 +35,9 @@ class Screen:
             try:
                 os.chdir(ROOT)
                 environment = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8"}
-                os.execve(sys.executable, [sys.executable, "-m", "app", "chat", url], environment)
+                if state is not None:
+                    environment["XDG_STATE_HOME"] = str(state)
+                os.execve(sys.executable, [sys.executable, "-m", "app", "chat", url, *more], environment)
             finally:
                 os._exit(127)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
@@ -94,15 +97,15 @@ class Screen:
             os.waitpid(self._pid, 0)
 
 
-Open = Callable[[str], Screen]
+Open = Callable[..., Screen]
 
 
 @pytest.fixture
 async def screens() -> AsyncIterator[Open]:
     opened: list[Screen] = []
 
-    def open_(url: str) -> Screen:
-        opened.append(Screen(url))
+    def open_(url: str, *more: str, state: Path | None = None) -> Screen:
+        opened.append(Screen(url, *more, state=state))
         return opened[-1]
 
     yield open_
@@ -190,3 +193,62 @@ async def test_it_says_where_nothing_answers(screens: Open) -> None:
     screen = screens("http://127.0.0.1:9")
     await screen.see("nothing answers at http://127.0.0.1:9: is Parley running")
     assert await screen.left() == 1
+
+
+async def test_messages_are_edited_deleted_answered_and_the_chat_is_managed(people: People, screens: Open) -> None:
+    ben = await people.make("ben")
+    screen = screens(people.world.urls[0])
+    await screen.sign_up(f"ada-{new_id()[-6:]}")
+    await screen.type(f"/new tea {ben.name}")
+    await screen.see("tea · 2 members")
+    [chat] = (await ben.rest.get("/v1/chats"))["items"]
+    for n in range(20):
+        await ben.rest.post(
+            f"/v1/chats/{chat['id']}/messages", {"client_message_id": new_id(), "body": f"number {n} of many"}
+        )
+    await screen.see("number 19 of many")
+    await screen.type("/react 👍")
+    await screen.type("/reply that one")
+    await screen.see("you that one")
+    newest, before = (await ben.rest.get(f"/v1/chats/{chat['id']}/messages", limit=2))["items"]
+    assert newest["reply_to"] == before["id"] and before["reactions"][0]["emoji"] == "👍"
+    await screen.type("/edit this one")
+    await screen.see(r"this one \(edited\)")
+    await screen.type("/delete")
+    await screen.see(r"\(deleted\)")
+    await screen.type("/edit")
+    await screen.see("to what\\?")
+    await screen.type("/rename coffee")
+    await screen.see("coffee> ")
+    await screen.type(f"/mute {ben.name} 5")
+    await screen.see("is muted for 5 minutes")
+    await screen.type("/open 9")
+    await screen.see("no chat has this number")
+    await screen.type("/older")
+    await screen.see("that is where it begins")
+    other = await people.group(ben)
+    await screen.type("/leave")
+    await screen.see("the last owner cannot leave")
+    assert other
+    await screen.type("/quit")
+    assert await screen.left() == 0
+
+
+async def test_who_chooses_so_stays_signed_in(people: People, screens: Open, tmp_path: Path) -> None:
+    url, name = people.world.urls[0], f"eva-{new_id()[-6:]}"
+    screen = screens(url, "--stay", state=tmp_path)
+    await screen.sign_up(name)
+    await screen.type("/quit")
+    assert await screen.left() == 0
+    kept = tmp_path / "parley" / "signed_in.json"
+    assert kept.stat().st_mode & 0o777 == 0o600 and url in kept.read_text()
+    for _ in range(2):  # each token is good once
+        screen = screens(url, "--stay", state=tmp_path)
+        await screen.see("/help")
+        await screen.type("/quit")
+        assert await screen.left() == 0
+    screen = screens(url, state=tmp_path)
+    await screen.see("username: ")
+    kept.write_text(f'{{"{url}": "no token any more"}}')
+    screen = screens(url, "--stay", state=tmp_path)
+    await screen.see("username: ")

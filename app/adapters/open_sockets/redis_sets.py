@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -22,14 +23,16 @@ DEADLINE_S = 0.5
 class RedisOpenSockets:
     """Implements OpenSockets. Without Redis each gateway counts its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+        """clock: which all gateways share."""
+        self._clock = clock
         self._redis: Any = connect(url)
         self._mine = InProcessOpenSockets()
         self._gone: list[tuple[str, str]] = []
 
     async def opened(self, user_id: str, session_id: str, most: int) -> list[str]:
         oldest_here = self._mine.add(user_id, session_id, most)
-        now = time.time()
+        now = self._clock()
         try:
             async with asyncio.timeout(DEADLINE_S):
                 pipe = self._redis.pipeline(transaction=False)
@@ -66,7 +69,7 @@ class RedisOpenSockets:
                     await self._say(gone, mine)
 
     async def _say(self, gone: list[tuple[str, str]], mine: dict[str, list[str]]) -> None:
-        now = time.time()
+        now = self._clock()
         pipe = self._redis.pipeline(transaction=False)
         for user_id, session_id in gone:
             pipe.zrem(_key(user_id), session_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -31,6 +32,7 @@ _BOUNDS = {
 _STATEMENT_TIMEOUT = "57014"
 _READ_ONLY = "25006"
 _ANEW_S = 0.5
+_REFUSED_S = 2.0
 
 
 _view: ContextVar[tuple[Any, AsyncConnection | None]] = ContextVar("view", default=(None, None))
@@ -49,6 +51,8 @@ class Database:
         self.url = url
         self._refuses: str | None = None
         self._failing_since: float | None = None
+        self._refused_at = -_REFUSED_S
+        self._ahead_s = 0.0
         self._anew_at = -_ANEW_S
         self.deadline_s = deadline_s
         self.postgresql = is_postgresql(url)
@@ -110,9 +114,11 @@ class Database:
             async with self._begin(self._writer, deadline_s) as connection:
                 yield connection
         except Transient as error:
-            self._refuses = why_refused(error.__cause__ or error) or self._refuses
+            if (reason := why_refused(error.__cause__ or error)) is not None:
+                self._refuses, self._refused_at = reason, monotonic()
             raise
-        self._refuses = None
+        if monotonic() - self._refused_at > _REFUSED_S:  # with a full disk the smallest writes may go still
+            self._refuses = None
 
     def why_not(self) -> str | None:
         """In words, as long as it takes nothing new."""
@@ -167,7 +173,16 @@ class Database:
         if not self.postgresql:
             return utc_now()
         at: datetime = await connection.scalar(sa.text("select now()"))
+        self.note_time(at)
         return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+    def note_time(self, at: datetime) -> None:
+        """What the database's clock said just now."""
+        self._ahead_s = at.timestamp() - time.time()
+
+    def clock(self) -> float:
+        """Seconds since 1970 by the database's clock, as far as it was heard: what processes compare with each other."""
+        return time.time() + self._ahead_s
 
     def pool(self) -> dict[str, int]:
         """Connections in use and idle."""

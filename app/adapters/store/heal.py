@@ -46,6 +46,7 @@ class PostgresHeal:
                 head = (await connection.execute(_look(UNSEEN), {"last": self._snapshot})).all()
         first = head[0]
         now = to_time(first.now)
+        self._database.note_time(now)
         too_late = self._polled_at is not None and now - self._polled_at > _TOO_LATE
         self._snapshot, self._polled_at = first.snapshot, now
         healing = Healing(_hash(first.epoch), now, too_late)

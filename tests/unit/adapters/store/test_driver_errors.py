@@ -102,8 +102,9 @@ def sqlite_error(name: str, words: str = "words") -> sqlite3.OperationalError:
     ],
 )  # fmt: skip
 async def test_what_passes_is_transient_and_the_next_write_is_good(
-    tmp_path: Path, make: Callable[[], BaseException]
+    tmp_path: Path, make: Callable[[], BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.adapters.store.database._REFUSED_S", -1.0)
     meets, error = Meets(tmp_path), make()
     with pytest.raises(Transient) as raised:
         await meets.write(error)
