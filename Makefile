@@ -5,7 +5,7 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test unit check format stack bench compare coverage faults handover rolling journey upgrade mutants fuzz abuse test-long pages plots lock clean help
+.PHONY: run test unit check format stack bench compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse test-long pages plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,7 +28,7 @@ coverage: .venv/dev.ok ## branch coverage over unit, contract and scenario tests
 	@$(BIN)/python -m tests.covered
 
 test-long: .venv/dev.ok ## what make test has no time for: coming and going for a minute, rolling, upgrade, journey; at most 40 minutes
-	@$(MAKE) -s handover rolling upgrade journey
+	@$(MAKE) -s handover surroundings rolling upgrade journey
 
 check: .venv/dev.ok ## format, lint, types, import contracts, lock files
 	@echo "== checks"
@@ -55,6 +55,10 @@ faults: .venv/dev.ok ## the fault test and the planted defects, 15 to 30 minutes
 
 handover: .venv/dev.ok ## a worker leaves and joins every 3 s for a minute, the database stopped for 20 s of it
 	@COME_AND_GO_S=60 $(BIN)/python -m pytest -q -k come_and_go
+
+surroundings: .venv/dev.ok ## a database that is read only for half a minute, a full disk, clocks that differ; 3 minutes
+	@$(BIN)/python -m stack.packages
+	@PASSING_S=30 $(BIN)/python -m pytest -q tests/faults/test_surroundings.py tests/faults/test_clocks.py
 
 rolling: .venv/dev.ok ## every process restarted in turn, three times, under load: nothing lost; 2 minutes
 	@$(BIN)/python -m tests.faults.rolling

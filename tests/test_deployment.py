@@ -218,31 +218,36 @@ def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
     servers.rabbitmq.ctl("set_permissions", "-p", "checked", "reader", ".*", "", ".*")
     read_only = servers.postgres.database("check_read_only")
     servers.postgres._psql("postgres", 'alter database "check_read_only" set default_transaction_read_only = on')
-    for name, value, words in (
-        (
-            "REDIS_URL",
-            servers.redis.url.replace("redis://", "redis://mute:pw@"),
-            "give the name keys, channels and scripts",
-        ),
-        (
-            "REDIS_URL",
-            servers.redis.url.replace("redis://", "redis://bare:pw@"),
-            "give the name keys, channels and scripts",
-        ),
-        ("REDIS_URL", servers.redis.url.replace("redis://", "redis://bare:no@"), "refuses"),
-        ("BROKER_URL", broker.replace("guest:guest", "reader:pw"), "it refuses this name the right"),
-        ("BROKER_URL", broker.rpartition("/")[0] + "/nowhere", "it has no such vhost"),
-        ("DATABASE_URL", read_only, "the database is read only"),
-        ("DATABASE_READ_URL", real.stack.environment["DATABASE_URL"] + "_not", "no such database"),
-        ("OPENAI_BASE_URL", real.urls[0], "Are OPENAI_BASE_URL, OPENAI_API_KEY and ASSISTANT_MODEL right?"),
-        ("REDIS_URL", f"redis://127.0.0.1:{port}/0", "nothing listens there"),
-        ("BROKER_URL", real.stack.environment["BROKER_URL"].replace("guest:guest", "guest:wrong-canary"), "refuses"),
-        ("DATABASE_URL", real.stack.environment["DATABASE_URL"] + "_not", "no such database"),
-        ("COMMAND_SHARDS", "4", "laid out for 8 shards"),
+    redis, database = servers.redis.url, real.stack.environment["DATABASE_URL"]
+    no_right, no_channel = "it refuses this name the right", "give the name keys, channels and scripts"
+    for wrong in (
+        {
+            "REDIS_URL": (redis.replace("redis://", "redis://mute:pw@"), no_channel),
+            "BROKER_URL": (broker.replace("guest:guest", "reader:pw"), no_right),
+            "DATABASE_URL": (read_only, "the database is read only"),
+            "OPENAI_BASE_URL": (real.urls[0], "Are OPENAI_BASE_URL, OPENAI_API_KEY and ASSISTANT_MODEL right?"),
+        },
+        {
+            "REDIS_URL": (redis.replace("redis://", "redis://bare:pw@"), no_channel),
+            "BROKER_URL": (broker.rpartition("/")[0] + "/nowhere", "it has no such vhost"),
+            "DATABASE_URL": (f"{database}_not", "no such database"),
+        },
+        {
+            "REDIS_URL": (redis.replace("redis://", "redis://bare:no@"), "it refuses the name or the password"),
+            "BROKER_URL": (broker.replace("guest:guest", "guest:wrong-canary"), "it refuses the name or the password"),
+            "COMMAND_SHARDS": ("4", "laid out for 8 shards"),
+            "DATABASE_READ_URL": (f"{database}_not", "no such database"),
+        },
+        {"REDIS_URL": (f"redis://127.0.0.1:{port}/0", "nothing listens there")},
     ):
-        role.child.environment = role.child.environment | real.stack.environment | {"COMMAND_SHARDS": "8", name: value}
+        given = {name: value for name, (value, _) in wrong.items()}
+        role.child.environment = (
+            role.child.environment | real.stack.environment | {"COMMAND_SHARDS": "8", "DATABASE_READ_URL": ""} | given
+        )
         done = role.run("check")
-        assert done.returncode == 1 and "BAD" in done.stdout and words in done.stdout, done.stdout + done.stderr
+        bad = [line for line in done.stdout.splitlines() if line.startswith("BAD")]
+        assert done.returncode == 1 and len(bad) == len(wrong), done.stdout + done.stderr
+        assert all(any(words in line for line in bad) for _, words in wrong.values()), done.stdout + done.stderr
         assert "wrong-canary" not in done.stdout + done.stderr and "Traceback" not in done.stderr
     role.child.environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
     done = role.run("check")

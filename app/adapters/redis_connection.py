@@ -9,6 +9,8 @@ from redis.exceptions import RedisError
 
 from app.adapters import lost
 
+CONNECTIONS_MAX = 16
+"""Of each part of a process; a call beyond them waits for one, a second at most."""
 LOST = (RedisError, *lost.LOST)
 """What a call ends with when the server can't be reached in time."""
 
@@ -19,11 +21,14 @@ def connect(url: str) -> redis.Redis:
     socket_timeout is off: with one the library writes under asyncio.wait_for, which before Python 3.12 swallows a
     cancellation that comes as the write ends.
     """
-    return redis.Redis.from_url(
+    pool = redis.BlockingConnectionPool.from_url(
         url,
+        max_connections=CONNECTIONS_MAX,
+        timeout=1,
         socket_timeout=None,
         socket_connect_timeout=1,
         health_check_interval=10,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
+    return redis.Redis.from_pool(pool)

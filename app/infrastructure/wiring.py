@@ -206,10 +206,12 @@ def make_world(settings: Settings) -> World:
         source=source,
         fan_out=fan_out,
         live=live,
-        limiter=UserLimits(limits) if settings.embedded else SharedLimits(settings.redis_url, limits),
+        limiter=UserLimits(limits)
+        if settings.embedded
+        else SharedLimits(settings.redis_url, limits, telemetry.recurring("redis")),
         open_sockets=InProcessOpenSockets()
         if settings.embedded
-        else RedisOpenSockets(settings.redis_url, database.clock),
+        else RedisOpenSockets(settings.redis_url, database.clock, telemetry.recurring("redis")),
         pep=Pep(policies),
         codec=JsonCodec(
             ShownLimits(
@@ -250,7 +252,7 @@ def _make_fan_out(settings: Settings, keys: list[str]) -> tuple[FanOut, LiveText
         on_forged=telemetry.FORGED.inc,
         on_trouble=telemetry.recurring("redis"),
     )
-    return fan_out, RedisLiveTexts(settings.redis_url, signer)
+    return fan_out, RedisLiveTexts(settings.redis_url, signer, on_trouble=telemetry.recurring("redis"))
 
 
 def make_model(settings: Settings) -> Model:

@@ -11,10 +11,12 @@ from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.adapters.fan_out.redis_pubsub import RedisFanOut, RedisLiveTexts
 from app.adapters.redis_connection import connect
 from app.adapters.signing import Signer
+from app.application.ports.errors import Transient
 from app.application.ports.fan_out import FanOut, LiveText, LiveTexts
 from app.application.signals import DeltaSignal, chat_channel, unpack
 from stack.pace import within
-from stack.servers import Servers
+from stack.packages import find_programs
+from stack.servers import Redis, Servers
 from tests.held import held
 from tests.world import new_id
 
@@ -174,3 +176,43 @@ async def test_a_redis_that_refuses_for_ever_is_told_and_the_listener_lives(serv
     finally:
         await admin.execute_command("ACL", "DELUSER", name)
         await admin.aclose()
+
+
+@pytest.mark.parametrize("how", ["no scripts", "another database", "full", "a replica", "a password"])
+async def test_what_keeps_answers_from_streaming_is_told(servers: Servers, how: str) -> None:
+    """Channels may work where keys and scripts don't: then nothing streams, and the other part would say nothing."""
+    host, name = servers.redis.url.partition("://")[2].rpartition("@")[2], f"u{new_id()[:8]}"
+    folder = servers.folder / f"redis-{name}"
+    own = Redis(find_programs(), folder)
+    own.start()
+    admin: Any = connect(own.url)
+    try:
+        url = own.url
+        fixed: tuple[str, ...] | None = None
+        if how == "no scripts":
+            await admin.execute_command("ACL", "SETUSER", name, "on", ">pass", "~*", "&*", "+@all", "-@scripting")
+            url, fixed = url.replace("redis://", f"redis://{name}:pass@"), ("ACL", "SETUSER", name, "+@scripting")
+        elif how == "another database":
+            url = f"{url.rpartition('/')[0]}/99"
+        elif how == "full":
+            await admin.execute_command("CONFIG", "SET", "maxmemory", "1")
+            fixed = ("CONFIG", "SET", "maxmemory", "0")
+        elif how == "a replica":
+            await admin.execute_command("REPLICAOF", *host.partition("/")[0].split(":"))
+            fixed = ("REPLICAOF", "NO", "ONE")
+        else:
+            url = url.replace("redis://", f"redis://{name}:wrong@")
+        troubles: list[BaseException] = []
+        live = RedisLiveTexts(url, SIGNER, on_trouble=troubles.append)
+        key = (new_id(), new_id())
+        with pytest.raises(Transient):
+            await live.append(key, 1, 0, "x", "x")
+        assert troubles and str(live.why_not()).startswith("Redis keeps no texts ("), live.why_not()
+        if fixed is not None:
+            await admin.execute_command(*fixed)
+            await asyncio.sleep(0.2)
+            assert await live.append(key, 1, 0, "x", "x") and live.why_not() is None
+        await live.close()
+    finally:
+        await admin.aclose()
+        own.stop()

@@ -59,6 +59,9 @@ class InProcessLiveTexts(NothingHeld):
     async def get(self, key: Pair) -> LiveText | None:
         return self._texts.get(key)
 
+    def why_not(self) -> str | None:
+        return None
+
     async def end(self, key: Pair) -> None:
         self._texts.pop(key, None)
         self._ended[key] = None

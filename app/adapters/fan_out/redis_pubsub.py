@@ -191,7 +191,16 @@ return 1
 class RedisLiveTexts:
     """Implements LiveTexts. ttl_s: how long a text is kept after its last delta."""
 
-    def __init__(self, url: str, signer: Signer, ttl_s: int = 600) -> None:
+    def __init__(
+        self,
+        url: str,
+        signer: Signer,
+        ttl_s: int = 600,
+        on_trouble: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
+        """on_trouble: of errors, of which one may come with each delta."""
+        self._on_trouble = on_trouble
+        self._why: str | None = None
         self._redis = connect(url)
         self._signer = signer
         self._append = self._redis.register_script(_APPEND)
@@ -213,15 +222,24 @@ class RedisLiveTexts:
                     if taken != -1:
                         break
         except LOST as error:
-            raise Transient(type(error).__name__) from error
+            raise self._lost(error) from error
+        self._why = None
         return taken == 1
+
+    def _lost(self, error: BaseException) -> Transient:
+        self._on_trouble(error)
+        self._why = f"Redis keeps no texts ({type(error).__name__})"
+        return Transient(type(error).__name__)
+
+    def why_not(self) -> str | None:
+        return self._why
 
     async def get(self, key: Pair) -> LiveText | None:
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE_S):
                 found: list[Any] = await self._redis.hmget(_key(key), ["attempt", "next", "text", "mac"])
         except LOST as error:
-            raise Transient(type(error).__name__) from error
+            raise self._lost(error) from error
         if found[0] is None or int(found[0]) < 0:
             return None
         attempt, next_index, text, mac = int(found[0]), int(found[1]), found[2], found[3] or b""
@@ -238,7 +256,7 @@ class RedisLiveTexts:
                 pipe.expire(_key(key), self._ttl_s)
                 await pipe.execute()
         except LOST as error:
-            raise Transient(type(error).__name__) from error
+            raise self._lost(error) from error
 
     async def close(self) -> None:
         with suppress(*LOST):

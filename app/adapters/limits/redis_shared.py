@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -40,7 +41,13 @@ return tostring(left)
 class SharedLimits(UserLimits):
     """Implements Limiter and SignInLimiter, where several gateways serve."""
 
-    def __init__(self, url: str, settings: LimitSettings) -> None:
+    def __init__(
+        self,
+        url: str,
+        settings: LimitSettings,
+        on_trouble: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
+        self._on_trouble = on_trouble
         super().__init__(settings)
         self._redis: Any = connect(url)
         self._bucket = self._redis.register_script(_BUCKET)
@@ -52,9 +59,11 @@ class SharedLimits(UserLimits):
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(SETTLE_S)
-            with suppress(*LOST):
+            try:
                 async with asyncio.timeout(DEADLINE_S):
                     await self.settle()
+            except LOST as error:
+                self._on_trouble(error)
 
     async def settle(self) -> None:
         """Say what was counted here, take on what all have counted. What can't be said is forgotten."""

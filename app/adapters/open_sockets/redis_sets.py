@@ -23,8 +23,14 @@ DEADLINE_S = 0.5
 class RedisOpenSockets:
     """Implements OpenSockets. Without Redis each gateway counts its own."""
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Callable[[], float] = time.time,
+        on_trouble: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
         """clock: which all gateways share."""
+        self._on_trouble = on_trouble
         self._clock = clock
         self._redis: Any = connect(url)
         self._mine = InProcessOpenSockets()
@@ -41,7 +47,8 @@ class RedisOpenSockets:
                 pipe.expire(_key(user_id), int(FORGOTTEN_S))
                 pipe.zrange(_key(user_id), 0, -1)
                 everywhere = [raw.decode() for raw in (await pipe.execute())[3]]
-        except LOST:
+        except LOST as error:
+            self._on_trouble(error)
             return oldest_here
         everywhere.sort()  # session ids grow with time
         return everywhere[: max(0, len(everywhere) - most)]
@@ -64,9 +71,11 @@ class RedisOpenSockets:
                 mine, seen_at = self._mine.all(), time.monotonic()
             if not gone and not mine:
                 continue
-            with suppress(*LOST):
+            try:
                 async with asyncio.timeout(2):
                     await self._say(gone, mine)
+            except LOST as error:
+                self._on_trouble(error)
 
     async def _say(self, gone: list[tuple[str, str]], mine: dict[str, list[str]]) -> None:
         now = self._clock()

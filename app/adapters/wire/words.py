@@ -77,12 +77,12 @@ FIELDS: dict[str, str] = {
     "model": "the model's name; null: the service's own choice",
     "muted_until": "until when this person can't speak; null: they can",
     "my_role": "what I am in it",
-    "new_password": "8 to 1,000 characters",
+    "new_password": "10 to 256 characters",
     "next_cursor": "for the next page; null at the end",
     "next_index": "the index of the delta that follows",
     "note": "what the operator wrote of it",
     "parts": "of each part `ok`, or in words why it isn't",
-    "password": "8 to 1,000 characters, compared in NFC",
+    "password": "10 to 256 characters, compared in NFC",
     "policies": "names of the policies that decided",
     "preferences": "the person's own settings: any JSON object, and `added_by`",
     "prompt_tokens": "tokens of the question with what was before it, as the model's server counted",
@@ -116,7 +116,7 @@ FIELDS: dict[str, str] = {
     "user": "the public part of the profile",
     "user_id": "of the person",
     "user_ids": "of the first 20 who gave it",
-    "username": "unique, in lower case, 2 to 32 of letters, digits, dot, hyphen and underscore",
+    "username": "unique, in lower case: a letter or digit, then 2 to 31 of letters, digits, dot, hyphen and underscore",
 }
 OF_A_SHAPE: dict[str, str] = {
     "AuditJson.actor_id": "the operator; null: at the command line",

@@ -63,6 +63,10 @@ class LiveTexts(Held, Protocol):
         """The reply is over: no delta is taken any more. Raises Transient."""
         ...
 
+    def why_not(self) -> str | None:
+        """In words, why nothing streams just now; None where the last try went well."""
+        ...
+
 
 class OpenSockets(Held, Protocol):
     """Which sockets a user has open, on all gateways. Best effort: what a dead process left is forgotten after 30 s.
