@@ -246,7 +246,7 @@ def line(name: str, what: str, others: Others, memory: float, cut: int, slow: in
     return f"| {name} | {what} | {ms(others.said)} | {ms(others.pinged)} | {cut} | {slow} | {memory:.0f} |"
 
 
-async def run(world: World, only: str) -> None:
+async def run(world: World, only: str, rounds: int) -> None:
     people = People(world)
     others = Others(people)
     await others.come()
@@ -255,7 +255,7 @@ async def run(world: World, only: str) -> None:
     print(
         "| abuser | what became of it | others' messages, p50 / p99 ms | pings, ms | cut | turns > 20 ms | MiB |\n|---|---|---|---|---|---|---|"
     )
-    for name in ("(nobody)", *(name for name in ABUSERS if only in name)):
+    for name in ("(nobody)", *[name for name in ABUSERS if only in name] * rounds):
         await asyncio.sleep(3)
         others.said.clear()
         others.pinged.clear()
@@ -290,6 +290,9 @@ def main() -> None:
     parser.add_argument("--abuser", help="be this one")
     parser.add_argument("--url", default="")
     parser.add_argument("--only", help="of the abusers those whose name holds this")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="so often: what memory a second one takes is what is lost"
+    )
     parser.add_argument("--stack", action="store_true", help="on the real stack; else embedded, in one process")
     asked = parser.parse_args()
     if asked.abuser:
@@ -298,7 +301,7 @@ def main() -> None:
         world = start_embedded(folder=Path(tempfile.mkdtemp(prefix="parley-a-", dir="/tmp")))
         assert world.role is not None
         try:
-            asyncio.run(run(world, asked.only or ""))
+            asyncio.run(run(world, asked.only or "", asked.rounds))
         finally:
             world.role.child.stop()
         return
@@ -308,7 +311,7 @@ def main() -> None:
         world = start_real(servers)
         assert world.stack is not None and world.model is not None
         try:
-            asyncio.run(run(world, asked.only or ""))
+            asyncio.run(run(world, asked.only or "", asked.rounds))
         finally:
             world.stack.stop()
             world.model.child.stop()
