@@ -145,10 +145,22 @@ async def test_one_who_floods_is_held_back_and_the_others_are_not(people: People
     assert p99[1] < 1, "held back with the one who floods"
 
 
+def claims_of(token: str) -> dict[str, Any]:
+    said: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return said
+
+
+def signed(token: str, secret: str, **changes: Any) -> str:
+    """As the service signs, with these claims changed."""
+    key = sha256(b"parley access token\x00" + secret.encode()).digest()
+    kid = jwt.get_unverified_header(token)["kid"]
+    return jwt.encode({**claims_of(token), **changes}, key, algorithm="HS256", headers={"kid": kid})
+
+
 def forged(token: str, secret: str) -> list[str]:
     """Forty tokens, each wrong in its own way, none of which may let anybody in. The last ten are signed rightly."""
     head, claims, mac = token.split(".")
-    said: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    said = claims_of(token)
     kid = jwt.get_unverified_header(token)["kid"]
     key = sha256(b"parley access token\x00" + secret.encode()).digest()
 
@@ -169,7 +181,7 @@ def forged(token: str, secret: str) -> list[str]:
     for change in (
         {"exp": None}, {"exp": 1}, {"exp": "x"}, {"iss": "other"}, {"aud": "other"}, {"sub": "x"}, {"sid": "x"}, {"iat": 2**40},
     ):  # fmt: skip
-        made.append(jwt.encode({**said, **change}, key, algorithm="HS256", headers={"kid": kid}))
+        made.append(signed(token, secret, **change))
     for missing in ("sub", "sid"):
         less = {name: value for name, value in said.items() if name != missing}
         made.append(jwt.encode(less, key, algorithm="HS256", headers={"kid": kid}))
@@ -177,9 +189,11 @@ def forged(token: str, secret: str) -> list[str]:
 
 
 async def test_forty_forged_tokens_let_nobody_in(people: People) -> None:
-    anna = await people.make()
-    tokens = forged(anna.rest.access_token or "", people.world.secret)
+    anna, ben = await people.make(), await people.make()
+    token, theirs = anna.rest.access_token or "", ben.rest.access_token or ""
+    tokens = forged(token, people.world.secret)
     assert len(tokens) == 40
+    tokens.append(signed(token, people.world.secret, sid=claims_of(theirs)["sid"]))  # a session that lives, another's
     async with httpx2.AsyncClient(base_url=people.world.urls[0]) as http:
         for token in filter(str.isprintable, map(str.strip, tokens)):
             answer = await http.get("/v1/me", headers={"Authorization": f"Bearer {token}".strip()})

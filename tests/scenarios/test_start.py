@@ -119,3 +119,35 @@ def test_a_replicas_address_too(name: str) -> None:
         BROKER_URL="amqp://127.0.0.1:1", REDIS_URL="redis://127.0.0.1:1", JWT_SECRET="a word that is long enough",
     )  # fmt: skip
     says(done, f"DATABASE_READ_URL: {name} isn't understood")
+
+
+DIES = """
+import asyncio, sys
+from app.infrastructure import command_line_acts as acts
+from app.infrastructure.roles import process
+
+def adapt(world):
+    async def dies(decide):
+        await asyncio.sleep(0.5)
+        raise KeyError("a defect")
+
+    async def raises():
+        raise RuntimeError("a drain that fails")
+
+    world.source.consume = dies
+    if "drain" in sys.argv:
+        world.source.drain = raises
+
+acts._run(process.serve(acts._settings(), "all", adapt))
+"""
+
+
+@pytest.mark.parametrize("how", ["", "drain"])
+def test_a_process_of_which_a_part_died_drains_and_ends_with_one(tmp_path: Path, how: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "PORT": str(free_port()), "DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, how], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and "parley: worker died, see the log" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and '"event": "ended"' in done.stderr and " is at http" in done.stdout
+    assert ('"what": "drain"' in done.stderr) == bool(how)
