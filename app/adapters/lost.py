@@ -19,7 +19,7 @@ _OF_A_TRANSPORT = (
 
 def went_away(error: BaseException | None) -> bool:
     """For calls that do more: of RuntimeErrors only those that speak of a transport."""
-    if isinstance(error, RuntimeError) and not isinstance(error, (NotImplementedError, RecursionError)):
+    if isinstance(error, RuntimeError):
         return any(words in str(error) for words in _OF_A_TRANSPORT)
     return isinstance(error, (OSError, TimeoutError, EOFError, asyncio.InvalidStateError))
 

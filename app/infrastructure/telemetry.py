@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import structlog
@@ -129,8 +130,10 @@ def trouble(what: str, error: BaseException) -> None:
     log.warning("trouble", what=what, error=type(error).__name__, cause=cause, where=where)
 
 
+@cache
 def recurring(what: str) -> Callable[[BaseException], None]:
-    """For errors that come again and again: each is counted, and there is a line at the first, then one a minute."""
+    """For errors that come again and again: each is counted, and there is a line at the first, then one a minute, however many
+    tell of it."""
     told = -_TOLD_EACH_S
 
     def tell(error: BaseException) -> None:
@@ -144,12 +147,9 @@ def recurring(what: str) -> Callable[[BaseException], None]:
     return tell
 
 
-_recurring: dict[str, Callable[[BaseException], None]] = {}
-
-
 def recurring_of(what: str, error: BaseException) -> None:
-    """As `recurring`, of loops whose names are few."""
-    _recurring.setdefault(what, recurring(what))(error)
+    """The same, for who tells of several."""
+    recurring(what)(error)
 
 
 def envelope_refused(why: str) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 import uuid_utils.compat as uuid
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json
 from app.application.clock import utc_now
@@ -72,8 +73,8 @@ class SqlAccounts:
         if after is not None:
             found = found.where(sa.or_(rank > after[0], sa.and_(rank == after[0], by_name > after[1])))
         async with self._database.read() as connection:
-            rows = await connection.execute(found.order_by(rank, by_name).limit(limit))
-            return [(row.rank, _account(row)) for row in rows]
+            accounts = await connection.execute(found.order_by(rank, by_name).limit(limit))
+            return [(row.rank, _account(row)) for row in accounts]
 
     async def fold_names(self) -> None:
         u, last = t.users.c, ""
@@ -144,12 +145,7 @@ class SqlAccounts:
             if (disabled or role == "user") and list(await connection.scalars(operators)) == [user_id]:
                 raise LastOperator
             await connection.execute(sa.update(u).where(u.c.id == user_id).values(changes))
-            await connection.execute(
-                sa.insert(t.audit).values(
-                    id=str(uuid.uuid7()), at=utc_now(), actor_id=actor_id, act="user.changed", target_id=user_id,
-                    details=changes,
-                )
-            )  # fmt: skip
+            await rows.write_down(connection, utc_now(), actor_id, "user.changed", user_id, changes)
             return await self._end(connection, t.sessions.c.user_id == user_id) if disabled else []
 
     async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
-import uuid_utils.compat as uuid
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -217,12 +216,7 @@ class _Transaction:
                 [{"chat_id": key[0], "user_id": key[1], "seq": seq, "at": state.now} for key, seq in added],
             )
         for one in changes.audit:
-            await self._connection.execute(
-                sa.insert(t.audit).values(
-                    id=str(uuid.uuid7()), at=state.now, actor_id=one.actor_id, act=one.act, target_id=one.target_id,
-                    details=one.details,
-                )
-            )  # fmt: skip
+            await rows.write_down(self._connection, state.now, one.actor_id, one.act, one.target_id, one.details)
         if changes.reactions:
             await self._write_reactions(state)
         if changes.pins:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-import uuid_utils.compat as uuid
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
 from app.application.ports.reports import Report
@@ -59,19 +58,14 @@ class SqlReports:
             row = (await connection.execute(sa.select(r).where(r.c.id == report_id))).one_or_none()
             if row is not None and closed.rowcount:
                 details = {"chat_id": str(row.chat_id), "message_id": str(row.message_id), "note": note}
-                await self._write_down(connection, operator_id, "report.closed", report_id, details)
+                now = await self._database.now(connection)
+                await rows.write_down(connection, now, operator_id, "report.closed", report_id, details)
         return _report(row) if row is not None else None
 
     async def seen(self, operator_id: str, message_id: str, chat_id: str) -> None:
         async with self._database.write() as connection:
-            await self._write_down(connection, operator_id, "message.read", message_id, {"chat_id": chat_id})
-
-    async def _write_down(
-        self, connection: AsyncConnection, operator_id: str, act: str, target_id: str, details: dict[str, Any]
-    ) -> None:
-        at = await self._database.now(connection)
-        row = {"actor_id": operator_id, "act": act, "target_id": target_id, "details": details}
-        await connection.execute(sa.insert(t.audit).values(id=str(uuid.uuid7()), at=at, **row))
+            now = await self._database.now(connection)
+            await rows.write_down(connection, now, operator_id, "message.read", message_id, {"chat_id": chat_id})
 
 
 def _report(row: Any) -> Report:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
+import uuid_utils.compat as uuid
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import tables as t
@@ -266,3 +268,11 @@ async def move_read_marks(database: Database, connection: AsyncConnection, read:
         " on conflict (user_id, chat_id) do update set seq = excluded.seq where reads.seq < excluded.seq",
         params,
     )
+
+
+async def write_down(
+    connection: AsyncConnection, at: datetime, actor_id: str | None, act: str, target_id: str, details: dict[str, Any]
+) -> None:
+    """What an operator did, in the transaction that does it."""
+    row = {"actor_id": actor_id, "act": act, "target_id": target_id, "details": details}
+    await connection.execute(sa.insert(t.audit).values(id=str(uuid.uuid7()), at=at, **row))
