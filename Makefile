@@ -56,9 +56,9 @@ faults: .venv/dev.ok ## the fault test and the planted defects, 15 to 30 minutes
 handover: .venv/dev.ok ## a worker leaves and joins every 3 s for a minute, the database stopped for 20 s of it
 	@COME_AND_GO_S=60 $(BIN)/python -m pytest -q -k come_and_go
 
-surroundings: .venv/dev.ok ## a database that is read only for half a minute, a full disk, clocks that differ; 3 minutes
+surroundings: .venv/dev.ok ## a database that is read only for half a minute, a network that is cut, a full disk, clocks that differ; 5 minutes
 	@$(BIN)/python -m stack.packages
-	@PASSING_S=30 $(BIN)/python -m pytest -q tests/faults/test_surroundings.py tests/faults/test_clocks.py
+	@PASSING_S=30 NETWORK_ROUNDS=4 $(BIN)/python -m pytest -q tests/faults/test_surroundings.py tests/faults/test_clocks.py
 
 rolling: .venv/dev.ok ## every process restarted in turn, three times, under load: nothing lost; 2 minutes
 	@$(BIN)/python -m tests.faults.rolling

@@ -98,6 +98,9 @@ class Client:
     on_status: with each state: connecting, online, reconnecting, signed out, refused, failed, closed. urls: gateways to choose
     from at each connect. keep_events: keep all applied events in `chats[…].events`, for those who check.
 
+    names: each event carries `actor`, the account of who did it by their name as it is now (None for the service, and where
+    it can't be told); asked for once a person.
+
     state: a file, or a mapping that the caller keeps: up to where each chat was applied. With it what came while nobody ran
     comes at the next start, in order, however much it was; an event whose callback was cut off comes again.
 
@@ -115,6 +118,7 @@ class Client:
         on_status: Callable[[str], Done] | None = None,
         state: State | str | Path | None = None,
         keep_events: bool = False,
+        names: bool = False,
         backoff_first_s: float = BACKOFF_FIRST_S,
         backoff_max_s: float = BACKOFF_MAX_S,
     ) -> None:
@@ -130,6 +134,7 @@ class Client:
         self.error: BaseException | None = None
         """Why it ended."""
         self._people: dict[str, Person] = {}
+        self._names = names
         self._on_frame: Callable[[Any], Done] = on_frame or (lambda frame: None)
         self._on_event: Callable[[Any], Done] = on_event or (lambda event: None)
         self._on_status: Callable[[str], Done] = on_status or (lambda status: None)
@@ -568,6 +573,11 @@ class Client:
             found = self._people[user_id] = await self.rest.get(f"/v1/users/{user_id}")
         return found
 
+    async def _actor(self, user_id: str | None) -> Person | None:
+        with suppress(Problem, httpx2.HTTPError):
+            return await self.person(user_id) if user_id else None
+        return None
+
     def _meet(self, frame: Frame) -> None:
         for member in (*frame.get("members", ()), *([frame["member"]] if "member" in frame else ())):
             self._people[member["user"]["id"]] = member["user"]
@@ -588,6 +598,8 @@ class Client:
             chat.events.append(frame)
         self._meet(frame)
         chat.cursor = seq
+        if self._names:
+            frame["actor"] = await self._actor(frame.get("actor_id"))
         await self._tell(self._on_event, frame, lambda: self._applied(frame["chat_id"], seq))
         if frame["type"] == "member.removed" and frame.get("user_id") == self.welcome["user"]["id"]:
             self._drop_chat(frame["chat_id"])

@@ -269,6 +269,7 @@ class ChatCreated(TypedDict):
     type: Literal["chat.created"]
     chat: SharedChatJson
     members: list[MemberJson]
+    actor: NotRequired[PersonJson | None]
 
 
 class ChatUpdated(TypedDict):
@@ -279,6 +280,7 @@ class ChatUpdated(TypedDict):
     command_id: NotRequired[str]
     type: Literal["chat.updated"]
     chat: SharedChatJson
+    actor: NotRequired[PersonJson | None]
 
 
 class MemberAdded(TypedDict):
@@ -289,6 +291,7 @@ class MemberAdded(TypedDict):
     command_id: NotRequired[str]
     type: Literal["member.added"]
     member: MemberJson
+    actor: NotRequired[PersonJson | None]
 
 
 class MemberUpdated(TypedDict):
@@ -299,6 +302,7 @@ class MemberUpdated(TypedDict):
     command_id: NotRequired[str]
     type: Literal["member.updated"]
     member: MemberJson
+    actor: NotRequired[PersonJson | None]
 
 
 class MemberRemoved(TypedDict):
@@ -312,6 +316,7 @@ class MemberRemoved(TypedDict):
     type: Literal["member.removed"]
     user_id: str
     reason: Literal["left", "removed", "banned"]
+    actor: NotRequired[PersonJson | None]
 
 
 class MemberUnbanned(TypedDict):
@@ -322,6 +327,7 @@ class MemberUnbanned(TypedDict):
     command_id: NotRequired[str]
     type: Literal["member.unbanned"]
     user_id: str
+    actor: NotRequired[PersonJson | None]
 
 
 class MessageCreated(TypedDict):
@@ -332,6 +338,7 @@ class MessageCreated(TypedDict):
     command_id: NotRequired[str]
     type: Literal["message.created"]
     message: MessageJson
+    actor: NotRequired[PersonJson | None]
 
 
 class MessageEdited(TypedDict):
@@ -342,6 +349,7 @@ class MessageEdited(TypedDict):
     command_id: NotRequired[str]
     type: Literal["message.edited"]
     message: MessageJson
+    actor: NotRequired[PersonJson | None]
 
 
 class MessageDeleted(TypedDict):
@@ -354,6 +362,7 @@ class MessageDeleted(TypedDict):
     command_id: NotRequired[str]
     type: Literal["message.deleted"]
     message: MessageJson
+    actor: NotRequired[PersonJson | None]
 
 
 class ReactionAdded(TypedDict):
@@ -366,6 +375,7 @@ class ReactionAdded(TypedDict):
     message_id: str
     emoji: str
     user_id: str
+    actor: NotRequired[PersonJson | None]
 
 
 class ReactionRemoved(TypedDict):
@@ -378,6 +388,7 @@ class ReactionRemoved(TypedDict):
     message_id: str
     emoji: str
     user_id: str
+    actor: NotRequired[PersonJson | None]
 
 
 class MessagePinned(TypedDict):
@@ -388,6 +399,7 @@ class MessagePinned(TypedDict):
     command_id: NotRequired[str]
     type: Literal["message.pinned"]
     message_id: str
+    actor: NotRequired[PersonJson | None]
 
 
 class MessageUnpinned(TypedDict):
@@ -398,6 +410,7 @@ class MessageUnpinned(TypedDict):
     command_id: NotRequired[str]
     type: Literal["message.unpinned"]
     message_id: str
+    actor: NotRequired[PersonJson | None]
 
 
 class MessageCompleted(TypedDict):
@@ -410,6 +423,7 @@ class MessageCompleted(TypedDict):
     command_id: NotRequired[str]
     type: Literal["message.completed"]
     message: MessageJson
+    actor: NotRequired[PersonJson | None]
 
 
 class PreferencesChanged(TypedDict):

@@ -31,6 +31,9 @@ class UnknownEvent(TypedDict):
     actor_id: str
 '''
 
+_ACTOR = "    actor: NotRequired[PersonJson | None]\n"
+"""The client's own, where it was asked for names."""
+
 
 def made() -> str:
     document = asyncapi()
@@ -43,7 +46,8 @@ def made() -> str:
     needed: list[str] = []
     for name in names.values():
         _collect(name, schemas, needed)
-    parts = [_HEAD, *(_class(name, schemas[name]) for name in needed), _OPAQUE]
+    events = {names[name] for name in registry.EVENTS}
+    parts = [_HEAD, *(_class(name, schemas[name]) + _ACTOR * (name in events) for name in needed), _OPAQUE]
     groups = {
         "Event": [names[name] for name in registry.EVENTS],
         "Signal": [names[name] for name in registry.SIGNALS],

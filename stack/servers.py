@@ -54,6 +54,18 @@ class Postgres:
         self._psql("postgres", f'create database "{name}"')
         return self.url.rpartition("/")[0] + f"/{name}"
 
+    def standby(self, folder: Path) -> Postgres:
+        """A copy that follows this one and takes no writes; started."""
+        other = Postgres(self._programs, folder, fsync=False)
+        command = [str(self._programs.postgres_bin / "pg_basebackup"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "parley",
+                   "-D", str(folder / "data"), "-R", "--no-sync", "-c", "fast"]  # fmt: skip
+        subprocess.run(
+            command, check=True, capture_output=True, env=self._programs.environment, cwd=folder,
+            user=self._user, group=self._user, extra_groups=[] if self._user else None,
+        )  # fmt: skip
+        other.start()
+        return other
+
     def _psql(self, database: str, sql: str) -> None:
         binary = self._programs.postgres_bin / "psql"
         subprocess.run(

@@ -86,10 +86,13 @@ async def flood(people: People, text: Callable[[], Any]) -> str:
     """A signed-in socket that sends without end."""
     raw = await (await people.make("abuser")).socket()
 
+    began, told = time.monotonic(), [0.0]
+
     async def read() -> None:
         with suppress(websockets.ConnectionClosed):
             while True:
-                await raw.socket.recv()
+                if b"rate_limited" in await raw.socket.recv(decode=False) and not told[0]:
+                    told[0] = time.monotonic()
 
     reading = asyncio.create_task(read())
     with suppress(websockets.ConnectionClosed):
@@ -102,7 +105,11 @@ async def flood(people: People, text: Callable[[], Any]) -> str:
                 await raw.socket.send(made)
             await asyncio.sleep(0)
     await reading
-    return f"cut {raw.socket.close_code}"
+    return (
+        f"told after {told[0] - began:.1f} s, cut {raw.socket.close_code}"
+        if told[0]
+        else f"cut {raw.socket.close_code}"
+    )
 
 
 async def hello_with_lines(people: People) -> str:

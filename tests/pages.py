@@ -54,10 +54,35 @@ def visit(browser: Browser, world: World, pictures: Path | None) -> None:
         if pictures is not None:
             pictures.mkdir(exist_ok=True)
             page.screenshot(path=pictures / f"{look.__name__}.png")
+    shapes(browser, url)
     outside = {one for one in asked if one.startswith("http") and urlsplit(one).netloc != urlsplit(url).netloc}
     assert not outside, f"asked for {outside}"
     assert not complaints, complaints
     print(f"{len(asked)} requests, all to {url}; no complaint in the console")
+
+
+def shapes(browser: Browser, url: str) -> None:
+    """In the dark, and as narrow as a phone: what is written stands out, and nothing has to be scrolled to the side."""
+    paths = ("", "/docs", "/docs/ws", "/docs/protocol")
+    for scheme in ("light", "dark"):
+        for path in paths:
+            page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme, is_mobile=True)
+            page.goto(f"{url}{path}", wait_until="networkidle")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= 360, f"{path or '/'} is {wide} px wide on a phone"
+            text, ground = page.evaluate(_COLOURS)
+            assert abs(text - ground) > 100 and (ground < 80) == (scheme == "dark"), (path, scheme, text, ground)
+            page.close()
+    print(f"phone and dark: good on {', '.join(path or '/' for path in paths)}")
+
+
+_COLOURS = r"""() => {
+  const light = (colour) => { const [r, g, b] = colour.match(/[\d.]+/g).map(Number); return 0.3 * r + 0.59 * g + 0.11 * b; };
+  const ground = [document.body, document.documentElement].map((one) => getComputedStyle(one).backgroundColor)
+    .find((colour) => colour !== 'rgba(0, 0, 0, 0)') ?? 'rgb(255, 255, 255)';
+  return [light(getComputedStyle(document.body).color), light(ground)];
+}"""
+"""How light the body's text and its ground are, 0 to 255."""
 
 
 def home(page: Page, url: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-LOST = (OSError, TimeoutError, EOFError, RuntimeError, asyncio.InvalidStateError)
+LOST = (OSError, TimeoutError, EOFError, RuntimeError, StopAsyncIteration, asyncio.InvalidStateError)
 """For calls that do nothing but talk to a server: OSError holds ConnectionError; RuntimeError is what an event loop raises
-of a transport that was closed under an operation."""
+of a transport that was closed under an operation, StopAsyncIteration what a library lets through whose frames ended.
+The loops that connect anew catch whatever comes: a library's own defect at the wrong moment must not end a process."""
 
 _OF_A_TRANSPORT = (
     "the handler is closed",

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from app.application.bounded import Bounded
-from app.application.clock import utc_now
 from app.application.ports.history import History
 from app.application.ports.policies import Policies
 from app.domain.errors import ParleyError, not_found
@@ -54,7 +53,7 @@ class Reader:
     async def permit(self, user_id: str, chat_id: str, action: str = "chat.read") -> tuple[Chat, Member]:
         """The chat and the reader's membership, or ParleyError; a stranger hears what a missing chat says."""
         chat, member = await self._history.chat_for(chat_id, user_id)
-        answer = self._pep.ask(question(action, chat, member, utc_now()))
+        answer = self._pep.ask(question(action, chat, member, self._history.now()))
         if not answer.allowed:
             raise ParleyError(answer.code, answer.reason, policies=answer.policies)
         if chat is None or member is None:

@@ -94,8 +94,7 @@ class Chats:
 
     async def one(self, user_id: str, chat_id: str) -> Membership:
         """Raises ParleyError."""
-        await self._reader.permit(user_id, chat_id)
-        return await self._membership(user_id, chat_id)
+        return await self._reader.read(user_id, chat_id, lambda: self._membership(user_id, chat_id))
 
     async def mine(
         self, user_id: str, archived: bool, hidden: bool, before: tuple[datetime, str] | None, limit: int

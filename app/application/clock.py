@@ -6,6 +6,10 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """Now, cut to milliseconds: what is shown is what is compared."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    """Now, cut to milliseconds."""
+    return cut(datetime.now(UTC))
+
+
+def cut(at: datetime) -> datetime:
+    """To milliseconds: what is shown is what is compared."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

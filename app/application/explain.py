@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from app.application.authorize import Pep, Reader
-from app.application.clock import utc_now
 from app.application.ports.history import History
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.policy import Answer, Question, question
@@ -33,7 +32,7 @@ class Explain:
             raise ParleyError(Code.INVALID, "action: no such action")
         member = me if about == asker_id else await self._history.member(chat_id, about)
         own = message_id is not None and await self._author(chat_id, message_id, action) == about
-        asked = question(action, chat, member, utc_now(), own=own)
+        asked = question(action, chat, member, self._history.now(), own=own)
         return asked, self._pep.ask(asked)
 
     async def _author(self, chat_id: str, message_id: str, action: str) -> str:

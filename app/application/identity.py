@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from time import monotonic, time
+from time import monotonic
 
 from app.application.bounded import Bounded
 from app.application.ports.errors import Unavailable
@@ -235,7 +235,7 @@ class Identity:
     def _named(self, token: str) -> Bearer:
         """A token is looked at more than once for a request, and comes again and again."""
         bearer = self._signed.get(token)
-        if bearer is None or bearer.expires_at <= time():
+        if bearer is None or bearer.until <= monotonic():
             bearer = self._signed[token] = self._tokens.verify(token)
         return bearer
 

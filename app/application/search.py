@@ -10,7 +10,6 @@ from time import monotonic
 
 from app.application.authorize import Pep, Reader
 from app.application.background import Trouble
-from app.application.clock import utc_now
 from app.application.ports.errors import Transient
 from app.application.ports.history import History, Search
 from app.application.ports.store import WordIndex
@@ -86,7 +85,7 @@ class MessageSearch:
         memberships = await self._history.memberships(
             user_id, archived=None, before=None, limit=len(chat_ids), unread_max=1, chat_ids=chat_ids
         )
-        now = utc_now()
+        now = self._history.now()
         readable |= dict.fromkeys(chat_ids, False)
         for m in memberships:
             readable[m.chat.id] = self._pep.ask(question("chat.read", m.chat, m.member, now)).allowed

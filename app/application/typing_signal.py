@@ -6,7 +6,6 @@ import asyncio
 
 from app.application.authorize import Pep
 from app.application.background import Background
-from app.application.clock import utc_now
 from app.application.hub.sessions import Session
 from app.application.ports.errors import Transient
 from app.application.ports.fan_out import FanOut
@@ -42,7 +41,7 @@ class TypingSignal:
             return
         if chat is None or chat.members_count > SIGNAL_MEMBERS_MAX:
             return
-        if not self._pep.ask(question("typing", chat, member, utc_now())).allowed:
+        if not self._pep.ask(question("typing", chat, member, self._history.now())).allowed:
             return
         frame = self._codec.typing(chat_id, user_id, TYPING_EXPIRES_MS)
         await self._fan_out.publish([(chat_channel(chat_id), pack_frame(Frame(frame, but_user=user_id)))])

@@ -208,7 +208,7 @@ def make_world(settings: Settings) -> World:
         live=live,
         limiter=UserLimits(limits)
         if settings.embedded
-        else SharedLimits(settings.redis_url, limits, telemetry.recurring("redis")),
+        else SharedLimits(settings.redis_url, limits, database.clock, telemetry.recurring("redis")),
         open_sockets=InProcessOpenSockets()
         if settings.embedded
         else RedisOpenSockets(settings.redis_url, database.clock, telemetry.recurring("redis")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aio_pika
@@ -13,7 +14,8 @@ import pytest
 from app.adapters.broker.collector import WAITING_BYTES_MAX
 from app.adapters.broker.envelope import BadEnvelope, EnvelopeCodec, NewerEnvelope
 from app.adapters.broker.in_process import InProcessBus
-from app.adapters.broker.rabbitmq.connection import queue_name
+from app.adapters.broker.rabbitmq import consumer, publisher
+from app.adapters.broker.rabbitmq.connection import connect, queue_name
 from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
 from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
 from app.application.background import Background
@@ -84,6 +86,57 @@ async def test_accepted_commands_are_processed_in_order_of_submit(kind: str, ser
     for chat_id in chats:
         assert [c for c in got if c.chat_id == chat_id] == [c for c in sent if c.chat_id == chat_id]
     assert len(batches) < 300, "batches form by themselves under load"
+
+
+async def test_a_command_that_cant_be_encoded_fails_alone(servers: Servers) -> None:
+    """Those around it, of the same chat and moment, are safe."""
+    got: list[str] = []
+
+    async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        got.extend(c.action.body for d in deliveries for c in d.commands if isinstance(c.action, SendMessage))
+        return ()
+
+    async with running("rabbitmq", servers, process) as bus:
+        chat_id = new_id()
+        before = [bus.submit(command(chat_id, str(n))) for n in range(5)]
+        for bad in (command(chat_id, "\ud800"), replace(command(chat_id, "x"), tag=2**70)):
+            with pytest.raises((UnicodeEncodeError, OverflowError)):
+                await bus.submit(bad)
+        behind = [bus.submit(command(chat_id, str(n))) for n in range(5, 10)]
+        await asyncio.wait_for(asyncio.gather(*before, *behind), paced(20))
+        async with within(10):
+            while len(got) < 10:
+                await asyncio.sleep(0.01)
+    assert got == [str(n) for n in range(10)]
+
+
+@pytest.mark.parametrize("error", [StopAsyncIteration(), KeyError("x"), AttributeError("x"), RuntimeError("x")])
+async def test_whatever_a_library_raises_of_a_lost_connection_ends_no_process(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The loops that connect anew go on: both sides serve as soon as the broker does."""
+    met: list[BaseException] = []
+
+    async def fails(url: str, name: str) -> Any:
+        met.append(error)
+        if len(met) < 5:
+            raise error
+        return await connect(url, name)
+
+    monkeypatch.setattr(publisher, "connect", fails)
+    monkeypatch.setattr(consumer, "connect", fails)
+    monkeypatch.setattr(publisher, "RECONNECT_S", 0.05)
+    monkeypatch.setattr(consumer, "RECONNECT_S", 0.05)
+    got: list[Command] = []
+
+    async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        got.extend(c for delivery in deliveries for c in delivery.commands)
+        return ()
+
+    async with within(20), running("rabbitmq", servers, process) as bus:
+        await bus.submit(command(new_id(), "x"))
+        while not got:
+            await asyncio.sleep(0.01)
 
 
 async def test_in_process_nothing_is_accepted_before_it_is_committed() -> None:

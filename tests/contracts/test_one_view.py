@@ -11,6 +11,8 @@ import pytest
 from app.adapters.store.database import Database
 from app.adapters.store.history import SqlHistory
 from app.application.authorize import Reader
+from app.application.chats import Chats
+from app.application.members import Members
 from app.application.messages import Messages
 from app.domain.command import Command
 from app.domain.errors import ParleyError
@@ -122,6 +124,48 @@ async def test_the_list_of_chats_is_of_one_moment(
     [mine] = await s.history.memberships(s.ben, archived=None, before=None, limit=10, unread_max=10)
     assert mine.last_message is not None and mine.last_message.body == "before"
     assert (mine.chat.head, mine.unread) == (2, 1) and (cuts or behind > 2)
+
+
+@pytest.mark.parametrize("what", ["members", "bans", "pins", "chat"])
+@pytest.mark.parametrize("behind", [1, 2, 3])
+async def test_what_else_is_read_of_a_chat_is_of_one_moment(
+    database: Database, monkeypatch: pytest.MonkeyPatch, what: str, behind: int
+) -> None:
+    """Ben is an admin, and removed between two of the statements: he sees what was, or nothing."""
+    s = Setting(database)
+    await s.start()
+    reader = Reader(PEP, s.history)
+    nothing: Any = None
+    members = Members(nothing, reader, s.history)
+    chats = Chats(nothing, reader, s.history, *[nothing] * 4)
+    newcomer, barred = await s.person(), await s.person()
+    last = (await s.history.messages(s.chat_id, None, None, 1)).messages[0]
+    await s.do(s.by(s.anna, c.UpdateMember(s.ben, ("role",), "admin")), s.by(s.anna, c.BanMember(barred)),
+               s.by(s.anna, c.PinMessage(last.id)))  # fmt: skip
+
+    async def meanwhile() -> None:
+        results = await s.do(
+            s.by(s.anna, c.RemoveMember(s.ben)), s.by(s.anna, c.AddMember(newcomer, "member")),
+            s.by(s.anna, c.UnbanMember(barred)), s.by(s.anna, c.UnpinMessage(last.id)), s.by(s.anna, c.UpdateChat(("title",), "later")),
+        )  # fmt: skip
+        assert [result.outcome.code for result in results] == [None] * 5
+
+    async def read() -> Any:
+        match what:
+            case "members":
+                return {member.user.id for member in await members.of(s.ben, s.chat_id, None, 10)}
+            case "bans":
+                return [person.id for person in await members.banned(s.ben, s.chat_id, None, 10)]
+            case "pins":
+                return [pin.id for _, pin in await s.messages.pins(s.ben, s.chat_id, None, 10)]
+        return (await chats.one(s.ben, s.chat_id)).chat.title
+
+    was = await read()
+    cuts = cut(monkeypatch, database, behind, meanwhile)
+    assert await read() == was and (cuts or behind > 1)
+    if cuts:
+        with pytest.raises(ParleyError, match="not_found"):
+            await read()
 
 
 async def test_with_a_replica_it_is_asked_again_behind_the_page(

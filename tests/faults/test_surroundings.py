@@ -1,11 +1,14 @@
-"""Databases that take nothing for a while: read only, or with a full disk. Nothing is lost, nothing ends, and it is told."""
+"""Databases that take nothing for a while, read only or with a full disk, and a network that is cut or stands still. Nothing
+is lost, nothing ends, and it is told."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -13,44 +16,99 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from parley_client import Problem
 from stack.pace import paced, within
-from stack.parley import Role
+from stack.parley import ROOT, Role
 from stack.servers import Servers
 from tests.faults.load import Load
 from tests.faults.test_recovery import readiness
+from tests.faults.wire import Wire
 from tests.scenarios.test_accounts import refused
 from tests.world import People, World, new_id, start_real
 
+NETWORK_ROUNDS = int(os.environ.get("NETWORK_ROUNDS", "1"))
+"""How often each server's network is cut and stands still; `make test-long` does it four times."""
 READ_ONLY_S = float(os.environ.get("PASSING_S", "4"))
 """How long a state lasts; `make test-long` gives half a minute."""
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[tuple[World, Servers]]:
-    """A stack of its own, since its database is changed."""
+def own() -> Iterator[tuple[World, dict[str, Wire]]]:
+    """A stack of its own, since its database is changed, with a network of its own between it and its servers."""
     servers = Servers(fsync=False)
     servers.start()
-    world = start_real(servers, environment={"REQUESTS_PER_S": "1000"})
-    yield world, servers
+    urls = {"DATABASE_URL": servers.postgres.url, "BROKER_URL": servers.rabbitmq.url, "REDIS_URL": servers.redis.url}
+    ports = {name: urlsplit(url).port or 0 for name, url in urls.items()}
+    wires = {name: Wire(port) for name, port in ports.items()}
+    through = {name: url.replace(f":{ports[name]}", f":{wires[name].port}") for name, url in urls.items()}
+    world = start_real(servers, environment={"REQUESTS_PER_S": "1000"} | through)
+    yield world, wires
     assert world.stack is not None and world.model is not None
     world.stack.stop()
     world.model.child.stop()
+    for wire in wires.values():
+        wire.close()
     servers.stop()
 
 
 @pytest.fixture
-async def crowd(own: tuple[World, Servers]) -> AsyncIterator[People]:
+async def crowd(own: tuple[World, dict[str, Wire]]) -> AsyncIterator[People]:
     people = People(own[0])
     yield people
     await people.close()
 
 
-async def test_a_database_that_is_read_only_for_a_while(own: tuple[World, Servers], crowd: People) -> None:
+async def all_ready(world: World) -> None:
+    assert world.stack is not None
+    async with within(20):
+        while [(await readiness(role.url, 0))[0] for role in world.stack.roles] != ["ready"] * len(world.stack.roles):
+            await asyncio.sleep(0.2)
+    assert all(role.child.running() for role in world.stack.roles)
+
+
+async def test_a_network_that_is_cut_or_stands_still(own: tuple[World, dict[str, Wire]], crowd: People) -> None:
+    """Between all processes and each of their servers in turn, under load and in the middle of answers."""
+    world, wires = own
+    assert world.stack is not None
+    load = await Load.start(crowd)
+    anna = await crowd.make()
+    chats = [str((await anna.rest.post("/v1/chats", {"kind": "assistant"}))["id"]) for _ in range(4)]
+    client, asked, n = await anna.client(1), 0, 0
+
+    def ends() -> list[dict[str, Any]]:
+        return [e["message"] for id_ in chats for e in client.chats[id_].events if e["type"] == "message.completed"]
+
+    for _ in range(NETWORK_ROUNDS):
+        for wire in wires.values():
+            for stands_still in (False, True):
+                for chat_id in chats:
+                    n += 1
+                    script = {"words": 40, "every_ms": 25, "n": n}
+                    await asyncio.wait_for(client.send(chat_id, f"script: {json.dumps(script)}"), paced(40))
+                asked += len(chats)
+                await asyncio.sleep(0.4)
+                if stands_still:
+                    wire.freeze()
+                    await asyncio.sleep(1.5)
+                    wire.flow()
+                else:
+                    wire.cut()
+                    await asyncio.sleep(0.1)
+                    wire.cut(refuses=True)
+                    await asyncio.sleep(0.8)
+                    wire.flow()
+                await client.wait_for(lambda count=asked: len(ends()) >= count, 60)  # type: ignore[misc]
+    assert [(m["status"], len(m["body"].split())) for m in ends()] == [("complete", 40)] * asked
+    await load.end(world.stack.environment["DATABASE_URL"])
+    await all_ready(world)
+
+
+async def test_a_database_that_is_read_only_for_a_while(own: tuple[World, dict[str, Wire]], crowd: People) -> None:
     world, _ = own
     assert world.stack is not None
     load = await Load.start(crowd)
@@ -82,11 +140,33 @@ async def test_a_database_that_is_read_only_for_a_while(own: tuple[World, Server
     await operator.close()
     await load.end(url)
     async with within(15):
-        while [(await readiness(role.url))[0] for role in world.stack.roles] != ["ready"] * len(world.stack.roles):
+        while (await readiness(world.urls[0]))[0] != "ready":
             with suppress(Problem):
                 await crowd.make()
             await asyncio.sleep(0.2)
-    assert all(role.child.running() for role in world.stack.roles)
+    await all_ready(world)
+
+
+async def test_a_disk_that_is_full_at_the_first_start() -> None:
+    """One line, and an exit code; no half of a secret or a database is left that the next start would take for whole."""
+    if not may_mount():
+        return warnings.warn(
+            "no file system may be mounted here: a first start on a full disk was not tried", stacklevel=1
+        )
+    folder = Path(tempfile.mkdtemp(prefix="parley-g-", dir="/tmp"))
+    filled = "mount -t tmpfs -o size=64k,mode=700 none $0 && head -c 65536 /dev/zero > $0/filler; "
+    script = filled + '"$@"; echo "exit $?" >&2; rm $0/filler; mount -o remount,size=16m $0; "$@" & '
+    script += "for n in $(seq 100); do sleep 0.2; (exec 3<>/dev/tcp/127.0.0.1/$PORT) 2>/dev/null && break; done; kill $!; wait $!"
+    role = Role("embedded", "all", {"DATA_DIR": str(folder)}, folder)
+    command = ["unshare", "-rm", "bash", "-c", script, str(folder), sys.executable, "-m", "app"]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=role.child.environment, cwd=ROOT, capture_output=True, text=True, timeout=paced(60)
+    )
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert lines[0].startswith("parley: ") and lines[1] == "exit 2", done.stderr
+    assert "full" in lines[0] or "No space left" in lines[0], lines[0]
+    assert " is at http" in done.stdout and done.returncode == 0, "with room it starts as if nothing had been"
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def may_mount() -> bool:

@@ -43,6 +43,22 @@ async def test_a_wrong_token_and_a_disabled_account_are_told_as_such(people: Peo
     await client.close()
 
 
+async def test_events_carry_who_did_it_by_their_name_as_it_is_now(people: People) -> None:
+    anna, ben = await people.make(), await people.make()
+    chat_id = await people.group(anna, ben)
+    heard: list[Event] = []
+    async with Client(ben.rest, on_event=heard.append, names=True) as client:
+        await anna.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": new_id(), "body": "first"})
+        await client.wait_for(lambda: heard)
+        await anna.rest.patch("/v1/me", {"display_name": "Anna Karenina"})
+        await client.wait_for(lambda: client._people[anna.id]["display_name"] == "Anna Karenina")
+        await anna.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": new_id(), "body": "second"})
+        await client.wait_for(lambda: len(heard) == 2)
+    [first, second] = [event["actor"] for event in heard]
+    assert first and second and first["id"] == second["id"] == anna.id
+    assert first["display_name"] != second["display_name"] == "Anna Karenina"
+
+
 @pytest.mark.parametrize("kept", ["file", "mapping"])
 async def test_a_bot_misses_nothing_that_came_while_it_was_down(people: People, tmp_path: Path, kept: str) -> None:
     bot, anna, carl = await people.make("bot"), await people.make(), await people.make()

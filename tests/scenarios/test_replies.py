@@ -222,7 +222,13 @@ async def test_an_assistant_that_is_kept_out_says_nothing_and_who_called_it_is_t
         assert (told["chat_id"], told["message_id"], told["assistant_id"]) == (chat_id, said["id"], ASSISTANT_ID)
         head = (await anna.rest.get(f"/v1/chats/{chat_id}"))["head"]
         assert head == said["seq"], "the message stands, and nothing follows it"
+        again = await refused(ben.rest.post(f"/v1/chats/{chat_id}/messages/{answer['message']['id']}/regenerate"))
+        assert again.code == told["code"], "nor is anything written anew"
         return told
+
+    body = {"client_message_id": new_id(), "body": "@assistant, are you there?"}
+    await ben.rest.post(f"/v1/chats/{chat_id}/messages", body)
+    answer = await hers.expect("message.completed", 20)
 
     await anna.rest.post(members, {"user_id": ASSISTANT_ID})
     await anna.rest.patch(f"{members}/{ASSISTANT_ID}", {"muted_until": "2100-01-01T00:00:00.000Z"})

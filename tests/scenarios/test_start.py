@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+from stack.pace import paced
 from stack.packages import find_programs
-from stack.parley import ROOT
+from stack.parley import ROOT, Role
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
+from tests.faults.test_surroundings import may_mount
 from tests.world import World, start_embedded, stop_embedded
 
 
@@ -29,6 +34,20 @@ def says(done: subprocess.CompletedProcess[str], words: str) -> None:
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert done.returncode == 2 and len(lines) == 1 and lines[0].startswith("parley: "), done.stderr
     assert words in lines[0] and "u:secret" not in lines[0], done.stderr
+
+
+def test_the_port_of_dot_env_counts(tmp_path: Path) -> None:
+    """As `make run` starts it: in the folder where .env lies, with no PORT around it."""
+    port = free_port()
+    (tmp_path / ".env").write_text(f"PORT={port}\nDATA_DIR={tmp_path / 'data'}\n")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    child = Child("by .env", [sys.executable, "-m", "app"], tmp_path / "log", environment, tmp_path)
+    child.start()
+    try:
+        wait_until(lambda: f"http://127.0.0.1:{port}" in child.tail(50), "its address", paced(30))
+        assert urlopen(f"http://127.0.0.1:{port}/livez", timeout=5).status == 200
+    finally:
+        child.stop()
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
@@ -98,6 +117,56 @@ def test_a_pooler_before_the_database(servers: Servers, tmp_path: Path, mode: st
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_standby_at_start_and_what_check_says_of_it(servers: Servers) -> None:
+    """It may be promoted, and is waited for; then one line, and an exit code."""
+    postgres, redis, broker = servers.postgres, servers.redis.url, servers.rabbitmq.vhost("standby")
+    url = postgres.database("followed")
+    name = url.rpartition("/")[2]
+    good = {"BROKER_URL": broker, "REDIS_URL": redis, "JWT_SECRET": "a word that is long enough"}
+    standby = postgres.standby(servers.folder / "standby")
+    try:
+        there = standby.url.rpartition("/")[0] + f"/{name}"
+        first = Role("first", "gateway", good | {"DATABASE_URL": url}, servers.folder)
+        first.start()  # makes the schema
+        done = first.run("check")
+        assert "is no standby" not in done.stdout
+        replica = Role("replica", "gateway", good | {"DATABASE_URL": url, "DATABASE_READ_URL": there}, servers.folder)
+        assert re.search("read replica.* a standby, at most [0-9]+ s behind", replica.run("check").stdout)
+        replica.child.environment |= {"DATABASE_READ_URL": url}
+        assert "answers, but is no standby" in replica.run("check").stdout
+        first.child.stop()
+        reads = Role("reads", "gateway", good | {"DATABASE_URL": there}, servers.folder)
+        done = reads.run("check")
+        assert done.returncode == 1 and re.search("BAD .*the database is read only: a standby", done.stdout), (
+            done.stdout
+        )
+        done = started(DATABASE_URL=there, **good)
+        [line] = [one for one in done.stderr.splitlines() if not one.startswith("{")]
+        assert done.returncode == 1 and line.startswith("parley: the database is read only: a standby"), done.stderr
+    finally:
+        standby.stop()
+
+
+def test_check_tells_a_clock_and_a_disk(servers: Servers, tmp_path: Path) -> None:
+    """Both as they are: the clock by libfaketime, the disk by a small file system where one may be mounted."""
+    role = Role("checked", "gateway", {
+        "DATABASE_URL": servers.postgres.database("clocks"), "BROKER_URL": servers.rabbitmq.vhost("clocks"),
+        "REDIS_URL": servers.redis.url, "JWT_SECRET": "a word that is long enough",
+        "LD_PRELOAD": str(find_programs().faketime), "FAKETIME": "+90s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }, servers.folder)  # fmt: skip
+    done = role.run("check")
+    assert done.returncode == 1 and re.search("BAD .*clock is (89|90|91) s from the database's", done.stdout), (
+        done.stdout
+    )
+    if not may_mount():
+        return warnings.warn("no file system may be mounted here: check was not tried on a full disk", stacklevel=1)
+    mount = 'mount -t tmpfs -o size=8m,mode=700 none "$0" && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", mount, str(tmp_path), sys.executable, "-m", "app", "check"]
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "BAD" in done.stdout and " 8 MiB free: make room" in done.stdout, done.stdout
 
 
 def test_the_folders_files_are_their_users_alone() -> None:

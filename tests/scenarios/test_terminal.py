@@ -8,13 +8,19 @@ import os
 import pty
 import re
 import signal
+import ssl
 import struct
 import sys
 import termios
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from stack.pace import paced, within
 from stack.parley import ROOT
@@ -111,6 +117,34 @@ async def screens() -> AsyncIterator[Open]:
     yield open_
     for screen in opened:
         screen.end()
+
+
+def untrusted(folder: Path) -> ssl.SSLContext:
+    """For a server whose certificate nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8
+    secret = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    (folder / "both.pem").write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "both.pem")
+    return context
+
+
+async def test_an_untrusted_certificate_is_told_as_such(screens: Open, tmp_path: Path) -> None:
+    async def nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(nothing, "127.0.0.1", 0, ssl=untrusted(tmp_path)) as server:
+        screen = screens(f"https://localhost:{server.sockets[0].getsockname()[1]}")
+        await screen.see("the certificate of https://localhost")
+        await screen.see("SSL_CERT_FILE")
+        assert await screen.left() == 1
 
 
 async def test_two_people_and_the_assistant_talk_in_terminals(world: World, screens: Open) -> None:

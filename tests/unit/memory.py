@@ -209,6 +209,9 @@ class MemoryStore:
     async def one_view(self) -> AsyncIterator[bool]:
         yield False
 
+    def now(self) -> datetime:
+        return self.state.now
+
     async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
         self._may_fail("chat_for")
         return self.state.chats.get(chat_id), self.state.members.get((chat_id, user_id))

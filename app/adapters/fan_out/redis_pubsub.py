@@ -115,7 +115,7 @@ class RedisFanOut:
                     self._reset()
                 first = False
                 await self._listen(pubsub)
-            except LOST as error:
+            except Exception as error:
                 self._deaf = f"Redis gives no messages ({type(error).__name__})"
                 self._on_trouble(error)
                 await asyncio.sleep(0.2)

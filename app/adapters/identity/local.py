@@ -108,7 +108,8 @@ class JwtTokens:
                 )
                 lives_s = float(claims["exp"]) - float(claims["iat"])
                 if is_id(claims["sub"]) and is_id(claims["sid"]) and lives_s <= _LIFE_MAX_S:
-                    return Bearer(claims["sub"], claims["sid"], float(claims["exp"]))
+                    left_s = float(claims["exp"]) - time.time()
+                    return Bearer(claims["sub"], claims["sid"], time.monotonic() + left_s)
             except (jwt.PyJWTError, LookupError, ValueError, TypeError):
                 pass
         raise ParleyError(Code.UNAUTHENTICATED, "the access token is not good")

@@ -45,8 +45,11 @@ class SharedLimits(UserLimits):
         self,
         url: str,
         settings: LimitSettings,
+        clock: Callable[[], float] = time.time,
         on_trouble: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
+        """clock: which all gateways share."""
+        self._clock = clock
         self._on_trouble = on_trouble
         super().__init__(settings)
         self._redis: Any = connect(url)
@@ -62,7 +65,7 @@ class SharedLimits(UserLimits):
             try:
                 async with asyncio.timeout(DEADLINE_S):
                     await self.settle()
-            except LOST as error:
+            except Exception as error:
                 self._on_trouble(error)
 
     async def settle(self) -> None:
@@ -80,7 +83,7 @@ class SharedLimits(UserLimits):
         pipe = self._redis.pipeline(transaction=False)
         for name, buckets, key, units in taken:
             await self._bucket(keys=[f"limit:{name}:{key}"], args=[buckets.rate, buckets.burst, units], client=pipe)
-        named = [(item, key, count, _window(item, key)) for (item, key), count in hits.items()]
+        named = [(item, key, count, self._window(item, key)) for (item, key), count in hits.items()]
         for item, _, count, name in named:
             pipe.incrby(name, count)
             pipe.expire(name, 2 * item.get_expiry())
@@ -96,6 +99,5 @@ class SharedLimits(UserLimits):
             async with asyncio.timeout(DEADLINE_S):
                 await self._redis.aclose()
 
-
-def _window(item: limits.RateLimitItem, key: str) -> str:
-    return f"limit:{item.namespace}:{int(time.time() // item.get_expiry())}:{key}"
+    def _window(self, item: limits.RateLimitItem, key: str) -> str:
+        return f"limit:{item.namespace}:{int(self._clock() // item.get_expiry())}:{key}"

@@ -74,7 +74,7 @@ class RedisOpenSockets:
             try:
                 async with asyncio.timeout(2):
                     await self._say(gone, mine)
-            except LOST as error:
+            except Exception as error:
                 self._on_trouble(error)
 
     async def _say(self, gone: list[tuple[str, str]], mine: dict[str, list[str]]) -> None:

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json
-from app.application.clock import utc_now
 from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
 from app.domain.text import folded
 
@@ -48,7 +47,7 @@ class SqlAccounts:
                     "role": account.role,
                     "password_hash": account.password_hash,
                     "preferences": account.preferences,
-                    "created_at": utc_now(),
+                    "created_at": await self._database.now(connection),
                     "folded": folded(account.display_name),
                 },
             )
@@ -145,7 +144,9 @@ class SqlAccounts:
             if (disabled or role == "user") and list(await connection.scalars(operators)) == [user_id]:
                 raise LastOperator
             await connection.execute(sa.update(u).where(u.c.id == user_id).values(changes))
-            await rows.write_down(connection, utc_now(), actor_id, "user.changed", user_id, changes)
+            await rows.write_down(
+                connection, await self._database.now(connection), actor_id, "user.changed", user_id, changes
+            )
             return await self._end(connection, t.sessions.c.user_id == user_id) if disabled else []
 
     async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:

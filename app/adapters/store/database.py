@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.adapters.store.address import is_postgresql, postgresql
 from app.adapters.store.driver_errors import Error, code_of, kind_of, why_refused
-from app.application.clock import utc_now
+from app.application.clock import cut, utc_now
 from app.application.ports.errors import DeadlineMissed, Transient
 from app.application.ports.held import Keep
 
@@ -52,7 +52,7 @@ class Database:
         self._refuses: str | None = None
         self._failing_since: float | None = None
         self._refused_at = -_REFUSED_S
-        self._ahead_s = 0.0
+        self._epoch_s = time.time() - monotonic()
         self._anew_at = -_ANEW_S
         self.deadline_s = deadline_s
         self.postgresql = is_postgresql(url)
@@ -170,19 +170,17 @@ class Database:
 
     async def now(self, connection: AsyncConnection) -> datetime:
         """What processes compare is the database's time, cut to milliseconds: what is shown is what is compared."""
-        if not self.postgresql:
-            return utc_now()
-        at: datetime = await connection.scalar(sa.text("select now()"))
+        at: datetime = await connection.scalar(sa.text("select now()")) if self.postgresql else utc_now()
         self.note_time(at)
-        return at.replace(microsecond=at.microsecond // 1000 * 1000)
+        return cut(at)
 
     def note_time(self, at: datetime) -> None:
         """What the database's clock said just now."""
-        self._ahead_s = at.timestamp() - time.time()
+        self._epoch_s = at.timestamp() - monotonic()
 
     def clock(self) -> float:
         """Seconds since 1970 by the database's clock, as far as it was heard: what processes compare with each other."""
-        return time.time() + self._ahead_s
+        return monotonic() + self._epoch_s
 
     def pool(self) -> dict[str, int]:
         """Connections in use and idle."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.read_facts import Facts
+from app.application.clock import cut
 from app.application.ports.history import Membership, Page, Search
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
@@ -28,6 +29,9 @@ class SqlHistory:
     def __init__(self, database: Database, reader: Database | None = None) -> None:
         self._primary = database
         self._reader = reader or database
+
+    def now(self) -> datetime:
+        return cut(datetime.fromtimestamp(self._primary.clock(), UTC))
 
     @asynccontextmanager
     async def one_view(self) -> AsyncIterator[bool]:

@@ -76,7 +76,8 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
 
 
 async def check_direct(database: Database) -> None:
-    """Raises Pooled, Transient. A pooler makes up the number by which a session could be cancelled."""
+    """Raises Pooled, Transient: a standby may be promoted soon. A pooler makes up the number by which a session could be
+    cancelled."""
     try:
         driver = await database.connect()
     except Exception as error:
@@ -86,6 +87,8 @@ async def check_direct(database: Database) -> None:
     try:
         if await driver.fetchval("select pg_backend_pid()") != driver.get_server_pid():
             raise Pooled
+        if await driver.fetchval("select pg_is_in_recovery()"):
+            raise asyncpg.ReadOnlySQLTransactionError("a standby")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Transient(type(error).__name__) from error
     finally:

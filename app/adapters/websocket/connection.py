@@ -36,7 +36,7 @@ from app.application.ports.errors import Transient
 from app.application.ports.people import Bearer
 from app.application.ports.socket import Close
 from app.application.use_cases import UseCases
-from app.domain.errors import Code, ParleyError, unavailable
+from app.domain.errors import Code, ParleyError, rate_limited, unavailable
 
 SUBPROTOCOL = "parley.v1"
 HELLO_BYTES_MAX = 64 * 1024
@@ -193,11 +193,15 @@ class _Connection:
         self._door.on_turn(time.perf_counter() - began)
 
     def _charge(self, units: float) -> None:
-        """Beyond its budget it is read again when the debt is paid; one that runs up more, or goes on so, is cut off."""
+        """Beyond its budget it is told so once, and read again when the debt is paid; one that runs up more, or goes on
+        so, is cut off."""
         now = self._loop.time()
         debt_s = self._budget.take(units, now)
         if debt_s == 0 or self._outbox.closed:
             return
+        if self._session is not None and self._machine.is_calm(now):
+            wait_ms = max(1, int(1_000 * debt_s))
+            self._outbox.send(self._codec.error(None, rate_limited("this socket sends more than it may", wait_ms)))
         over = self._machine.over_budget() if debt_s > BURST_S else self._machine.over_limit(now, debt_s)
         if over is not None:
             self._lines.clear()
@@ -287,7 +291,7 @@ class _Connection:
     def _expire_at(self, bearer: Bearer) -> None:
         for timer in self._timers:
             timer.cancel()
-        left = bearer.expires_at - time.time()
+        left = bearer.until - time.monotonic()
         self._timers = [
             self._loop.call_later(max(0.0, left - EXPIRING_S), self._expiring, bearer),
             self._loop.call_later(max(0.0, left), self._close, Close.UNAUTHENTICATED, "the token has expired"),
@@ -381,4 +385,4 @@ class _Connection:
 
 
 def _seconds_left(bearer: Bearer) -> int:
-    return max(0, int(bearer.expires_at - time.time()))
+    return max(0, int(bearer.until - time.monotonic()))

@@ -106,12 +106,16 @@ class StateMachine:
     def over_limit(self, now_s: float, for_s: float = 0.0) -> Disconnect | None:
         """A request was refused by the user's limit, or what came is not paid for yet, for so long. Going on like this
         for 10 s ends the socket."""
-        if self._over_since is None or now_s - self._refused_at > _CALM_S:
+        if self.is_calm(now_s):
             self._over_since = now_s
         self._refused_at = max(self._refused_at, now_s + for_s)
-        if now_s - self._over_since >= _OVER_LIMITS_S:
+        if self._over_since is not None and now_s - self._over_since >= _OVER_LIMITS_S:
             return self.over_budget()
         return None
+
+    def is_calm(self, now_s: float) -> bool:
+        """Whether it kept within the limits of late."""
+        return self._over_since is None or now_s - self._refused_at > _CALM_S
 
     def over_budget(self) -> Disconnect:
         """It sent much more work than it may."""

@@ -54,6 +54,10 @@ class History(Protocol):
     `member`, `memberships`, `message`, `message_at`, `outcomes` and `mark_read`. Lists hold at most `limit` items; seqs and
     ids to go on from are exclusive. Each raises Transient."""
 
+    def now(self) -> datetime:
+        """The store's time as it was heard last, cut to milliseconds: what a mute or a ban is compared with."""
+        ...
+
     def one_view(self) -> AbstractAsyncContextManager[bool]:
         """All that this task reads within it, here and of the timeline, is of one moment; False where a replica serves
         lists, so that it can't be."""

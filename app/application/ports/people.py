@@ -180,11 +180,12 @@ class Passwords(Held, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whom a valid access token names. expires_at: seconds since 1970."""
+    """Whom a valid access token names. until: monotonic seconds: a wall clock that is set ends nothing, and lets
+    nothing live on."""
 
     user_id: str
     session_id: str
-    expires_at: float
+    until: float
 
 
 class Tokens(Protocol):

@@ -186,9 +186,9 @@ class Process:
             for state, connections in self._world.database.pool().items():
                 telemetry.POOL.labels(state).set(connections)
             telemetry.BROKER.labels("publish").set(self._world.bus.why_not() is None)
-            with suppress(Transient):
-                await self._world.database.probe()
             with survived("gauges", telemetry.recurring_of):
+                with suppress(Transient):
+                    await self._world.database.probe()
                 for role in self._roles:
                     role.measure()
                 for part, why_not in (await self._parts()).items():

@@ -113,7 +113,7 @@ class RabbitConsumer(NothingHeld):
                 async with calls(CONNECT_DEADLINE_S):
                     connection = await connect(self._url, "parley consumer")
                     self._closed = closed_event(connection)
-            except LOST as error:
+            except Exception as error:
                 self._met(error)
                 await asyncio.sleep(RECONNECT_S)
                 continue
@@ -136,9 +136,7 @@ class RabbitConsumer(NothingHeld):
                 await close(connection)
             for task in done:
                 failure = task.exception() if not task.cancelled() else None
-                if failure is not None and not isinstance(failure, LOST):
-                    raise failure
-                if failure is not None:
+                if failure is not None:  # what is unacked comes again, whoever raised
                     self._met(failure)
             if not self._draining:
                 await asyncio.sleep(RECONNECT_S)

@@ -108,7 +108,7 @@ class RabbitPublisher:
                     channel = await connection.channel()
                     await declare(channel, range(self._shards))
                 await close(channel)
-            except LOST as error:
+            except Exception as error:
                 reason = refusal(error)
                 self._why = f": {reason}" if reason else ""
                 self._on_trouble(error)
@@ -148,7 +148,13 @@ class RabbitPublisher:
         collector = self._collectors[shard]
         while True:
             taken = await collector.next()
-            collector.settle(taken, await self._publish(shard, taken))
+            try:
+                ended = await self._publish(shard, taken)
+            except Exception as error:
+                self._on_trouble(error)
+                self._drop(shard)
+                ended = OutcomeUnknown("the broker did not confirm")
+            collector.settle(taken, ended)
 
     async def _publish(self, shard: int, taken: list[Waiting]) -> Exception | None:
         """None when the broker has it; else what to tell those in the envelope."""

@@ -23,16 +23,16 @@ class Slow(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.most = 0
+        self.running = self.most = 0
 
     async def events(self, chat_id: str, after: int, limit: int) -> Any:
-        self.now += 1
-        self.most = max(self.most, self.now)
+        self.running += 1
+        self.most = max(self.most, self.running)
         try:
             await asyncio.sleep(1)
             return await super().events(chat_id, after, limit)
         finally:
-            self.now -= 1
+            self.running -= 1
 
 
 def test_all_who_are_behind_at_one_place_are_served_by_one_read() -> None:
