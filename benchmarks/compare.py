@@ -7,13 +7,13 @@ the time until a member has it (p50). Above 1 this version is cheaper. Figures o
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.__main__ import LIMITS, MEMBERS, cpu_us, load, prepare
+from benchmarks.__main__ import cpu_us, load
+from benchmarks.contenders import LIMITS, Parley
 from stack.parley import ROOT, Stack
 from stack.servers import Servers
 from stack.versions import Version, version
@@ -30,7 +30,8 @@ def measure(servers: Servers, of: Version, turn: int) -> dict[str, float]:
     found: dict[str, float] = {}
     stack.start()
     try:
-        spec: dict[str, Any] = {"kind": "parley", "sockets": asyncio.run(prepare(stack)), "members": MEMBERS}
+        places = Parley(servers, stack).places(20, 10)
+        spec: dict[str, Any] = {"kind": "parley", "do": "send", "sockets": places, "members": 10, "words": False}
         load(spec | {"rate": 500, "seconds": 3.0}, servers.folder)
         for rate in RATES:
             before = [cpu_us([role.child.pid]) for role in (stack.gateways[0], stack.workers[0])]

@@ -1,135 +1,265 @@
 """An open-loop load: messages are due at their time, whatever the server does. python -m benchmarks.load SPEC.json
 
-A process of its own, so that its cost is told apart. Latency: from when a message was due until a member has it; measured
-on two members of each chat, while all deliveries are counted.
+A process of its own, so that its cost is told apart. Latency counts from when a message was due until a member has it, over
+all deliveries to all members; `last` is until the last member has it. Each delivery is looked at: lost, twice, out of order.
+
+spec: kind parley | socketio | tutorial; do send | join | history | storm; sockets [{url, token, chat_id, user_id}]; members
+(who hear each message); the rest as each verb names it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-SLICE_S = 0.02
+SLICE_S, SLOW_SLICE_S = 0.005, 0.001
+DRAIN_S = 5.0
+_BODY = re.compile(rb'"body": ?"([0-9]+\.[0-9]+) ([0-9]+) ')
+_PLACE = {"parley": re.compile(rb'"seq":([0-9]+)'), "socketio": re.compile(rb'"id":([0-9]+)'),
+          "tutorial": re.compile(rb'"id": ([0-9]+)')}  # fmt: skip
+WORDS = (
+    "the house by the river was quiet when we came back and nobody had touched the letters on the table so we made tea and"
+    " talked about what the engineers had found that morning in the long and rather boring report on water pipes"
+)
+"""With the two numbers before it, 45 words of ordinary length."""
+ONE_WORD = "x" * 120
+
+
+def percentile(found: list[float], part: float) -> float:
+    """Milliseconds."""
+    return found[min(len(found) - 1, int(len(found) * part))] * 1e3 if found else float("inf")
+
+
+class Socket(WSListener):
+    """One connection, of whatever kind. seen: whether each message came. place: of the last one."""
+
+    def __init__(self, load: Load, place: dict[str, Any]) -> None:
+        self.load, self.of = load, place
+        self.ready = asyncio.Event()
+        self.seen = bytearray()
+        self.place = 0
+        self.epoch = ""
+        self.head = 0
+        self.transport: WSTransport | None = None
+
+    async def open(self, after: int | None = None) -> None:
+        self.ready.clear()
+        transport, _ = await ws_connect(lambda: self, self.of["url"])
+        self.transport = transport
+        if self.load.kind == "parley":
+            hello: dict[str, Any] = {"type": "hello", "token": self.of["token"]}
+            if after is not None:
+                hello["resume"] = {"epoch": self.epoch, "chats": {self.of["chat_id"]: after}}
+            transport.send(WSMsgType.TEXT, json.dumps(hello).encode())
+        elif self.load.kind == "socketio":
+            who = {"user_id": self.of["user_id"]} | ({"after": after} if after is not None else {})
+            transport.send(WSMsgType.TEXT, b"40" + json.dumps(who).encode())
+        else:
+            self.ready.set()
+        await asyncio.wait_for(self.ready.wait(), 60)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif frame.msg_type == WSMsgType.CLOSE:
+            self.load.closed(self)
+        elif frame.msg_type == WSMsgType.TEXT:
+            self.take(frame.get_payload_as_bytes())
+
+    def take(self, payload: bytes) -> None:
+        if self.load.kind == "socketio" and payload == b"2":
+            assert self.transport is not None
+            return self.transport.send(WSMsgType.TEXT, b"3")
+        if not self.ready.is_set():
+            if self.load.kind == "parley" and b'"type":"welcome"' in payload:
+                first, _, payload = payload.partition(b"\n")
+                welcome = json.loads(first)
+                self.epoch = welcome["epoch"]
+                self.head = next((c["head"] for c in welcome["chats"] if c["id"] == self.of["chat_id"]), 0)
+                self.ready.set()
+            elif payload.startswith(b'42["ready"'):
+                self.ready.set()
+        self.load.take(self, payload)
+
+    def send(self, bodies: list[tuple[int, str]]) -> None:
+        """What is due together goes together, where the protocol lets."""
+        assert self.transport is not None
+        chat_id = self.of["chat_id"]
+        if self.load.kind == "parley":
+            lines = [
+                f'{{"type":"message.send","ref":"{n}","chat_id":"{chat_id}","client_message_id":"{uuid4()}","body":"{body}"}}'
+                for n, body in bodies
+            ]
+            return self.transport.send(WSMsgType.TEXT, "\n".join(lines).encode())
+        for n, body in bodies:
+            text = f'42{n}["message","{chat_id}","{body}"]' if self.load.kind == "socketio" else body
+            self.transport.send(WSMsgType.TEXT, text.encode())
 
 
 class Load:
-    """spec: kind parley|tutorial, sockets [{url, token, chat_id, user_id}], rate, seconds."""
-
     def __init__(self, spec: dict[str, Any]) -> None:
-        self.spec = spec
-        self.parley = spec["kind"] == "parley"
+        self.spec, self.kind = spec, spec["kind"]
+        self.sockets = [Socket(self, place) for place in spec["sockets"]]
+        self.text = WORDS if spec.get("words", True) else ONE_WORD
         self.latencies: list[float] = []
-        self.delivered = self.errors = self.sent = 0
+        self.last: dict[int, float] = {}
+        self.sent = self.delivered = self.twice = self.out_of_order = self.errors = self.closes = 0
+        self.counting_from = 0.0
+        self.ending = False
 
-    async def run(self) -> dict[str, Any]:
-        watched: dict[str, int] = {}
-        self.sockets = []
-        for place in self.spec["sockets"]:
-            watched[place["chat_id"]] = watched.get(place["chat_id"], 0) + 1
-            self.sockets.append(await self._open(place, watched[place["chat_id"]] <= 2))
-        warm = self.spec.get("warm_s", 1.0)
-        self.counting_from = time.time() + warm
-        began = time.monotonic()
-        await self._send(warm + self.spec["seconds"])
-        took = time.monotonic() - began
-        expected = self.sent * self.spec["members"]
-        deadline = time.monotonic() + self.spec.get("drain_s", 5.0)
-        while self.delivered < expected and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        for socket in self.sockets:
-            socket.disconnect()
-        ordered = sorted(self.latencies) or [float("inf")]
-        return {
-            "rate": self.sent / took,
-            "sent": self.sent,
-            "delivered": self.delivered,
-            "lost": expected - self.delivered,
-            "errors": self.errors,
-            "p50_ms": ordered[len(ordered) // 2] * 1000,
-            "p99_ms": ordered[int(len(ordered) * 0.99)] * 1000,
-        }
+    def closed(self, socket: Socket) -> None:
+        self.closes += not self.ending
 
-    async def _open(self, place: dict[str, str], watched: bool) -> WSTransport:
-        listener = _Listener(self, watched)
-        transport, _ = await ws_connect(lambda: listener, place["url"])
-        if self.parley:
-            hello = json.dumps({"type": "hello", "token": place["token"]})
-            transport.send(WSMsgType.TEXT, hello.encode())
-            await asyncio.wait_for(listener.first.wait(), 10)
-        return transport
-
-    async def _send(self, seconds: float) -> None:
-        """Each slice of time, what became due in it; one frame per socket and slice where the protocol lets."""
-        began, count, sockets, places = time.monotonic(), 0, self.sockets, self.spec["sockets"]
-        rate, n, padding = self.spec["rate"], len(self.sockets), "x" * self.spec.get("padding", 120)
-        while (now := time.monotonic() - began) < seconds:
-            due = int(now * rate)
-            batches: dict[int, list[str]] = {}
-            at = time.time()
-            while count < due:
-                index = count % n
-                late = now - count / rate
-                body = f"{at - late:.6f} {padding}"
-                if self.parley:
-                    id_ = str(uuid4())
-                    line = (
-                        f'{{"type":"message.send","ref":"{count}","chat_id":"{places[index]["chat_id"]}",'
-                        f'"client_message_id":"{id_}","body":"{body}"}}'
-                    )
-                    batches.setdefault(index, []).append(line)
-                else:
-                    batches.setdefault(index, []).append(body)
-                count += 1
-            for index, lines in batches.items():
-                if self.parley:
-                    sockets[index].send(WSMsgType.TEXT, "\n".join(lines).encode())
-                else:
-                    for line in lines:
-                        sockets[index].send(WSMsgType.TEXT, line.encode())
-            self.sent = count
-            await asyncio.sleep(SLICE_S)
-
-    def take(self, payload: bytes, watched: bool) -> None:
-        mark, key = (b'"type":"message.created"', b'"body":"') if self.parley else (b'"user_id"', b'"body": "')
+    def take(self, socket: Socket, payload: bytes) -> None:
+        found = _BODY.findall(payload)
+        if b'"error"' in payload:
+            self.errors += payload.count(b'"type":"error"') + payload.count(b'{"error"')
+        if not found:
+            return
         now = time.time()
-        self.delivered += payload.count(mark)
-        if b'"type":"error"' in payload:
-            self.errors += payload.count(b'"type":"error"')
-        if watched:
-            start = 0
-            while (start := payload.find(key, start)) >= 0:
-                start += len(key)
-                due = float(payload[start : payload.index(b" ", start)])
-                if due > self.counting_from:
-                    self.latencies.append(now - due)
+        for due_, n_ in found:
+            due, n = float(due_), int(n_)
+            if n >= len(socket.seen):
+                socket.seen.extend(bytes(n + 1_000 - len(socket.seen)))
+            if socket.seen[n]:
+                self.twice += 1
+                continue
+            socket.seen[n] = 1
+            self.delivered += 1
+            if due > self.counting_from:
+                self.latencies.append(now - due)
+                self.last[n] = now - due
+        for place_ in _PLACE[self.kind].findall(payload):
+            place = int(place_)
+            self.out_of_order += place < socket.place
+            socket.place = max(place, socket.place)
 
+    async def open_all(self, at_once: int = 50) -> None:
+        gate = asyncio.Semaphore(at_once)
 
-class _Listener(WSListener):
-    def __init__(self, load: Load, watched: bool) -> None:
-        self._load, self._watched = load, watched
-        self.first = asyncio.Event()
+        async def one(socket: Socket) -> None:
+            async with gate:
+                await socket.open()
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type == WSMsgType.CLOSE:
-            self._load.errors += 1
-        elif frame.msg_type == WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
-        elif not self.first.is_set() and self._load.parley:
-            self.first.set()
-        else:
-            self._load.take(frame.get_payload_as_bytes(), self._watched)
+        await asyncio.gather(*map(one, self.sockets))
+
+    async def send(self) -> dict[str, Any]:
+        """rate, seconds, warm_s; senders: how many of the sockets speak (all)."""
+        await self.open_all()
+        warm, rate = self.spec.get("warm_s", 1.0), self.spec["rate"]
+        self.counting_from = time.time() + warm
+        senders = self.sockets[: self.spec.get("senders", len(self.sockets))]
+        began, seconds = time.monotonic(), warm + self.spec["seconds"]
+        while (now := time.monotonic() - began) < seconds:
+            batches: dict[int, list[tuple[int, str]]] = {}
+            at = time.time()
+            while self.sent < int(now * rate):
+                late = now - self.sent / rate
+                batches.setdefault(self.sent % len(senders), []).append(
+                    (self.sent, f"{at - late:.6f} {self.sent} {self.text}")
+                )
+                self.sent += 1
+            for index, bodies in batches.items():
+                senders[index].send(bodies)
+            await asyncio.sleep(SLOW_SLICE_S if rate <= 1_000 else SLICE_S)
+        took = time.monotonic() - began
+        await self.drain(self.sent * self.spec["members"])
+        return {"rate": self.sent / took, **self.judged(self.sent * self.spec["members"])}
+
+    async def drain(self, expected: int, within_s: float = DRAIN_S) -> None:
+        deadline = time.monotonic() + within_s
+        while self.delivered < expected and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
+    def judged(self, expected: int) -> dict[str, Any]:
+        each, last = sorted(self.latencies), sorted(self.last.values())
+        return {
+            "sent": self.sent, "lost": expected - self.delivered, "doubled": self.twice, "out_of_order": self.out_of_order,
+            "errors": self.errors, "closes": self.closes, "p50_ms": percentile(each, 0.5), "p99_ms": percentile(each, 0.99),
+            "last_p50_ms": percentile(last, 0.5), "last_p99_ms": percentile(last, 0.99), "max_ms": percentile(each, 1.0),
+        }  # fmt: skip
+
+    async def join(self) -> dict[str, Any]:
+        """All connect at once, until each is ready; then stay for stay_s."""
+        began = time.monotonic()
+        await self.open_all(self.spec.get("at_once", 200))
+        seconds = time.monotonic() - began
+        print(json.dumps({"joined": seconds}), flush=True)
+        if self.spec.get("stay_s"):
+            await asyncio.sleep(self.spec["stay_s"])
+        return {"seconds": seconds, "closes": self.closes}
+
+    async def storm(self) -> dict[str, Any]:
+        """All but one of each chat drop; count messages are said; all come back: until all have all."""
+        await self.open_all()
+        stay = list({socket.of["chat_id"]: socket for socket in self.sockets}.values())
+        go = [socket for socket in self.sockets if socket not in stay]
+        await asyncio.sleep(1.0)
+        after = {socket: socket.head if self.kind == "parley" else self.spec.get("after", 0) for socket in go}
+        self.ending = True
+        for socket in go:
+            assert socket.transport is not None
+            socket.transport.disconnect()
+        await asyncio.sleep(0.5)
+        self.ending = False
+        count = self.spec["count"]
+        for n in range(count):
+            stay[n % len(stay)].send([(n, f"{time.time():.6f} {n} {self.text}")])
+            if n % 50 == 49:
+                await asyncio.sleep(0.05)
+        self.sent = count
+        await self.drain(count, 30)
+        expected = count * self.spec["members"]
+        began = time.monotonic()
+        opening = asyncio.gather(*(socket.open(after[socket]) for socket in go))
+        await self.drain(expected, 60)
+        seconds = time.monotonic() - began
+        await opening
+        return {"seconds": seconds, **self.judged(expected)}
+
+    async def history(self) -> dict[str, Any]:
+        """clients ask for the newest page, one call after the other each, for so many seconds."""
+        until, answers, times = time.monotonic() + self.spec["seconds"], [0], list[float]()
+
+        async def one(place: dict[str, Any]) -> None:
+            parts = urlsplit(place["page"])
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            head = "".join(f"{name}: {value}\r\n" for name, value in place["headers"].items())
+            request = f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n{head}\r\n".encode()
+            while time.monotonic() < until:
+                began = time.monotonic()
+                writer.write(request)
+                answer = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: ([0-9]+)", answer, re.IGNORECASE)
+                body = await reader.readexactly(int(length.group(1)) if length else 0)
+                if not answer.startswith(b"HTTP/1.1 200") or body.count(b'"body":') != self.spec["page_of"]:
+                    raise RuntimeError(f"{answer[:200]!r} {body[:200]!r}")
+                times.append(time.monotonic() - began)
+                answers[0] += 1
+            writer.close()
+
+        places = self.spec["pages"]
+        await asyncio.gather(*(one(places[n % len(places)]) for n in range(self.spec["clients"])))
+        found = sorted(times)
+        return {"rate": answers[0] / self.spec["seconds"], "p50_ms": percentile(found, 0.5), "p99_ms": percentile(found, 0.99),
+                "sent": answers[0]}  # fmt: skip
 
 
 def main() -> None:
     spec = json.load(open(sys.argv[1]))  # noqa: SIM115
-    print(json.dumps(uvloop.run(Load(spec).run())))
+    load = Load(spec)
+    do: Callable[[], Coroutine[Any, Any, dict[str, Any]]] = getattr(load, spec["do"])
+    print(json.dumps(uvloop.run(do())))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,12 @@ def _slices(decided: Decided, encode: EncodeEvent) -> list[tuple[str, bytes]]:
         for part, lines in framed(own, [encode(event) for event in own]):
             cause = causes.get((chat_id, part[0].seq))
             watched = (cause.trace, cause.sent_at) if cause is not None else ("", 0.0)
-            messages.append((chat_channel(chat_id), pack_slice(slice_of(chat_id, part, lines, *watched))))
+            asked: dict[str, list[int]] = {}
+            for event in part:
+                command = causes.get((chat_id, event.seq))
+                if command is not None and command.origin and command.tag:
+                    asked.setdefault(command.origin, []).append(command.tag)
+            messages.append((chat_channel(chat_id), pack_slice(slice_of(chat_id, part, lines, *watched, asked))))
     return messages
 
 

@@ -228,12 +228,13 @@ class Identity:
     def is_signed(self, token: str) -> bool:
         """Whether we signed it, and it isn't over: not whether its session lives."""
         try:
-            return bool(self._named(token))
+            return bool(self.named(token))
         except ParleyError:
             return False
 
-    def _named(self, token: str) -> Bearer:
-        """A token is looked at more than once for a request, and comes again and again."""
+    def named(self, token: str) -> Bearer:
+        """Whom the token names, by its signature alone: whether its session lives is asked elsewhere. A token is looked at
+        more than once for a request, and comes again and again."""
         bearer = self._signed.get(token)
         if bearer is None or bearer.until <= monotonic():
             bearer = self._signed[token] = self._tokens.verify(token)
@@ -241,7 +242,7 @@ class Identity:
 
     async def bearer(self, token: str) -> Bearer:
         """Whom the token names, if the session lives; looked up at most every 2 s for a session."""
-        bearer = self._named(token)
+        bearer = self.named(token)
         now = monotonic()
         until, whose = self._alive.get(bearer.session_id, (0.0, ""))
         if until < now or whose != bearer.user_id:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from app.application.authorize import Reader
+from app.application.kept_pages import KeptPages
 from app.application.ports.history import History, Page
+from app.application.ports.socket import Codec
 from app.application.ports.store import Timeline
 from app.application.submit import Done, Submitter
 from app.domain.command import Action
@@ -14,6 +16,8 @@ from app.domain.events import Event
 from app.domain.messages import SendMessage
 from app.domain.replies import RegenerateReply
 from app.domain.values import Chat, Message
+
+_PAGE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,11 @@ class TimelinePart:
 class Messages:
     """Each command raises ParleyError, StillOpen; each read ParleyError."""
 
-    def __init__(self, submitter: Submitter, reader: Reader, history: History, timeline: Timeline) -> None:
+    def __init__(
+        self, submitter: Submitter, reader: Reader, history: History, timeline: Timeline, codec: Codec
+    ) -> None:
+        self._codec = codec
+        self._kept = KeptPages()
         self._submitter = submitter
         self._reader = reader
         self._history = history
@@ -76,6 +84,21 @@ class Messages:
         if before is not None and after is not None:
             raise ParleyError(Code.INVALID, "before or after, not both")
         return await self._reader.read(user_id, chat_id, lambda: self._history.messages(chat_id, before, after, limit))
+
+    async def page_json(self, user_id: str, chat_id: str, before: int | None, after: int | None, limit: int) -> bytes:
+        """The same, encoded: where the chat stands as it stood, it isn't read again. Raises ParleyError."""
+        if before is None or after is None:
+            for _ in range(_PAGE_TRIES):  # where the chat moves on in between, its head is asked for anew
+                chat, _member = await self._reader.permit(user_id, chat_id)
+                key = (chat_id, chat.head, before, after, limit)
+                if (kept := self._kept.get(key)) is not None:
+                    return kept
+                page = await self._history.page_at(chat_id, chat.head, before, after, limit)
+                if page is not None:
+                    encoded = self._codec.page(page)
+                    self._kept.keep(key, encoded)
+                    return encoded
+        return self._codec.page(await self.page(user_id, chat_id, before, after, limit))
 
     async def pins(self, user_id: str, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
         """(seq of the event that pinned it, the message), newest pin first."""

@@ -6,8 +6,8 @@ All of it may be lost. A slice of events carries its own place (first seq to las
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.decide import kind_of
@@ -37,7 +37,8 @@ def process_channel(process_id: str) -> str:
 class Slice:
     """Consecutive events of one chat, encoded once: line i is the event at first + i.
 
-    removed: (seq, user id) of those whom an event in it removes. done: replies that end in it.
+    removed: (seq, user id) of those whom an event in it removes. done: replies that end in it. asked: by process, which of its
+    requests these events are the end of.
     trace, sent_at: of the command whose event is the first, for whoever watches.
     """
 
@@ -48,6 +49,7 @@ class Slice:
     done: tuple[str, ...] = ()
     trace: str = ""
     sent_at: float = 0.0
+    asked: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def last(self) -> int:
@@ -55,7 +57,12 @@ class Slice:
 
 
 def slice_of(
-    chat_id: str, events: Sequence[Event], lines: Sequence[str], trace: str = "", sent_at: float = 0.0
+    chat_id: str,
+    events: Sequence[Event],
+    lines: Sequence[str],
+    trace: str = "",
+    sent_at: float = 0.0,
+    asked: Mapping[str, Sequence[int]] | None = None,
 ) -> Slice:
     removed: list[tuple[int, str]] = []
     done: list[str] = []
@@ -63,7 +70,7 @@ def slice_of(
         kind = kind_of(event)
         removed += [(event.seq, user_id) for user_id in kind.goes(event.payload)]
         done += kind.ends(event.payload)
-    return Slice(chat_id, events[0].seq, tuple(lines), tuple(removed), tuple(done), trace, sent_at)
+    return Slice(chat_id, events[0].seq, tuple(lines), tuple(removed), tuple(done), trace, sent_at, asked or {})
 
 
 def framed(events: Sequence[Event], lines: Sequence[str]) -> list[tuple[Sequence[Event], Sequence[str]]]:
@@ -82,7 +89,8 @@ def framed(events: Sequence[Event], lines: Sequence[str]) -> list[tuple[Sequence
 
 
 def pack_slice(part: Slice) -> bytes:
-    more = json.dumps([part.removed, part.done]) if part.removed or part.done else ""
+    anything = part.removed or part.done or part.asked
+    more = json.dumps([part.removed, part.done, part.asked], separators=(",", ":")) if anything else ""
     head = f"E{part.first}\t{part.sent_at:.3f}\t{part.trace}\t{more}"
     return "\n".join((head, *part.lines)).encode()
 
@@ -143,9 +151,11 @@ def unpack(chat_id: str, payload: bytes) -> Signal | None:
     if kind == b"E":
         head, *lines = payload.decode().split("\n")
         first, sent_at, trace, more = head[1:].split("\t", 3)
-        removed, done, *_ = json.loads(more) if more else ((), ())
+        removed, done, *rest = json.loads(more) if more else ((), ())
         whom = tuple((s, u) for s, u in removed)
-        return Slice(chat_id, int(first), tuple(lines), whom, tuple(done), trace, float(sent_at))
+        return Slice(
+            chat_id, int(first), tuple(lines), whom, tuple(done), trace, float(sent_at), rest[0] if rest else {}
+        )
     if kind == b"H":
         return Head(int(payload[1:]))
     if kind == b"D":

@@ -99,7 +99,7 @@ class Submitter:
         tag, is_send = next(self._tags), type(action) is SendMessage
         origin = self._hub.process_id
         command = Command(chat_id, session.user_id, id_ or self._new_id(), action, origin, not is_send, tag)
-        session.expect(tag, command.key, ref, is_send)
+        self._hub.outcomes.ask(session, tag, command.key, ref, is_send)
         future = self._bus.submit(command)
         future.add_done_callback(lambda done: self._accepted(session, command, ref, done, settled))
 
@@ -114,7 +114,7 @@ class Submitter:
             if command.tag not in session.over:
                 session.sink.send(self._codec.accepted(ref, command))
             return
-        session.asked.pop(command.tag, None)
+        self._hub.outcomes.over(command.tag)
         session.sink.send(self._codec.error(ref, _unaccepted(error)))
 
     # From a caller that waits

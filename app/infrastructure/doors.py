@@ -26,6 +26,12 @@ class Doors:
 
     def open(self, app: FastAPI) -> None:
         app.state.use_cases, app.state.cursors = self.use_cases, self.cursors
+
+        @app.websocket("/v1/ws")  # before all else: routes are tried one after the other
+        async def socket(websocket: WebSocket) -> None:
+            with telemetry.SOCKETS.track_inprogress():
+                await self.socket.serve(websocket)
+
         for door in ROUTED:
             app.include_router(door.router)
         openapi.install(app)
@@ -36,8 +42,3 @@ class Doors:
             answer = problem(ParleyError(Code.INVALID, "this is a WebSocket: ask for an upgrade"), 426)
             answer.headers["Upgrade"] = "websocket"
             return answer
-
-        @app.websocket("/v1/ws")
-        async def socket(websocket: WebSocket) -> None:
-            with telemetry.SOCKETS.track_inprogress():
-                await self.socket.serve(websocket)

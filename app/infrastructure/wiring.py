@@ -339,7 +339,7 @@ def make_use_cases(world: World) -> UseCases:
         submitter=submitter,
         chats=Chats(submitter, reader, history, new_id, settings.group_members_max, world.fan_out, world.codec),
         members=Members(submitter, reader, history),
-        messages=Messages(submitter, reader, history, world.timeline),
+        messages=Messages(submitter, reader, history, world.timeline, world.codec),
         search=MessageSearch(reader, pep, history),
         read_marks=ReadMarks(reader, history, world.fan_out, world.codec),
         typing=TypingSignal(pep, history, world.fan_out, world.codec, world.background),

@@ -11,6 +11,7 @@ from app.adapters.store.database import Database
 from app.adapters.store.history import SqlHistory
 from app.adapters.store.jobs import SqlJobs
 from app.adapters.store.timeline_reads import SqlTimeline
+from app.adapters.wire.encoder import JsonCodec, ShownLimits
 from app.application.authorize import Pep
 from app.application.ports.people import Account
 from app.application.process import Worker
@@ -24,6 +25,7 @@ from tests.world import new_id
 
 SHARDS = 8
 PEP = Pep(CedarPolicies(POLICIES))
+CODEC = JsonCodec(ShownLimits(1, 1, 1, 1, 1))
 
 
 class Store:

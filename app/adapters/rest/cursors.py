@@ -9,12 +9,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from app.adapters.wire.text import encode_bytes
+from app.adapters.wire.text import ITEMS_BYTES_MAX, encode_bytes
 from app.domain.errors import Code, ParleyError
 
 T = TypeVar("T")
-ITEMS_BYTES_MAX = 1024 * 1024 - 4 * 1024
-"""Of an answer, which takes 1 MiB with what stands around them."""
 
 
 class Cursors:

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 EXPOSED = ("Parley-Seq", "RateLimit", "RateLimit-Policy", "Retry-After")
 """What a page of another origin may read of an answer."""
-_NOTHING_MAY_RUN = "default-src 'none'; frame-ancestors 'none'"
+_NOTHING_MAY_RUN = b"default-src 'none'; frame-ancestors 'none'"
+
+
+_ALWAYS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+def _added(scope: Scope, present: set[bytes]) -> list[tuple[bytes, bytes]]:
+    """Beside those that the answer has already."""
+    added = list(_ALWAYS)
+    if b"content-security-policy" not in present:
+        added.append((b"content-security-policy", _NOTHING_MAY_RUN))
+    if b"cache-control" not in present and scope["path"].startswith("/v1/"):
+        added.append((b"cache-control", b"no-store"))
+    if scope["scheme"] == "https":
+        added.append((b"strict-transport-security", b"max-age=31536000"))
+    rate = scope.get("state", {}).get("rate")
+    if rate is not None:
+        name, (limit, left, reset_s) = rate
+        added.append((b"ratelimit-policy", f'"{name}";q={limit};w=10'.encode()))
+        added.append((b"ratelimit", f'"{name}";r={left};t={reset_s}'.encode()))
+    return added
 
 
 class AnswerHeaders:
@@ -22,21 +46,7 @@ class AnswerHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers["X-Frame-Options"] = "DENY"
-                headers["Cross-Origin-Resource-Policy"] = "same-origin"
-                headers.setdefault("Content-Security-Policy", _NOTHING_MAY_RUN)
-                if scope["path"].startswith("/v1/"):
-                    headers.setdefault("Cache-Control", "no-store")
-                if scope["scheme"] == "https":
-                    headers["Strict-Transport-Security"] = "max-age=31536000"
-                rate = scope.get("state", {}).get("rate")
-                if rate is not None:
-                    name, (limit, left, reset_s) = rate
-                    headers["RateLimit-Policy"] = f'"{name}";q={limit};w=10'
-                    headers["RateLimit"] = f'"{name}";r={left};t={reset_s}'
+                message["headers"] = [*message["headers"], *_added(scope, {name for name, _ in message["headers"]})]
             elif message["type"] == "http.response.body" and (answered := scope.get("state", {}).get("answered")):
                 answered(len(message.get("body", b"")))
             await send(message)

@@ -52,9 +52,8 @@ async def messages(
     after: SeqQuery = None,
     limit: Limit = 50,
 ) -> Response:
-    page = await use_cases.messages.page(who.user_id, chat_id, before, after, limit)
-    items = fitting([wire.message_json(m) for m in page.messages])
-    return answer({"items": items, "has_more": page.has_more or len(items) < len(page.messages)})
+    page = await use_cases.messages.page_json(who.user_id, chat_id, before, after, limit)
+    return Response(page, media_type="application/json")
 
 
 @router.post("/chats/{chat_id}/messages", status_code=201, summary="Send a message",

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import rows
 from app.adapters.store import tables as t
-from app.adapters.store.database import Database, from_json
+from app.adapters.store.database import Database, from_json, to_time
 from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
 from app.domain.text import folded
 
@@ -21,6 +21,9 @@ SESSIONS_MAX = 50
 _FOLDED_AT_ONCE = 500
 _ENDED_KEPT_S = 7 * 86_400.0
 """How long a session that has ended is kept, with its refresh tokens."""
+
+_LIVING = "from sessions s join users u on u.id = s.user_id where s.id = :id and s.ended_at is null and not u.disabled"
+"""The session, if it lives, and whose it is."""
 
 
 class SqlAccounts:
@@ -54,15 +57,19 @@ class SqlAccounts:
         return made is not None
 
     async def by_name(self, username: str) -> Account | None:
-        return await self._one(t.users.c.username == username)
+        return await self._one("select * from users where username = :username", username=username)
 
     async def by_id(self, user_id: str) -> Account | None:
-        return await self._one(t.users.c.id == user_id)
+        return await self._one("select * from users where id = :id", id=user_id)
 
-    async def _one(self, where: sa.ColumnElement[bool]) -> Account | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(sa.select(t.users).where(where))).one_or_none()
-        return _account(row) if row else None
+    async def of_session(self, session_id: str, user_id: str) -> Account | None:
+        sql = f"select u.* {_LIVING} and u.id = :user_id"
+        return await self._one(sql, id=session_id, user_id=user_id)
+
+    async def _one(self, sql: str, **params: str) -> Account | None:
+        for row in await self._database.fetch(sql, params):
+            return _account(row)
+        return None
 
     async def search(self, query: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, Account]]:
         u, name = t.users.c, folded(query)
@@ -226,15 +233,8 @@ class SqlAccounts:
         return row is not None
 
     async def session_alive(self, session_id: str, user_id: str | None = None) -> bool:
-        s, u = t.sessions, t.users
-        theirs = s.c.user_id == user_id if user_id is not None else sa.true()
-        async with self._database.read() as connection:
-            found = await connection.scalar(
-                sa.select(s.c.id)
-                .select_from(s.join(u, u.c.id == s.c.user_id))
-                .where(s.c.id == session_id, s.c.ended_at.is_(None), ~u.c.disabled, theirs)
-            )
-        return found is not None
+        found = await self._database.fetch(f"select u.id as user_id {_LIVING}", {"id": session_id})
+        return any(user_id in (None, str(row.user_id)) for row in found)
 
     async def end_session(self, session_id: str) -> None:
         async with self._database.write() as connection:
@@ -324,13 +324,13 @@ async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str,
 
 def _account(row: Any) -> Account:
     return Account(
-        id=row.id,
+        id=str(row.id),
         username=row.username,
         display_name=row.display_name,
         kind=row.kind,
         role=row.role,
         preferences=from_json(row.preferences),
         password_hash=row.password_hash,
-        disabled=row.disabled,
-        created_at=row.created_at,
+        disabled=bool(row.disabled),
+        created_at=to_time(row.created_at),
     )

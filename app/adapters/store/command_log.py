@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import rows
 from app.adapters.store import tables as t
-from app.adapters.store.database import Database, to_time
+from app.adapters.store.database import Database, driver_connection, positional, to_time
 from app.adapters.store.read_facts import Facts, Key
+from app.application.clock import cut
 from app.application.ports.bus import DeadLetter
 from app.application.ports.errors import Transient
 from app.application.ports.store import LogTransaction
@@ -50,15 +51,20 @@ class SqlCommandLog:
     @asynccontextmanager
     async def transaction(self, shards: Sequence[int]) -> AsyncIterator[LogTransaction]:
         async with self._database.write() as connection:
-            if self._database.postgresql:
-                # A statement of its own: what it waits for must be visible to the reads that follow.
-                ids = ",".join(str(int(shard)) for shard in sorted(shards))
-                locked = await connection.execute(
-                    sa.text(f"select id from shards where id in ({ids}) order by id for update")
+            if not self._database.postgresql:
+                yield _Transaction(self._database, connection, await self._database.now(connection))
+                return
+            # A statement of its own: what it waits for must be visible to the reads that follow.
+            ids = ",".join(str(int(shard)) for shard in sorted(shards))
+            locked = (
+                await connection.execute(
+                    sa.text(f"select id, now() as at from shards where id in ({ids}) order by id for update")
                 )
-                if len(locked.all()) != len(set(shards)):
-                    raise RuntimeError("a shard has no row: the number of shards changed under this process")
-            yield _Transaction(self._database, connection)
+            ).all()
+            if len(locked) != len(set(shards)):
+                raise RuntimeError("a shard has no row: the number of shards changed under this process")
+            self._database.note_time(locked[0].at)
+            yield _Transaction(self._database, connection, cut(locked[0].at))
 
     async def tries(self, commands: Sequence[Command]) -> list[int]:
         source, params = self._database.values("v", _KEY, [command.key for command in commands])
@@ -188,12 +194,18 @@ class SqlCommandLog:
 
 
 class _Transaction:
-    def __init__(self, database: Database, connection: AsyncConnection) -> None:
+    """now: of the transaction, by the database's clock."""
+
+    def __init__(self, database: Database, connection: AsyncConnection, now: datetime) -> None:
         self._db = database
         self._connection = connection
+        self._now = now
+        self._together: list[tuple[str, dict[str, Any], int | None]] = []
+        """Statements that go out as one, since none of them sees what another does: each with its own names of parameters."""
 
     async def read(self, commands: Sequence[Command]) -> State:
-        return await Facts(self._db, self._connection).read(needs_of(commands), [command.key for command in commands])
+        keys = [command.key for command in commands]
+        return await Facts(self._db, self._connection).read(needs_of(commands), keys, self._now)
 
     # Writing what was decided
 
@@ -223,10 +235,27 @@ class _Transaction:
             await self._write_pins(state)
         if changes.new_replies or changes.replies:
             await self._write_replies(state)
-        await rows.move_read_marks(self._db, self._connection, changes.read)
+        if changes.read:
+            self._together.append((*rows.moved_marks(self._db, changes.read), None))
         await self._insert_outcomes(decided)
         if self._db.postgresql:
-            await self._note_batch(decided)
+            self._note_batch(decided)
+        await self._run_together()
+
+    async def _run_together(self) -> None:
+        together, self._together = self._together, []
+        if not self._db.postgresql:
+            for sql, params, expected in together:
+                await self._run(sql, params, expected)
+        elif together:
+            parts = ", ".join(f"w{n} as ({sql} returning 1)" for n, (sql, _, _) in enumerate(together))
+            counts = ", ".join(f"(select count(*) from w{n})" for n in range(len(together)))
+            params = {name: value for _, given, _ in together for name, value in given.items()}
+            driver = await driver_connection(self._connection)
+            found = await driver.fetchrow(*positional(f"with {parts} select {counts}", params))
+            for count, (sql, _, expected) in zip(found or (), together, strict=True):
+                if expected is not None and count != expected:
+                    raise RuntimeError(f"{count} rows instead of {expected}: {sql[:40]}")
 
     async def _run(self, sql: str, params: dict[str, Any], expected: int | None = None) -> None:
         await self._db.run(self._connection, sql, params, expected)
@@ -241,7 +270,7 @@ class _Transaction:
             "attempt": "int4", "regenerates": "uuid", "command_id": "uuid",
         }  # fmt: skip
         source, params = self._db.values(
-            "v",
+            "m",
             columns,
             [
                 (
@@ -253,10 +282,11 @@ class _Transaction:
             ],
         )  # fmt: skip
         names = ", ".join(columns)
-        await self._run(f"insert into messages ({names}) select {names} from {source}", params, len(messages))
-        for message in messages:
-            if message.failure is not None:
-                await self._update_messages([message])
+        self._together.append((f"insert into messages ({names}) select {names} from {source}", params, len(messages)))
+        failed = [message for message in messages if message.failure is not None]
+        if failed:
+            await self._run_together()
+            await self._update_messages(failed)
 
     async def _update_messages(self, messages: list[Message]) -> None:
         for m in messages:
@@ -288,16 +318,15 @@ class _Transaction:
         heads = [state.chats[chat_id] for chat_id in sorted(moved - whole)]
         if heads:
             source, params = self._db.values(
-                "v",
+                "h",
                 {"id": "uuid", "head": "int8", "last_at": "timestamptz"},
                 [(chat.id, chat.head, chat.last_at) for chat in heads],
             )
-            await self._run(
-                f"update chats set head = v.head, last_at = v.last_at from {source}"
-                " where chats.id = v.id and chats.head < v.head",
-                params,
-                len(heads),
+            sql = (
+                f"update chats set head = h.head, last_at = h.last_at from {source}"
+                " where chats.id = h.id and chats.head < h.head"
             )
+            self._together.append((sql, params, len(heads)))
 
     async def _insert_changes(self, events: list[Event]) -> None:
         if not events:
@@ -435,7 +464,7 @@ class _Transaction:
             ],
         )
 
-    async def _note_batch(self, decided: Decided) -> None:
+    def _note_batch(self, decided: Decided) -> None:
         """For the gateways' poll: what a lost publish would not have told."""
         heads = {chat_id: decided.state.chats[chat_id].head for chat_id in decided.state.changes.chats}
         users = sorted({user_id for event in decided.events for user_id in whose_chats_change(event)})
@@ -446,11 +475,12 @@ class _Transaction:
         ]
         if not heads and not refused:
             return
-        await self._run(
+        sql = (
             "insert into batches (heads, users, refused, revoked) values"
-            " (cast(:heads as jsonb), cast(:users as jsonb), cast(:refused as jsonb), '[]')",
-            {"heads": self._db.json(heads), "users": self._db.json(users), "refused": self._db.json(refused)},
+            " (cast(:heads as jsonb), cast(:users as jsonb), cast(:refused as jsonb), '[]')"
         )
+        params = {"heads": self._db.json(heads), "users": self._db.json(users), "refused": self._db.json(refused)}
+        self._together.append((sql, params, None))
 
 
 def _is_new_message(event: Event) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
+from app.adapters.store.memberships import REACTIONS, membership_of, reactions_of, statement
 from app.adapters.store.read_facts import Facts
 from app.application.clock import cut
 from app.application.ports.history import Membership, Page, Search
@@ -21,6 +22,21 @@ from app.domain.values import Chat, Member, Message, Person
 
 _WORDS_POSTGRESQL = "message_words.words @> string_to_array(:words, ' ')"
 _WORDS_SQLITE = "message_words.id in (select rowid from message_search where message_search match :words)"
+
+_BEYOND = 2**63 - 1
+_CHAT_FOR = (
+    "select c.*, m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq, u.username, u.display_name,"
+    " u.kind as user_kind from chats c left join (members m join users u on u.id = m.user_id)"
+    " on m.chat_id = c.id and m.user_id = :user_id where c.id = :chat_id"
+)
+_PAGE = (
+    "select c.is_at, p.*, x.shown from (select (select head from chats where id = :chat_id) as is_at) c left join"
+    " (select * from messages where chat_id = :chat_id and seq {side} :place order by seq {order} limit :most) p on true"
+    f" left join lateral {REACTIONS} x on true order by p.seq {{order}}"
+)
+"""The page and the chat's head of one moment: one statement. A chat without messages there is one row of nothing."""
+_PAGE_DOWN = _PAGE.format(side="<", order="desc")
+_PAGE_UP = _PAGE.format(side=">", order="asc")
 
 
 class SqlHistory:
@@ -42,6 +58,11 @@ class SqlHistory:
             yield True
 
     async def chat_for(self, chat_id: str, user_id: str) -> tuple[Chat | None, Member | None]:
+        if self._primary.postgresql and not self._primary.is_viewing:
+            found = await self._primary.fetch(_CHAT_FOR, {"chat_id": chat_id, "user_id": user_id})
+            for row in found:
+                return rows.chat_of(row), rows.member_of(row) if row.user_id is not None else None
+            return None, None
         async with self._primary.read() as connection:
             chat = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == chat_id))).one_or_none()
             member = await _member(connection, chat_id, user_id)
@@ -62,6 +83,17 @@ class SqlHistory:
         chat_ids: Sequence[str] | None = None,
         hidden: bool | None = None,
     ) -> list[Membership]:
+        if self._primary.postgresql and not self._primary.is_viewing:
+            asked = statement(
+                user_id,
+                archived=archived,
+                hidden=hidden,
+                before=before,
+                limit=limit,
+                unread_max=unread_max,
+                chat_ids=chat_ids,
+            )
+            return [membership_of(row) for row in await self._primary.fetch(*asked)]
         ch, me, rd, hd = t.chats, t.members, t.reads, t.hidden_chats
         later = sa.func.greatest if self._primary.postgresql else sa.func.max
         m = t.messages.alias()
@@ -200,6 +232,26 @@ class SqlHistory:
             found = (await connection.execute(query)).all()
             return Page(await rows.whole_messages(connection, found[:limit]), len(found) > limit)
 
+    async def page_at(self, chat_id: str, head: int, before: int | None, after: int | None, limit: int) -> Page | None:
+        if self._reader is not self._primary:
+            return None
+        if not self._primary.postgresql:
+            async with self._primary.one_view():
+                async with self._primary.read() as connection:
+                    is_at = await connection.scalar(sa.select(t.chats.c.head).where(t.chats.c.id == chat_id))
+                return await self.messages(chat_id, before, after, limit) if is_at == head else None
+        sql = _PAGE_UP if after is not None else _PAGE_DOWN
+        place = after if after is not None else before if before is not None else _BEYOND
+        found = await self._primary.fetch(sql, {"chat_id": chat_id, "place": place, "most": limit + 1})
+        if found[0].is_at != head:
+            return None
+        messages = [
+            rows.message_of(row, reactions_of(row.shown) if row.shown is not None else ())
+            for row in found[:limit]
+            if row.seq is not None
+        ]
+        return Page(messages, len(found) > limit)
+
     async def message(self, chat_id: str, message_id: str) -> Message | None:
         return await self._one_message(t.messages.c.id == message_id, chat_id)
 
@@ -266,7 +318,7 @@ class SqlHistory:
 
     async def mark_read(self, user_id: str, chat_id: str, seq: int, head: int, unread_max: int) -> tuple[int, int]:
         async with self._primary.write() as connection:
-            await rows.move_read_marks(self._primary, connection, {(chat_id, user_id): min(seq, head)})
+            await self._primary.run(connection, *rows.moved_marks(self._primary, {(chat_id, user_id): min(seq, head)}))
             mark = await connection.scalar(
                 sa.select(t.reads.c.seq).where(t.reads.c.user_id == user_id, t.reads.c.chat_id == chat_id)
             )

@@ -32,9 +32,9 @@ class Facts:
         self._db = database
         self._connection = connection
 
-    async def read(self, needs: Needs, keys: Sequence[Key]) -> State:
-        """keys: of the commands whose outcome may be known."""
-        state = State(now=await self._db.now(self._connection))
+    async def read(self, needs: Needs, keys: Sequence[Key], now: datetime) -> State:
+        """keys: of the commands whose outcome may be known. now: of the transaction."""
+        state = State(now=now)
         await self._read_chats(state, needs.chats)
         state.known = await self.known(list(dict.fromkeys(keys)))
         messages = dict(needs.messages)

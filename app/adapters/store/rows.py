@@ -99,7 +99,7 @@ def text_or_none(value: Any) -> str | None:
     return str(value) if value is not None else None
 
 
-def message_of(row: Any) -> Message:
+def message_of(row: Any, reactions: tuple[Reaction, ...] = ()) -> Message:
     return Message(
         chat_id=str(row.chat_id),
         seq=row.seq,
@@ -117,13 +117,16 @@ def message_of(row: Any) -> Message:
         regenerates=text_or_none(row.regenerates),
         failure=_shape(row.failure, Failure),
         usage=_shape(row.usage, Usage),
+        reactions=reactions,
     )
 
 
 def _shape(value: Any, shape: type[S]) -> S | None:
     """What a newer version added to it is passed by; of a form that we don't know it is nothing."""
+    if not value:
+        return None
     with suppress(msgspec.ValidationError):
-        return msgspec.convert(from_json(value), shape) if value else None
+        return msgspec.convert(from_json(value), shape)
     return None
 
 
@@ -253,21 +256,18 @@ async def shown_reactions(
     }
 
 
-async def move_read_marks(database: Database, connection: AsyncConnection, read: dict[Pair, int]) -> None:
-    """(chat, user) → how far this person has read; never back."""
-    if not read:
-        return
+def moved_marks(database: Database, read: dict[Pair, int]) -> tuple[str, dict[str, Any]]:
+    """The statement, with its parameters, that notes how far people have read, (chat, user) each; never back."""
     source, params = database.values(
-        "v",
+        "r",
         {"user_id": "uuid", "chat_id": "uuid", "seq": "int8"},
         sorted((user_id, chat_id, seq) for (chat_id, user_id), seq in read.items()),
     )
-    await database.run(
-        connection,
-        f"insert into reads (user_id, chat_id, seq) select v.user_id, v.chat_id, v.seq from {source} where true"
-        " on conflict (user_id, chat_id) do update set seq = excluded.seq where reads.seq < excluded.seq",
-        params,
+    sql = (
+        f"insert into reads (user_id, chat_id, seq) select r.user_id, r.chat_id, r.seq from {source} where true"
+        " on conflict (user_id, chat_id) do update set seq = excluded.seq where reads.seq < excluded.seq"
     )
+    return sql, params
 
 
 async def write_down(

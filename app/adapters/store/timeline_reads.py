@@ -45,30 +45,23 @@ class SqlTimeline:
         return _contiguous(events, after)[:limit]
 
     async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
-        query = (
-            sa.select(t.members.c.chat_id, t.members.c.joined_seq, t.chats.c.head)
-            .join(t.chats, t.chats.c.id == t.members.c.chat_id)
-            .where(t.members.c.user_id == user_id)
-        )
-        if chat_ids is not None:
-            query = query.where(t.members.c.chat_id.in_(list(chat_ids)))
-        async with self._database.read() as connection:
-            found = await connection.execute(query)
-            return {row.chat_id: (row.joined_seq, row.head) for row in found}
+        source, params = self._database.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids or ()])
+        of_these = f"{source} join members m on m.chat_id = v.id" if chat_ids is not None else "members m"
+        sql = f"select m.chat_id, m.joined_seq, c.head from {of_these} join chats c on c.id = m.chat_id where m.user_id = :user_id"
+        found = await self._database.fetch(sql, {"user_id": user_id} | (params if chat_ids is not None else {}))
+        return {str(row.chat_id): (row.joined_seq, row.head) for row in found}
 
     async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
         async with self._database.read() as connection:
             return bool(await rows.leavings(connection, chat_id, user_id, after))
 
     async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
-        r = t.replies
-        async with self._database.read() as connection:
-            found = await connection.execute(
-                sa.select(r.c.chat_id, r.c.message_id).where(
-                    ~r.c.finished, r.c.attempt > 0, r.c.chat_id.in_(list(chat_ids))
-                )
-            )
-            return [(row.chat_id, row.message_id) for row in found]
+        source, params = self._database.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+        sql = (
+            f"select r.chat_id, r.message_id from {source} join replies r on r.chat_id = v.id"
+            " where not r.finished and r.attempt > 0"
+        )
+        return [(str(row.chat_id), str(row.message_id)) for row in await self._database.fetch(sql, params)]
 
 
 def _contiguous(events: list[Event], after: int) -> list[Event]:

@@ -251,19 +251,23 @@ class _Connection:
         self._charge(len(resume.chats) if resume else 0)
         try:
             bearer = await self._bearer(hello)
-            session, account = await sockets.signed_in(bearer, self._outbox)
-            self._session = session
-            self._machine.authenticated()
-            if not await sockets.welcome(
-                session, account, resume.chats if resume else {}, resume.epoch if resume else ""
-            ):
-                return self._machine.closed()
+            async with sockets.hello(bearer.user_id):
+                if self._outbox.closed:  # it left while it waited
+                    return self._machine.closed()
+                session, account = await sockets.signed_in(bearer, self._outbox)
+                self._session = session
+                self._machine.authenticated()
+                if not await sockets.welcome(
+                    session, account, resume.chats if resume else {}, resume.epoch if resume else ""
+                ):
+                    return self._machine.closed()
             self._expire_at(bearer)
         except ParleyError as error:
             self._machine.closed()
             await self._use_cases.strangers.failed(_address_of(self._websocket))
             self._close(Close.UNAUTHENTICATED, error.reason)
-        except Transient:
+        except Transient as error:
+            self._outbox.send(self._codec.error(None, unavailable("too much at once", error.away_s)))
             self._close(Close.INTERNAL, "try again")
         except Exception:
             self._close(Close.INTERNAL, "internal")
@@ -278,15 +282,16 @@ class _Connection:
             self._pace_reading()
 
     async def _bearer(self, hello: Hello) -> Bearer:
+        """Whether the session lives is seen when its account is read."""
         identity = self._use_cases.identity
         if hello.ticket is not None:
             return await identity.by_ticket(hello.ticket)
         if hello.token is not None:
-            return await identity.bearer(hello.token)
+            return identity.named(hello.token)
         scheme, _, token = self._websocket.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise ParleyError(Code.UNAUTHENTICATED, "no credentials")
-        return await identity.bearer(token.strip())
+        return identity.named(token.strip())
 
     def _expire_at(self, bearer: Bearer) -> None:
         for timer in self._timers:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.adapters.wire.chats import chat_json
+from app.adapters.wire.messages import message_json
 from app.adapters.wire.people import person_json, user_json
 from app.adapters.wire.problems import error_frame
 from app.adapters.wire.registry import event_json
-from app.adapters.wire.text import encode
-from app.application.ports.history import Membership
+from app.adapters.wire.text import encode, encode_list
+from app.application.ports.history import Membership, Page
 from app.application.ports.people import Account
 from app.domain.command import Command
 from app.domain.errors import ParleyError
@@ -76,6 +77,11 @@ class JsonCodec:
 
     def chat_joined(self, membership: Membership, after: int) -> str:
         return encode({"type": "chat.joined", "chat": chat_json(membership), "after": after})
+
+    def page(self, page: Page) -> bytes:
+        items, count = encode_list(message_json(message) for message in page.messages)
+        more = page.has_more or count < len(page.messages)
+        return b'{"items":' + items + b',"has_more":' + (b"true}" if more else b"false}")
 
     def accepted(self, ref: str, command: Command) -> str:
         return encode({"type": "accepted", "ref": ref, _id_name(command.type): command.id})

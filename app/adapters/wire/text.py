@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,22 @@ def encode(value: Any) -> str:
 
 def encode_bytes(value: Any) -> bytes:
     return _encoder.encode(value)
+
+
+ITEMS_BYTES_MAX = 1024 * 1024 - 4 * 1024
+"""Of an answer, which takes 1 MiB with what stands around them."""
+
+
+def encode_list(items: Iterable[Any]) -> tuple[bytes, int]:
+    """(a list of as many of these as an answer takes, one at least; how many)"""
+    size, encoded = 0, list[bytes]()
+    for item in items:
+        one = encode_bytes(item)
+        size += len(one) + 1
+        if size > ITEMS_BYTES_MAX and encoded:
+            break
+        encoded.append(one)
+    return b"[" + b",".join(encoded) + b"]", len(encoded)
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,9 +44,9 @@ class Feeds:
     def __getitem__(self, chat_id: str) -> Feed:
         return self._feeds[chat_id]
 
-    async def hear(self, chat_ids: Iterable[str]) -> None:
-        """Count on these chats' channels. Each is given up again by `unhear`."""
-        channels = []
+    async def hear(self, chat_ids: Iterable[str], also: Sequence[str] = ()) -> None:
+        """Count on these chats' channels; each is given up again by `unhear`. also: other channels, taken up with them."""
+        channels = list(also)
         for chat_id in chat_ids:
             feed = self._feeds.setdefault(chat_id, Feed(chat_id))
             feed.refs += 1

@@ -79,7 +79,7 @@ class Hub:
             self._spawn,
         )  # fmt: skip
         self._opening = Opening(
-            self.sessions, self._feeds, self._delivering, self._catching_up, self._memberships, self._streams, fan_out,
+            self.sessions, self._feeds, self._delivering, self._catching_up, self._memberships, self._streams,
             timeline, history, codec, self._spawn,
         )  # fmt: skip
         self.outcomes = Outcomes(self.sessions, history, codec, on_rejected)
@@ -127,6 +127,7 @@ class Hub:
     def drop(self, session: Session) -> None:
         """The socket is gone."""
         session.closed = True
+        self.outcomes.drop(session)
         for chat_id in list(session.cursors):
             self._delivering.leave(session, chat_id)
         session.behind.clear()
@@ -171,6 +172,9 @@ class Hub:
                 self.outcomes.hear(unpack_told(data))
 
     def _on_chat(self, feed: Feed, signal: Signal) -> None:
+        if isinstance(signal, Slice):
+            for tag in signal.asked.get(self.process_id, ()):
+                self.outcomes.over(tag)
         match signal:
             case Slice() if signal.first <= feed.tail + 1 <= signal.last:
                 with self._watch(signal):

@@ -11,7 +11,6 @@ from app.application.hub.feeds import Feeds
 from app.application.hub.membership import WELCOME_UNREAD_MAX, Memberships
 from app.application.hub.sessions import CatchUp, Session, Sessions
 from app.application.hub.streams import Streams
-from app.application.ports.fan_out import FanOut
 from app.application.ports.history import History, Membership
 from app.application.ports.people import Account
 from app.application.ports.socket import Codec
@@ -30,7 +29,6 @@ class Opening:
         catching_up: CatchingUp,
         memberships: Memberships,
         streams: Streams,
-        fan_out: FanOut,
         timeline: Timeline,
         history: History,
         codec: Codec,
@@ -42,7 +40,6 @@ class Opening:
         self._catching_up = catching_up
         self._memberships = memberships
         self._streams = streams
-        self._fan_out = fan_out
         self._timeline = timeline
         self._history = history
         self._codec = codec
@@ -53,13 +50,17 @@ class Opening:
     ) -> None:
         """epoch: ours, now. resume: chat id → last seq applied, in the client's epoch. Raises Transient."""
         self._sessions.add(session)
-        await self._fan_out.subscribe([user_channel(session.user_id)])
         mine = await self._timeline.joined(session.user_id, None)
-        await self._feeds.hear(mine)
+        await self._feeds.hear(mine, also=[user_channel(session.user_id)])
         registered = False
         try:
             listed = await self._listed(session.user_id, [chat_id for chat_id in resume if chat_id in mine])
-            joined = await self._timeline.joined(session.user_id, None)
+            # Fewer than were asked for are all there are, with their heads.
+            joined = (
+                await self._timeline.joined(session.user_id, None)
+                if len(listed) >= WELCOME_CHATS
+                else {m.chat.id: (m.member.joined_seq, m.chat.head) for m in listed}
+            )
             # What was joined since is not heard yet: it isn't shown, but joined, behind the welcome.
             session.recheck |= (joined.keys() | {membership.chat.id for membership in listed}) - mine.keys()
             listed = [membership for membership in listed if membership.chat.id in mine]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from app.application.bounded import Bounded
 from app.application.hub.sessions import LOOK_UP_AFTER_S, Asked, Key, Session, Sessions
@@ -29,7 +29,28 @@ class Outcomes:
         self._on_rejected = on_rejected
         self._waiters: dict[Key, list[asyncio.Future[tuple[Outcome, bool]]]] = {}
         self._told: Bounded[Key, float] = Bounded(_TOLD_MAX)
+        self._asked: dict[int, Session] = {}
+        self._looked_up: dict[int, Session] = {}
+        """By tag, in order of time, whose requests have no end yet: all, and those that are looked up without any doubt."""
         self.doubt = False
+
+    def ask(self, session: Session, tag: int, key: Key, ref: str, is_send: bool) -> None:
+        """Remember who asked, so that the outcome can repeat its ref."""
+        now = asyncio.get_running_loop().time()
+        session.asked[tag] = Asked(key, ref, is_send, now, now + LOOK_UP_AFTER_S)
+        self._asked[tag] = session
+        if not is_send:
+            self._looked_up[tag] = session
+
+    def over(self, tag: int) -> Asked | None:
+        """Its end is known."""
+        session = self._asked.pop(tag, None)
+        self._looked_up.pop(tag, None)
+        return session.asked.pop(tag, None) if session is not None else None
+
+    def drop(self, session: Session) -> None:
+        for tag in list(session.asked):
+            self.over(tag)
 
     def expect(self, key: Key) -> asyncio.Future[tuple[Outcome, bool]]:
         """For callers that wait: (outcome, whether it is a repeat). Give it up with `forget`."""
@@ -55,7 +76,9 @@ class Outcomes:
                 self._answer(session, told.tag, told.outcome, told.outcome.seq is not None and not told.repeat)
 
     def _answer(self, session: Session, tag: int, outcome: Outcome, event_follows: bool) -> None:
-        asked = session.asked.pop(tag)
+        asked = self.over(tag)
+        if asked is None:
+            return
         if outcome.code is not None:
             session.refused(tag)
             session.sink.send(self._codec.rejected(asked.ref, asked.key, outcome))
@@ -88,14 +111,17 @@ class Outcomes:
         for key in [key for key, at in self._told.items() if now - at >= _TOLD_S]:
             del self._told[key]
         doubt, self.doubt = self.doubt, False
+        for tag, session in list(self._older_than(WAITS_S, now)):
+            asked = self.over(tag)
+            if asked is not None and not asked.is_send:
+                unknown = ParleyError(Code.OUTCOME_UNKNOWN, "nobody told how it ended")
+                session.sink.send(self._codec.error(asked.ref, unknown))
         waiting: list[tuple[Session, int, Asked]] = []
-        for session in self._sessions.all():
-            for tag, asked in list(session.asked.items()):
-                if now - asked.at >= WAITS_S:
-                    self._give_up(session, tag, asked)
-                elif doubt and now - asked.at >= LOOK_UP_AFTER_S if asked.is_send else now >= asked.look_at:
-                    asked.look_at = now + 2 * (now - asked.at)
-                    waiting.append((session, tag, asked))
+        for tag, session in list(self._older_than(LOOK_UP_AFTER_S, now) if doubt else self._looked_up.items()):
+            asked = session.asked.get(tag)
+            if asked is not None and (asked.is_send or now >= asked.look_at):
+                asked.look_at = now + 2 * (now - asked.at)
+                waiting.append((session, tag, asked))
         if not waiting:
             return
         try:
@@ -108,9 +134,10 @@ class Outcomes:
             if outcome is not None and tag in session.asked:
                 self._answer(session, tag, outcome, event_follows=False)
 
-    def _give_up(self, session: Session, tag: int, asked: Asked) -> None:
-        del session.asked[tag]
-        if not asked.is_send:
-            session.sink.send(
-                self._codec.error(asked.ref, ParleyError(Code.OUTCOME_UNKNOWN, "nobody told how it ended"))
-            )
+    def _older_than(self, age_s: float, now: float) -> Iterator[tuple[int, Session]]:
+        """Only as far as they are: they stand in order of time."""
+        for tag, session in self._asked.items():
+            asked = session.asked.get(tag)  # of a session with very many the oldest may be forgotten
+            if asked is not None and now - asked.at < age_s:
+                return
+            yield tag, session

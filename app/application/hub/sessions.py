@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -66,11 +65,6 @@ class Session:
     opened: bool = False
     closed: bool = False
     catching: bool = False
-
-    def expect(self, tag: int, key: Key, ref: str, is_send: bool) -> None:
-        """Remember who asked, so that the outcome can repeat its ref."""
-        now = asyncio.get_running_loop().time()
-        self.asked[tag] = Asked(key, ref, is_send, now, now + LOOK_UP_AFTER_S)
 
     def refused(self, tag: int) -> None:
         """Its rejection was told: no `accepted` after it."""

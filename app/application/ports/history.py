@@ -110,6 +110,11 @@ class History(Protocol):
         """after: oldest first; before, or neither: newest first. Not both. Deleted ones are there as tombstones."""
         ...
 
+    async def page_at(self, chat_id: str, head: int, before: int | None, after: int | None, limit: int) -> Page | None:
+        """The same, if the chat's head is this one at the moment of the page: then whoever might read the chat at that head
+        may read the page, since each change of a chat moves its head. None where it isn't, or where that can't be told."""
+        ...
+
     async def message(self, chat_id: str, message_id: str) -> Message | None:
         """As it is now, a deleted one as a tombstone; None where this chat has no such message."""
         ...

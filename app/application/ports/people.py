@@ -74,6 +74,10 @@ class Accounts(Protocol):
         """By the whole name, in lower case; a disabled one too; None where nobody has it."""
         ...
 
+    async def of_session(self, session_id: str, user_id: str) -> Account | None:
+        """The account, if this session is theirs and lives."""
+        ...
+
     async def by_id(self, user_id: str) -> Account | None:
         """A disabled one too."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from app.application.ports.history import Membership
+from app.application.ports.history import Membership, Page
 from app.application.ports.people import Account
 from app.domain.command import Command
 from app.domain.errors import ParleyError
@@ -73,6 +73,10 @@ class Codec(Protocol):
 
     def chat_joined(self, membership: Membership, after: int) -> str:
         """The user is in a chat anew; its events follow from seq `after` + 1 on."""
+        ...
+
+    def page(self, page: Page) -> bytes:
+        """A page of history as a list, as much of it as an answer takes."""
         ...
 
     def accepted(self, ref: str, command: Command) -> str:

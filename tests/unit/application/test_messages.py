@@ -16,7 +16,7 @@ from app.domain.ids import derived_id
 from app.domain.values import Reaction
 from tests import actions as c
 from tests.unit.application.verbs import Decider
-from tests.unit.memory import CHATS, PEP, USERS, MemoryStore
+from tests.unit.memory import CHATS, CODEC, PEP, USERS, MemoryStore
 
 ANNA, BEN, CARL = USERS[:3]
 CHAT = CHATS[0]
@@ -30,7 +30,7 @@ class Setting:
         self.store.do(CHAT, ANNA, c.CreateChat("group", None, (BEN,)))
         decider: Any = Decider(store)
         self.decider: Any = decider
-        self.messages = Messages(decider, Reader(PEP, store), store, store)
+        self.messages = Messages(decider, Reader(PEP, store), store, store, CODEC)
 
 
 def test_a_send_and_its_repeat_show_the_same_message() -> None:

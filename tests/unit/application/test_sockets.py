@@ -51,7 +51,7 @@ class Identity:
 
 
 class Accounts:
-    async def by_id(self, user_id: str) -> Account | None:
+    async def of_session(self, session_id: str, user_id: str) -> Account | None:
         return account(user_id) if user_id in (ANNA, BEN) else None
 
 

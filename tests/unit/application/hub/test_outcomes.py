@@ -11,8 +11,12 @@ from app.application.hub.sessions import Session, Sessions
 from app.application.ports.store import Healing, Refusal
 from app.application.signals import (
     Note,
+    Slice,
+    chat_channel,
     pack_note,
+    pack_slice,
     pack_told,
+    unpack,
     user_channel,
 )
 from app.domain.command import Command
@@ -48,7 +52,7 @@ async def test_a_refusal_is_told_once_to_all_sessions_of_its_sender_also_by_the_
 @with_world
 async def test_a_rejection_told_to_the_user_repeats_the_ref_of_who_asked_here(world: World) -> None:
     session, sink = await world.open(CARL)
-    session.expect(7, (CHAT, CARL, "mine"), "r7", True)
+    world.hub.outcomes.ask(session, 7, (CHAT, CARL, "mine"), "r7", True)
     refused = Result(
         Command(CHAT, CARL, "mine", c.SendMessage("x"), "here", False, 7), Outcome("message.send", None, "muted", "why")
     )
@@ -92,7 +96,7 @@ async def test_each_who_asks_hears_each_time_also_of_a_refusal_that_was_told_bef
     for round_ in range(4):
         for place, (session, _) in enumerate(sessions):
             tag = 10 * round_ + place + 1
-            session.expect(tag, (OTHER, CARL, "same id"), f"r{tag}", False)
+            world.hub.outcomes.ask(session, tag, (OTHER, CARL, "same id"), f"r{tag}", False)
             command = Command(OTHER, CARL, "same id", c.PinMessage("m"), "here", True, tag)
             world.store.batch([command])
             await world.announcer.announce(world.store.decided)
@@ -124,9 +128,9 @@ def test_what_nobody_told_is_looked_up_ever_less_often_and_comes_to_an_end() -> 
         for n, sink in enumerate(sinks):
             session = Session(f"s{n}", ANNA, "auth", sink, opened=True)
             sessions.add(session)
-            session.expect(2 * n + 1, (CHAT, ANNA, "edit"), "edit", False)
-            session.expect(2 * n + 2, (CHAT, ANNA, f"lost {n}"), "lost", False)
-        session.expect(9, (CHAT, ANNA, "send"), "send", True)
+            outcomes.ask(session, 2 * n + 1, (CHAT, ANNA, "edit"), "edit", False)
+            outcomes.ask(session, 2 * n + 2, (CHAT, ANNA, f"lost {n}"), "lost", False)
+        outcomes.ask(session, 9, (CHAT, ANNA, "send"), "send", True)
         began = asyncio.get_running_loop().time()
         for tick in range(70):
             await asyncio.sleep(0.5)
@@ -164,7 +168,7 @@ def test_each_doubt_looks_up_the_messages_that_wait() -> None:
         outcomes = Outcomes(sessions, asked, CODEC, lambda user_id: None)
         session = Session("s", ANNA, "auth", sink := Sink(), opened=True)
         sessions.add(session)
-        session.expect(1, (CHAT, ANNA, "send"), "r", True)
+        outcomes.ask(session, 1, (CHAT, ANNA, "send"), "r", True)
         for at in (2.0, 1.0):
             await asyncio.sleep(at)
             outcomes.doubt = True
@@ -172,3 +176,23 @@ def test_each_doubt_looks_up_the_messages_that_wait() -> None:
         assert history.asked == 2 and [json.loads(line)["type"] for line in sink.lines] == ["rejected"]
 
     run(go())
+
+
+@with_world
+async def test_what_is_over_leaves_and_of_what_isnt_only_the_oldest_are_looked_at(world: World) -> None:
+    session, sink = await world.open(ANNA)
+    outcomes = world.hub.outcomes
+    for n in range(1, 1001):
+        outcomes.ask(session, n, (CHAT, ANNA, f"{n}"), f"r{n}", n > 990)
+    assert len(outcomes._looked_up) == 990
+    part = Slice(CHAT, 2, ('{"type":"x"}',), asked={"here": list(range(8, 901)), "another process": [950]})
+    await world.fan_out.publish([(chat_channel(CHAT), pack_slice(part))])
+    assert list(session.asked) == list(outcomes._asked) == [*range(1, 8), *range(901, 1001)]
+    assert unpack(CHAT, pack_slice(part)) == part, "and so it travels"
+    assert 7 in session.asked
+    [result] = await world.do(say("the end of request 7 is in the event itself"))
+    assert result.outcome.seq and 7 not in session.asked
+    assert [tag for tag, _ in outcomes._older_than(1.0, asyncio.get_running_loop().time())] == []
+    world.hub.drop(session)
+    assert not session.asked and not outcomes._asked and not outcomes._looked_up
+    assert not frames(sink, "error")

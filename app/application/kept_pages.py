@@ -1,0 +1,36 @@
+"""Pages of history that are shown again and again, as they were encoded: a crowd that opens the same chat."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from time import monotonic
+
+Key = tuple[str, int, int | None, int | None, int]
+"""Chat, its head, before, after, limit. What a page shows changes with the head: each change of a chat moves it."""
+BYTES_MAX = 16 * 1024 * 1024
+KEPT_S = 10.0
+
+
+class KeptPages:
+    """The newest ones, bounded in bytes and in time."""
+
+    def __init__(self, bytes_max: int = BYTES_MAX) -> None:
+        self._pages: OrderedDict[Key, tuple[float, bytes]] = OrderedDict()
+        self._left = self._bytes_max = bytes_max
+
+    def get(self, key: Key) -> bytes | None:
+        kept_at, page = self._pages.get(key, (0.0, b""))
+        return page if page and monotonic() - kept_at < KEPT_S else None
+
+    def keep(self, key: Key, page: bytes) -> None:
+        self._drop(key)
+        if len(page) > self._bytes_max:
+            return
+        self._pages[key] = monotonic(), page
+        self._left -= len(page)
+        while self._left < 0:
+            self._drop(next(iter(self._pages)))
+
+    def _drop(self, key: Key) -> None:
+        _, page = self._pages.pop(key, (0.0, b""))
+        self._left += len(page)
