@@ -163,7 +163,7 @@ class Load:
         while (now := time.monotonic() - began) < seconds:
             batches: dict[int, list[tuple[int, str]]] = {}
             at = time.time()
-            while self.sent < int(now * rate):
+            while self.sent <= now * rate:
                 late = now - self.sent / rate
                 batches.setdefault(self.sent % len(senders), []).append(
                     (self.sent, f"{at - late:.6f} {self.sent} {self.text}")

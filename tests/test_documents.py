@@ -15,6 +15,7 @@ from app.adapters.wire.problems import status_of
 from app.application.ports.socket import Close
 from app.domain.errors import CODES
 from app.infrastructure.settings import Settings
+from benchmarks.table import table
 from stack.pace import paced
 from stack.parley import ROOT
 from tests.world import World, new_id
@@ -126,10 +127,14 @@ def test_functions_that_documents_name_exist() -> None:
         assert re.search(rf"def {function}\(", code), function
 
 
-def test_figures_in_the_readme_are_those_of_the_last_benchmark() -> None:
-    w1 = json.loads((ROOT / "benchmarks" / "result.json").read_text())["w1"]
+def test_figures_are_those_of_the_last_benchmark() -> None:
+    result = json.loads((ROOT / "benchmarks" / "result.json").read_text())
     text = (ROOT / "README.md").read_text()
-    for name in ("parley_msg_per_s", "tutorial_msg_per_s"):
-        assert f"{w1[name]:,}" in text, name
-    for name in ("ratio", "p99_ms", "tutorial_p99_ms", "commands_per_envelope", "commands_per_batch"):
-        assert f"{w1[name]}" in text, name
+    for server in ("parley", "socketio", "tutorial"):
+        assert f"{result['w1'][server]['rate']:,.0f}" in text, server
+    for server in ("parley", "socketio"):
+        assert (
+            f"{result['w0_alone'][server]['p50_ms']:.1f} ms" in text and f"{result['w4'][server]['rate']:,.0f}" in text
+        )
+        assert all(f"{result[name][server]['seconds']:.1f} s" in text for name in ("w2_join", "w5")), server
+    assert table() in (ROOT / "docs" / "performance.md").read_text(), "python -m benchmarks.table"
