@@ -135,6 +135,8 @@ class Client:
         """Why it ended."""
         self._people: dict[str, Person] = {}
         self._names = names
+        self._nameless: set[str] = set()
+        """Who couldn't be told since the last welcome."""
         self._on_frame: Callable[[Any], Done] = on_frame or (lambda frame: None)
         self._on_event: Callable[[Any], Done] = on_event or (lambda event: None)
         self._on_status: Callable[[str], Done] = on_status or (lambda status: None)
@@ -480,6 +482,7 @@ class Client:
         self.welcome = frame
         self._people[frame["user"]["id"]] = frame["user"]
         self.connections += 1
+        self._nameless.clear()
         behind: dict[str, int] = {}
         for chat in frame["chats"]:
             known = chat["id"] in self.chats
@@ -574,15 +577,21 @@ class Client:
         return found
 
     async def _actor(self, user_id: str | None) -> Person | None:
-        with suppress(Problem, httpx2.HTTPError):
-            return await self.person(user_id) if user_id else None
-        return None
+        if not user_id or user_id in self._nameless:
+            return None
+        try:
+            return await self.person(user_id)
+        except (Problem, httpx2.HTTPError):
+            self._nameless.add(user_id)
+            return None
 
     def _meet(self, frame: Frame) -> None:
         for member in (*frame.get("members", ()), *([frame["member"]] if "member" in frame else ())):
             self._people[member["user"]["id"]] = member["user"]
 
     async def _take_event(self, frame: Frame) -> None:
+        if self._names:  # before its place is looked at: nothing is awaited between that and telling it
+            frame["actor"] = await self._actor(frame.get("actor_id"))
         chat = self.chats.setdefault(frame["chat_id"], ChatState())
         seq = frame["seq"]
         self._over_by_event(frame)
@@ -598,8 +607,6 @@ class Client:
             chat.events.append(frame)
         self._meet(frame)
         chat.cursor = seq
-        if self._names:
-            frame["actor"] = await self._actor(frame.get("actor_id"))
         await self._tell(self._on_event, frame, lambda: self._applied(frame["chat_id"], seq))
         if frame["type"] == "member.removed" and frame.get("user_id") == self.welcome["user"]["id"]:
             self._drop_chat(frame["chat_id"])

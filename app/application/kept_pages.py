@@ -9,6 +9,8 @@ Key = tuple[str, int, int | None, int | None, int]
 """Chat, its head, before, after, limit. What a page shows changes with the head: each change of a chat moves it."""
 BYTES_MAX = 16 * 1024 * 1024
 KEPT_S = 10.0
+_ENTRY_BYTES = 512
+"""What an entry takes beside its page."""
 
 
 class KeptPages:
@@ -24,13 +26,15 @@ class KeptPages:
 
     def keep(self, key: Key, page: bytes) -> None:
         self._drop(key)
-        if len(page) > self._bytes_max:
+        if len(page) + _ENTRY_BYTES > self._bytes_max:
             return
-        self._pages[key] = monotonic(), page
-        self._left -= len(page)
-        while self._left < 0:
+        now = monotonic()
+        self._pages[key] = now, page
+        self._left -= len(page) + _ENTRY_BYTES
+        while self._left < 0 or now - next(iter(self._pages.values()))[0] >= KEPT_S:
             self._drop(next(iter(self._pages)))
 
     def _drop(self, key: Key) -> None:
-        _, page = self._pages.pop(key, (0.0, b""))
-        self._left += len(page)
+        kept = self._pages.pop(key, None)
+        if kept is not None:
+            self._left += len(kept[1]) + _ENTRY_BYTES

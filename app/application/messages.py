@@ -87,7 +87,7 @@ class Messages:
 
     async def page_json(self, user_id: str, chat_id: str, before: int | None, after: int | None, limit: int) -> bytes:
         """The same, encoded: where the chat stands as it stood, it isn't read again. Raises ParleyError."""
-        if before is None or after is None:
+        if self._history.tells_heads and (before is None or after is None):
             for _ in range(_PAGE_TRIES):  # where the chat moves on in between, its head is asked for anew
                 chat, _member = await self._reader.permit(user_id, chat_id)
                 key = (chat_id, chat.head, before, after, limit)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 from app.application.hub.hub import Hub
 from app.application.hub.sessions import Session
 from app.application.identity import Identity
+from app.application.ports.errors import Unavailable
 from app.application.ports.fan_out import FanOut, OpenSockets
 from app.application.ports.people import Account, Accounts, Bearer
 from app.application.ports.socket import Close, Sink
 from app.application.signals import Note, pack_note, user_channel
-from app.application.turns import Turns
 from app.domain.errors import Code, ParleyError
 
-HELLOS_AT_ONCE = 6
-"""Each holds a connection to the database for a moment; the rest of the pool is for who is there already."""
-HELLOS_WAITING_MAX, HELLOS_WAITING_EACH = 20_000, 40
+HELLO_WAITS_S = 10.0
+"""Shorter than a socket may be silent: nothing is read of one that waits."""
 
 
 class Sockets:
@@ -40,16 +39,15 @@ class Sockets:
         self._fan_out = fan_out
         self._new_id = new_id
         self._per_user = per_user
-        self._hellos = Turns(HELLOS_AT_ONCE, HELLOS_WAITING_MAX, HELLOS_WAITING_EACH)
-
-    def hello(self, user_id: str) -> AbstractAsyncContextManager[None]:
-        """A turn to come in, from user to user: a crowd that comes back at once waits here, not for the database. Raises
-        Unavailable where too many wait."""
-        return self._hellos.turn(user_id)
 
     async def signed_in(self, bearer: Bearer, sink: Sink) -> tuple[Session, Account]:
-        """A session for this socket, not welcomed yet. Raises ParleyError, Transient."""
-        account = await self._accounts.of_session(bearer.session_id, bearer.user_id)
+        """A session for this socket, not welcomed yet. Raises ParleyError, Transient, and Unavailable where too many wait,
+        or for too long."""
+        try:
+            async with asyncio.timeout(HELLO_WAITS_S), self._hub.hellos.turn(bearer.user_id):
+                account = await self._accounts.of_session(bearer.session_id, bearer.user_id)
+        except TimeoutError:
+            raise Unavailable("too many come in at once") from None
         if account is None:
             raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
         return Session(self._new_id(), bearer.user_id, bearer.session_id, sink), account

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import asyncpg
 import pytest
+from asyncpg import PostgresError
+from sqlalchemy.exc import DBAPIError
 
 from app.adapters.store.database import Database
 from app.adapters.store.history import SqlHistory
@@ -16,6 +20,7 @@ from app.application.authorize import Reader
 from app.application.chats import Chats
 from app.application.members import Members
 from app.application.messages import Messages
+from app.application.ports.errors import Transient
 from app.domain.command import Command
 from app.domain.errors import ParleyError
 from app.domain.values import REACTION_USERS_SHOWN
@@ -159,7 +164,7 @@ async def test_a_page_that_was_kept_is_shown_to_who_may_read_it_and_as_long_as_n
 async def test_an_encoded_page_and_the_right_to_it_are_of_one_moment(
     database: Database, monkeypatch: pytest.MonkeyPatch, behind: int
 ) -> None:
-    """Whatever is committed between its statements: it is of before, or refused."""
+    """Whatever is committed between its statements: it is refused, however often the chat moved on before."""
     s = Setting(database)
     await s.start()
     permit, count = s.messages._reader.permit, [0]
@@ -169,15 +174,85 @@ async def test_an_encoded_page_and_the_right_to_it_are_of_one_moment(
         count[0] += 1
         if count[0] == behind:
             await s.remove_ben_and_speak()
+        elif count[0] < behind:
+            await s.do(s.by(s.anna, c.SendMessage(f"{count[0]}")))
         return found
 
     monkeypatch.setattr(s.messages._reader, "permit", then)
-    if behind == 1:
+    if behind == 4:  # the slow way: right and page in one transaction, begun before the removal
+        page = await s.messages.page_json(s.ben, s.chat_id, None, None, 50)
+        assert [one["body"] for one in parse(page)["items"]] == ["3", "2", "1", "before"]
+    else:
         with pytest.raises(ParleyError, match="not_found"):
             await s.messages.page_json(s.ben, s.chat_id, None, None, 50)
-    else:
-        page = await s.messages.page_json(s.ben, s.chat_id, None, None, 50)
-        assert [one["body"] for one in parse(page)["items"]] == ["before"]
+    assert count[0] >= behind, "it was cut"
+
+
+async def test_a_kept_page_is_no_ones_who_was_removed_while_it_was_asked_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = Setting(database)
+    await s.start()
+    await s.messages.page_json(s.anna, s.chat_id, None, None, 50)
+    permit = s.messages._reader.permit
+
+    async def then(*args: Any) -> Any:
+        found = await permit(*args)
+        monkeypatch.undo()
+        await s.remove_ben_and_speak()
+        return found
+
+    monkeypatch.setattr(s.messages._reader, "permit", then)
+    page = await s.messages.page_json(s.ben, s.chat_id, None, None, 50)
+    assert [one["body"] for one in parse(page)["items"]] == ["before"], "as it was when it was his to see"
+    with pytest.raises(ParleyError, match="not_found"):
+        await s.messages.page_json(s.ben, s.chat_id, None, None, 50)
+
+
+async def test_with_a_replica_a_page_is_read_as_before(database: Database) -> None:
+    s = Setting(database)
+    await s.start()
+    replica = Database(database.url, deadline_s=database.deadline_s)
+    history = SqlHistory(database, replica)
+    messages = Messages(None, Reader(PEP, history), history, s.timeline, CODEC)  # type: ignore[arg-type]
+    assert not history.tells_heads and s.history.tells_heads
+    page = parse(await messages.page_json(s.ben, s.chat_id, None, None, 50))
+    assert [one["body"] for one in page["items"]] == ["before"] and not messages._kept._pages
+    await replica.close()
+
+
+async def test_a_statement_that_failed_or_was_cut_off_leaves_the_pool_good(database: Database) -> None:
+    s = Setting(database)
+    await s.start()
+    good = {"chat_id": s.chat_id}
+    for _ in range(3):
+        with pytest.raises((Transient, DBAPIError, PostgresError)):
+            await database.fetch(
+                "select * from chats where id = :chat_id and 1 / 0 = 1", good
+            ) if database.postgresql else (await database.fetch("select nothing", good))
+        assert len(await database.fetch("select id from chats where id = :chat_id", good)) == 1
+    if not database.postgresql:
+        return
+    for _ in range(3):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await database.fetch("select pg_sleep(5), id from chats where id = :chat_id", good)
+        assert len(await database.fetch("select id from chats where id = :chat_id", good)) == 1
+    await asyncio.gather(
+        *(database.fetch("select id, pg_sleep(0.1) from chats where id = :chat_id", good) for _ in range(4))
+    )
+    other = await asyncpg.connect(database.url)
+    await other.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    await other.close()
+    failed = 0
+    for _ in range(6):
+        try:
+            assert len(await database.fetch("select id from chats where id = :chat_id", good)) == 1
+        except Transient:
+            failed += 1
+    assert failed <= 1, "the others of the pool are as dead, and not tried one by one"
 
 
 @pytest.mark.parametrize("behind", [1, 2, 3, 4, 5])

@@ -209,6 +209,8 @@ class MemoryStore:
     async def one_view(self) -> AsyncIterator[bool]:
         yield False
 
+    tells_heads = False
+
     def now(self) -> datetime:
         return self.state.now
 

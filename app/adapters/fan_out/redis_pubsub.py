@@ -122,7 +122,7 @@ class RedisFanOut:
             finally:
                 self._pubsub = None
                 self._fail_waiting()
-                with suppress(*LOST):
+                with suppress(Exception):
                     async with asyncio.timeout(1):
                         await client.aclose()
 

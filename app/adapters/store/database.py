@@ -136,13 +136,14 @@ class Database:
         """PostgreSQL: the driver's own connection, out of the same pool, without a transaction: a statement is of one moment
         by itself, and costs a fifth. Raises Transient."""
         async with self._within(self.deadline_s):
-            pool: sa.Pool = self._writer.pool
-            # An idle one is taken without a detour through the library's own stack; a new one is made, or waited for, there.
-            pooled = pool.connect() if pool.checkedin() else await greenlet_spawn(pool.connect)  # type: ignore[attr-defined]
+            pooled = await greenlet_spawn(self._writer.pool.connect)
             try:
                 yield pooled.driver_connection  # type: ignore[misc]
-            except BaseException:
+            except BaseException as error:
+                lost = isinstance(error, Exception) and kind_of(error) is not Error.OURS
                 await greenlet_spawn(pooled.invalidate)
+                if lost:  # the other idle ones are of the same server, and as dead
+                    await self._begin_anew()
                 raise
             finally:
                 pooled.close()

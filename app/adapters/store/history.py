@@ -46,6 +46,10 @@ class SqlHistory:
         self._primary = database
         self._reader = reader or database
 
+    @property
+    def tells_heads(self) -> bool:
+        return self._reader is self._primary
+
     def now(self) -> datetime:
         return cut(datetime.fromtimestamp(self._primary.clock(), UTC))
 
@@ -233,8 +237,6 @@ class SqlHistory:
             return Page(await rows.whole_messages(connection, found[:limit]), len(found) > limit)
 
     async def page_at(self, chat_id: str, head: int, before: int | None, after: int | None, limit: int) -> Page | None:
-        if self._reader is not self._primary:
-            return None
         if not self._primary.postgresql:
             async with self._primary.one_view():
                 async with self._primary.read() as connection:

@@ -32,7 +32,7 @@ from app.adapters.wire.problems import PROBLEM_TYPE, problem_json
 from app.adapters.wire.socket import AuthRefresh, Hello, Ping, Sync, Typing
 from app.application.budget import Budget
 from app.application.hub.sessions import Session
-from app.application.ports.errors import Transient
+from app.application.ports.errors import Transient, Unavailable
 from app.application.ports.people import Bearer
 from app.application.ports.socket import Close
 from app.application.use_cases import UseCases
@@ -251,23 +251,24 @@ class _Connection:
         self._charge(len(resume.chats) if resume else 0)
         try:
             bearer = await self._bearer(hello)
-            async with sockets.hello(bearer.user_id):
-                if self._outbox.closed:  # it left while it waited
-                    return self._machine.closed()
-                session, account = await sockets.signed_in(bearer, self._outbox)
-                self._session = session
-                self._machine.authenticated()
-                if not await sockets.welcome(
-                    session, account, resume.chats if resume else {}, resume.epoch if resume else ""
-                ):
-                    return self._machine.closed()
+            session, account = await sockets.signed_in(bearer, self._outbox)
+            if self._outbox.closed:  # it left while it waited
+                return self._machine.closed()
+            if self._use_cases.draining:
+                return self._close(Close.RESTART, "the process goes down")
+            self._session = session
+            self._machine.authenticated()
+            if not await sockets.welcome(
+                session, account, resume.chats if resume else {}, resume.epoch if resume else ""
+            ):
+                return self._machine.closed()
             self._expire_at(bearer)
         except ParleyError as error:
             self._machine.closed()
             await self._use_cases.strangers.failed(_address_of(self._websocket))
             self._close(Close.UNAUTHENTICATED, error.reason)
-        except Transient as error:
-            self._outbox.send(self._codec.error(None, unavailable("too much at once", error.away_s)))
+        except (Transient, Unavailable) as error:
+            self._outbox.send(self._codec.error(None, unavailable("try again", error.away_s)))
             self._close(Close.INTERNAL, "try again")
         except Exception:
             self._close(Close.INTERNAL, "internal")

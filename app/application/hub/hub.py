@@ -36,6 +36,7 @@ from app.application.signals import (
     unpack_told,
     user_channel,
 )
+from app.application.turns import Turns
 
 
 class Hub:
@@ -86,6 +87,11 @@ class Hub:
         self._healer = Healer(
             self.sessions, self._feeds, self._delivering, self._memberships, self.outcomes, heal, background
         )
+
+    @property
+    def hellos(self) -> Turns:
+        """Turns to read what a hello needs."""
+        return self._opening.turns
 
     @property
     def counts(self) -> dict[str, int]:

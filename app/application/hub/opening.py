@@ -16,8 +16,13 @@ from app.application.ports.people import Account
 from app.application.ports.socket import Codec
 from app.application.ports.store import Timeline
 from app.application.signals import user_channel
+from app.application.turns import Turns
 
 WELCOME_CHATS = 200
+HELLOS_AT_ONCE = 6
+"""Each holds a connection to the database for a moment; the rest of the pool is for who is there already."""
+HELLOS_WAITING_MAX, HELLOS_WAITING_EACH = 5_000, 40
+"""What some seconds serve; one more is told to try again."""
 
 
 class Opening:
@@ -34,6 +39,8 @@ class Opening:
         codec: Codec,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
+        self.turns = Turns(HELLOS_AT_ONCE, HELLOS_WAITING_MAX, HELLOS_WAITING_EACH)
+        """To read what a hello needs, from user to user: a crowd that comes back at once waits here, not for the database."""
         self._sessions = sessions
         self._feeds = feeds
         self._delivering = delivering
@@ -50,17 +57,19 @@ class Opening:
     ) -> None:
         """epoch: ours, now. resume: chat id → last seq applied, in the client's epoch. Raises Transient."""
         self._sessions.add(session)
-        mine = await self._timeline.joined(session.user_id, None)
+        async with self.turns.turn(session.user_id, urgent=True):
+            mine = await self._timeline.joined(session.user_id, None)
         await self._feeds.hear(mine, also=[user_channel(session.user_id)])
         registered = False
         try:
-            listed = await self._listed(session.user_id, [chat_id for chat_id in resume if chat_id in mine])
-            # Fewer than were asked for are all there are, with their heads.
-            joined = (
-                await self._timeline.joined(session.user_id, None)
-                if len(listed) >= WELCOME_CHATS
-                else {m.chat.id: (m.member.joined_seq, m.chat.head) for m in listed}
-            )
+            async with self.turns.turn(session.user_id, urgent=True):
+                listed = await self._listed(session.user_id, [chat_id for chat_id in resume if chat_id in mine])
+                # Fewer than were asked for are all there are, with their heads.
+                joined = (
+                    await self._timeline.joined(session.user_id, None)
+                    if len(listed) >= WELCOME_CHATS
+                    else {m.chat.id: (m.member.joined_seq, m.chat.head) for m in listed}
+                )
             # What was joined since is not heard yet: it isn't shown, but joined, behind the welcome.
             session.recheck |= (joined.keys() | {membership.chat.id for membership in listed}) - mine.keys()
             listed = [membership for membership in listed if membership.chat.id in mine]

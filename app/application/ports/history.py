@@ -58,6 +58,11 @@ class History(Protocol):
         """The store's time as it was heard last, cut to milliseconds: what a mute or a ban is compared with."""
         ...
 
+    @property
+    def tells_heads(self) -> bool:
+        """Whether `page_at` can tell; not, where a replica serves pages."""
+        ...
+
     def one_view(self) -> AbstractAsyncContextManager[bool]:
         """All that this task reads within it, here and of the timeline, is of one moment; False where a replica serves
         lists, so that it can't be."""
@@ -112,7 +117,7 @@ class History(Protocol):
 
     async def page_at(self, chat_id: str, head: int, before: int | None, after: int | None, limit: int) -> Page | None:
         """The same, if the chat's head is this one at the moment of the page: then whoever might read the chat at that head
-        may read the page, since each change of a chat moves its head. None where it isn't, or where that can't be told."""
+        may read the page, since each change of a chat moves its head. None where it isn't."""
         ...
 
     async def message(self, chat_id: str, message_id: str) -> Message | None:

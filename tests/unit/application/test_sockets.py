@@ -10,10 +10,13 @@ import pytest
 
 from app.adapters.fan_out.in_process import InProcessFanOut
 from app.adapters.open_sockets.in_process import InProcessOpenSockets
+from app.application import sockets
 from app.application.hub.sessions import Session
+from app.application.ports.errors import Unavailable
 from app.application.ports.people import Account, Bearer
 from app.application.signals import Note, unpack, user_channel
 from app.application.sockets import Sockets
+from app.application.turns import Turns
 from app.domain.errors import ParleyError
 from app.domain.ids import derived_id
 from tests.unit.memory import USERS, Sink, account
@@ -27,6 +30,7 @@ class Hub:
         self.dropped: list[Session] = []
         self.evicted: list[tuple[str, list[str]]] = []
         self.sessions = self
+        self.hellos = Turns(2, 3, 2)
 
     def evict(self, user_id: str, session_ids: list[str]) -> None:
         self.evicted.append((user_id, session_ids))
@@ -121,3 +125,35 @@ def test_a_newer_token_is_the_same_users_and_its_session_is_the_sockets() -> Non
         assert sink.closed is not None
 
     asyncio.run(go())
+
+
+async def test_a_crowd_waits_in_turns_and_one_too_many_or_too_long_is_told_to_try_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setting = Setting()
+    free = asyncio.Event()
+
+    async def slow(session_id: str, user_id: str) -> Account | None:
+        await free.wait()
+        return account(user_id)
+
+    monkeypatch.setattr(setting.sockets._accounts, "of_session", slow)
+
+    async def come(user: str) -> Session:
+        return (await setting.sockets.signed_in(Bearer(user, "auth", time.monotonic() + 900), Sink()))[0]
+
+    first = [asyncio.create_task(come(user)) for user in (ANNA, BEN)]
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(come(user)) for user in (ANNA, ANNA, BEN)]
+    await asyncio.sleep(0)
+    for user in (ANNA, BEN):
+        with pytest.raises(Unavailable):
+            await come(user)
+    free.set()
+    assert [session.user_id for session in await asyncio.gather(*first, *waiting)] == [ANNA, BEN, ANNA, ANNA, BEN]
+    free.clear()
+    monkeypatch.setattr(sockets, "HELLO_WAITS_S", 0.01)
+    with pytest.raises(Unavailable):
+        await come(ANNA)
+    free.set()
+    assert await come(ANNA), "its turn was given back"

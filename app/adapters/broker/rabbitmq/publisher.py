@@ -140,7 +140,7 @@ class RabbitPublisher:
                 channel = await connection.channel(publisher_confirms=True)
                 await channel.default_exchange.publish(aio_pika.Message(b""), "commands.check", mandatory=False)
             self._why = ""
-        except (DeliveryError, *LOST) as error:
+        except Exception as error:
             self._on_trouble(error)
         await close(channel)
 
