@@ -39,6 +39,10 @@ class Directory:
                 return "somebody"
         return self._names[user_id]
 
+    def meet(self, user: Frame) -> None:
+        """Called so from now on."""
+        self._names[user["id"]] = printable(user["display_name"])
+
     async def title(self, chat: Frame) -> str:
         """A direct chat is called as the other person is."""
         if chat["kind"] != "direct":

@@ -151,6 +151,10 @@ class Terminal:
         elif kind == "chat.joined":
             if frame["chat"]["created_by"] != self._rest.user["id"]:
                 self._note(f"  you were added to {await self._directory.title(frame['chat'])}: /chats")
+        elif kind == "user.updated":
+            self._directory.meet(frame["user"])
+        elif kind == "assistant.silent" and here:
+            self._note(f"  the assistant doesn't answer here ({frame['code']})")
         elif kind == "draining":
             self._note("  the service restarts: reconnecting")
         elif kind == "reset":

@@ -55,7 +55,7 @@ async def complete(request: Request) -> Response:
     return StreamingResponse(_stream(script, entry, body["model"]), media_type="text/event-stream")
 
 
-def _chunk(model: str, delta: dict[str, Any], finish: str | None = None, usage: dict[str, int] | None = None) -> str:
+def _chunk(model: str, delta: dict[str, Any], finish: str | None = None, usage: dict[str, Any] | None = None) -> str:
     choices = [] if usage else [{"index": 0, "delta": delta, "finish_reason": finish}]
     body = {"id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": model, "choices": choices}
     if usage:
@@ -81,7 +81,8 @@ async def _stream(script: dict[str, Any], entry: dict[str, Any], model: str) -> 
             raise ConnectionResetError("scripted")
         if end == "finish":
             yield _chunk(model, {}, "stop")
-            yield _chunk(model, {}, usage={"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 7})
+            usage = {"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 7} | script.get("usage", {})
+            yield _chunk(model, {}, usage=usage)
         yield "data: [DONE]\n\n"
         entry["end"] = "done"
     finally:

@@ -23,7 +23,7 @@ class Members:
 
     async def add(self, actor_id: str, chat_id: str, user_id: str, role: str, id_: str | None) -> Done[Member]:
         done = await self._submitter.run(actor_id, chat_id, AddMember(user_id, role), id_)
-        member = await self._after(actor_id, chat_id, user_id, done)
+        member = await self._after(actor_id, chat_id, user_id)
         return Done(member, done.seq, done.made and done.seq is not None)
 
     async def refuse(self, user_id: str, chat_id: str, refused: bool) -> None:
@@ -48,7 +48,7 @@ class Members:
             raise ParleyError(Code.INVALID, "role: owner, admin, member or reader")
         action = UpdateMember(user_id, tuple(given), role, muted_until)
         done = await self._submitter.run(actor_id, chat_id, action, id_)
-        return Done(await self._after(actor_id, chat_id, user_id, done), done.seq, done.made)
+        return Done(await self._after(actor_id, chat_id, user_id), done.seq, done.made)
 
     async def remove(self, actor_id: str, chat_id: str, user_id: str, id_: str | None) -> Done[None]:
         """Oneself: leaving."""
@@ -60,9 +60,9 @@ class Members:
     async def unban(self, actor_id: str, chat_id: str, user_id: str, id_: str | None) -> Done[None]:
         return await self._submitter.run(actor_id, chat_id, UnbanMember(user_id), id_)
 
-    async def _after(self, actor_id: str, chat_id: str, user_id: str, done: Done[None]) -> Member:
-        await self._reader.still_reads(actor_id, chat_id, repeat=not done.made)
+    async def _after(self, actor_id: str, chat_id: str, user_id: str) -> Member:
         member = await self._history.member(chat_id, user_id)
+        await self._reader.permit(actor_id, chat_id)  # behind the reading: what is later than one's removal isn't shown
         if member is None:
             raise not_found()
         return member

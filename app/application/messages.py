@@ -43,13 +43,12 @@ class Messages:
     async def send(self, user_id: str, chat_id: str, id_: str, body: str, reply_to: str | None) -> Done[Message]:
         """The same id again is the first message again; to who is out meanwhile only what was theirs to know."""
         done = await self._submitter.run(user_id, chat_id, SendMessage(body, reply_to), id_)
-        message = await self._at(chat_id, done.seq)
-        if not done.made:
-            message = await self._as_known_to(user_id, message)
+        message = await self._as_known_to(user_id, await self._at(chat_id, done.seq))
         return Done(message, done.seq, done.made)
 
     async def _as_known_to(self, user_id: str, message: Message) -> Message:
-        """A former member doesn't see what became of it after the removal."""
+        """A former member doesn't see what became of it after the removal. Asked behind the reading: a removal in between
+        had committed, perhaps, before what was read."""
         _, member = await self._history.chat_for(message.chat_id, user_id)
         if member is not None:
             return message
@@ -63,14 +62,16 @@ class Messages:
     async def regenerate(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Message]:
         """The new reply."""
         done = await self._submitter.run(user_id, chat_id, RegenerateReply(message_id), id_)
+        message = await self._at(chat_id, done.seq)
         await self._reader.still_reads(user_id, chat_id, repeat=not done.made)
-        return Done(await self._at(chat_id, done.seq), done.seq, done.made)
+        return Done(await self._as_known_to(user_id, message), done.seq, done.made)
 
     async def act(self, user_id: str, chat_id: str, message_id: str, action: Action, id_: str | None) -> Done[Message]:
         """Any other action on a message; with the message as it is after it."""
         done = await self._submitter.run(user_id, chat_id, action, id_)
+        message = await self._found(chat_id, message_id)
         await self._reader.still_reads(user_id, chat_id, repeat=not done.made)
-        return Done(await self._found(chat_id, message_id), done.seq, done.made)
+        return Done(await self._as_known_to(user_id, message), done.seq, done.made)
 
     async def act_only(self, user_id: str, chat_id: str, action: Action, id_: str | None) -> Done[None]:
         """The same, for who doesn't want to see the message."""

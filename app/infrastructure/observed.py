@@ -67,11 +67,11 @@ def _submitted(type_: str, done: asyncio.Future[None], span: otel.Span | None) -
         span.end()
 
 
-def observed_process(process: Process, traced: bool) -> Process:
-    """A batch, from taking it to its announcement."""
+def observed_process(process: Process, traced: bool, clock: Callable[[], float]) -> Process:
+    """A batch, from taking it to its announcement. clock: which all processes share, as commands are stamped by it."""
 
     async def observed(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        began, now = time.perf_counter(), time.time()
+        began, now = time.perf_counter(), clock()
         traces = [c.trace for d in deliveries for c in d.commands if c.trace] if traced else []
         if traces:
             with tracing.tracer().start_as_current_span(
@@ -99,11 +99,11 @@ def observed_process(process: Process, traced: bool) -> Process:
 Announce = Callable[[Decided], Awaitable[None]]
 
 
-def observed_announce(announce: Announce, traced: bool) -> Announce:
-    """What was decided, and telling it."""
+def observed_announce(announce: Announce, traced: bool, clock: Callable[[], float]) -> Announce:
+    """What was decided, and telling it. clock: as of `observed_process`."""
 
     async def observed(decided: Decided) -> None:
-        now = time.time()
+        now = clock()
         for result in decided.results:
             ended = "repeat" if result.repeat else (result.outcome.code or "committed")
             _count(telemetry.DECIDED, result.command.type, str(ended))
@@ -136,8 +136,8 @@ def _show_decisions(decided: Decided, now: float) -> None:
 
 
 @contextmanager
-def observed_delivery(part: Slice) -> Iterator[None]:
-    """A live slice on its way to the sockets of this process."""
+def observed_delivery(clock: Callable[[], float], part: Slice) -> Iterator[None]:
+    """A live slice on its way to the sockets of this process. clock: as of `observed_process`."""
     if part.trace:
         with tracing.tracer().start_as_current_span(
             "deliver", context=tracing.taken_up(part.trace), attributes={"parley.seq": part.first}
@@ -146,7 +146,7 @@ def observed_delivery(part: Slice) -> Iterator[None]:
     else:
         yield
     if part.sent_at:
-        telemetry.DELIVER_SECONDS.observe(max(0.0, time.time() - part.sent_at))
+        telemetry.DELIVER_SECONDS.observe(max(0.0, clock() - part.sent_at))
 
 
 @contextmanager

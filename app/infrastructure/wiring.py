@@ -7,6 +7,7 @@ import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import IO
@@ -119,6 +120,8 @@ def lock_data_dir(folder: Path) -> IO[str]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(PermissionError):
             folder.chmod(0o700)
+            for file in folder.glob("parley.db*"):  # of an older version, by whatever its umask was
+                file.chmod(0o600)
         lock = open(folder / "lock", "w")  # noqa: SIM115 - held until the process ends
     except OSError as error:
         raise SettingsError(f"DATA_DIR {folder} can't be used: {error.strerror}") from None
@@ -278,7 +281,7 @@ def make_worker(world: World) -> Worker:
     return Worker(
         world.log,
         world.pep.ask,
-        observed_announce(announcer.announce, world.traced),
+        observed_announce(announcer.announce, world.traced, world.database.clock),
         new_id,
         settings.command_shards,
         Limits(settings.group_members_max, settings.open_questions_max, settings.added_by),
@@ -324,7 +327,7 @@ def make_use_cases(world: World) -> UseCases:
         codec=world.codec,
         background=world.background,
         on_rejected=limiter.rejected,
-        watch=observed_delivery,
+        watch=partial(observed_delivery, world.database.clock),
     )
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
     identity = Identity(world.accounts, world.passwords, tokens, limiter, world.fan_out, new_id)

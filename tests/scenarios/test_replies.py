@@ -242,3 +242,19 @@ async def test_an_assistant_that_is_kept_out_says_nothing_and_who_called_it_is_t
     await ben.rest.post(f"/v1/chats/{chat_id}/messages", body)
     await hers.expect("message.completed", 20)
     assert not [frame for frame in hers.seen if frame["type"] == "assistant.silent"], "nobody else is told"
+
+
+@pytest.mark.parametrize(
+    "usage", [{"prompt_tokens": None}, {"completion_tokens": -1}, {"prompt_tokens": 5.5}, {"prompt_tokens": "seven"}]
+)
+async def test_counts_that_are_none_leave_the_answer_whole(real: World, usage: dict[str, Any]) -> None:
+    people = People(real)
+    anna = await people.make()
+    chat_id = str((await anna.rest.post("/v1/chats", {"kind": "assistant"}))["id"])
+    socket = await anna.socket()
+    script = json.dumps({"words": 3, "usage": usage})
+    body = {"client_message_id": new_id(), "body": f"script: {script}"}
+    await anna.rest.post(f"/v1/chats/{chat_id}/messages", body)
+    end = (await socket.expect("message.completed", 20))["message"]
+    assert (end["status"], len(end["body"].split())) == ("complete", 3) and "usage" not in end
+    await people.close()

@@ -119,6 +119,16 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+IMPATIENT = """
+import sys
+from app.adapters.store import migrate
+from app.infrastructure.command_line import cli
+migrate._TRIES, sys.argv = 3, ["app", "gateway"]
+cli()
+"""
+"""What waits for a quarter of a minute waits for a second."""
+
+
 def test_a_standby_at_start_and_what_check_says_of_it(servers: Servers) -> None:
     """It may be promoted, and is waited for; then one line, and an exit code."""
     postgres, redis, broker = servers.postgres, servers.redis.url, servers.rabbitmq.vhost("standby")
@@ -142,7 +152,14 @@ def test_a_standby_at_start_and_what_check_says_of_it(servers: Servers) -> None:
         assert done.returncode == 1 and re.search("BAD .*the database is read only: a standby", done.stdout), (
             done.stdout
         )
-        done = started(DATABASE_URL=there, **good)
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT],
+            env=reads.child.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         [line] = [one for one in done.stderr.splitlines() if not one.startswith("{")]
         assert done.returncode == 1 and line.startswith("parley: the database is read only: a standby"), done.stderr
     finally:

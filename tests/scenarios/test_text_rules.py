@@ -153,6 +153,13 @@ async def test_a_disabled_account_is_a_person_still(people: People) -> None:
     await anna.rest.delete(f"/v1/chats/{chat_id}/bans/{ben.id}")
     problem = await refused(anna.rest.post(f"/v1/chats/{chat_id}/members", {"user_id": ben.id}))
     assert problem.code == "invalid"
+    other = await people.group(anna, await people.make())
+    carl = await people.make()
+    await anna.rest.post(f"/v1/chats/{other}/members", {"user_id": carl.id})
+    await operator.rest.patch(f"/v1/admin/users/{carl.id}", {"disabled": True})
+    await anna.rest.delete(f"/v1/chats/{other}/members/{carl.id}")
+    left = {one["user"]["id"] for one in (await anna.rest.get(f"/v1/chats/{other}/members"))["items"]}
+    assert carl.id not in left, "and can be removed"
 
 
 async def test_people_are_found_by_who_they_are_first(people: People) -> None:
@@ -207,7 +214,11 @@ async def test_chats_are_ordered_by_what_was_said_last(people: People) -> None:
     await ben.rest.patch(f"/v1/chats/{first}/messages/{said}", {"body": "y"})
     await anna.rest.patch(f"/v1/chats/{third}/members/{ben.id}", {"role": "admin"})
     await anna.rest.patch(f"/v1/chats/{third}", {"title": "new"})
-    assert await order() == [second, first, third], "reactions, edits, roles and titles don't move a chat"
+    await anna.rest.put(f"/v1/chats/{first}/read", {"seq": 2})
+    await anna.rest.put(f"/v1/chats/{first}/pins/{said}")
+    assert await order() == [second, first, third], (
+        "reactions, edits, roles, titles, read marks and pins don't move a chat"
+    )
     fourth = await people.group(ben)
     await say(third)
     await ben.rest.post(f"/v1/chats/{fourth}/members", {"user_id": anna.id})

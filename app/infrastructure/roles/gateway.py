@@ -52,7 +52,7 @@ class GatewayRole:
     def parts(self) -> dict[str, str | None]:
         return {
             "broker": self._world.bus.why_not(),
-            "fan-out": self._world.fan_out.why_not(),
+            "fan-out": self._world.fan_out.why_not() or self._world.live.why_not(),
         }
 
     def measure(self) -> None:

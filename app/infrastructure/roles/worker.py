@@ -23,7 +23,7 @@ DRAIN_BATCH_S = 10.0
 class WorkerRole:
     def __init__(self, world: World) -> None:
         self._world = world
-        self._process = observed_process(wiring.make_worker(world).process, world.traced)
+        self._process = observed_process(wiring.make_worker(world).process, world.traced, world.database.clock)
         self._expirer = wiring.make_expirer(world)
         self._leaving = False
         self._sharing = asyncio.Lock()

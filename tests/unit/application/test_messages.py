@@ -132,3 +132,31 @@ def test_a_former_members_repeat_shows_what_was_theirs_to_know(after: Any) -> No
         assert (await s.messages.send(BEN, CHAT, IDS[0], "hello", None)).value.reactions, "who is in it sees it all"
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+def test_who_is_removed_right_after_the_own_act_doesnt_see_what_came_after(repeat: bool) -> None:
+    """The removal, and more, commits between the act's outcome and the reading of what it left."""
+
+    async def go() -> None:
+        s = Setting()
+        first = await s.messages.send(BEN, CHAT, IDS[0], "hello", None)
+        run = s.decider.run
+
+        async def removed_then(*args: Any) -> Any:
+            done = await run(*args)
+            s.store.do(CHAT, ANNA, c.RemoveMember(BEN))
+            s.store.do(CHAT, ANNA, c.AddReaction(first.value.id, "👍"))
+            return done
+
+        if repeat:
+            await s.messages.act(BEN, CHAT, first.value.id, c.EditMessage(first.value.id, "mine"), IDS[1])
+        s.decider.run = removed_then
+        act = s.messages.act(BEN, CHAT, first.value.id, c.EditMessage(first.value.id, "mine"), IDS[1])
+        if repeat:
+            with pytest.raises(ParleyError, match="not_found"):
+                await act
+        else:
+            assert (await act).value.reactions == ()
+
+    asyncio.run(go())
