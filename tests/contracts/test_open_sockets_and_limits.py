@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from app.adapters.limits.counting import LimitSettings
 from app.adapters.limits.redis_shared import SharedLimits
 from app.adapters.open_sockets.in_process import InProcessOpenSockets
 from app.adapters.open_sockets.redis_sets import RedisOpenSockets
+from app.adapters.redis_connection import CONNECTIONS_MAX, connect
 from app.infrastructure.wiring import new_id
 from stack.servers import Servers
 from tests.held import held
@@ -55,3 +57,20 @@ async def test_what_one_gateway_counted_the_other_knows_after_settling(servers: 
     assert (burst, left) == (50, 0) and 5 <= reset_s <= 12
     for each in limits:
         await each.close()
+
+
+async def test_a_part_of_a_process_holds_so_many_connections_to_redis_and_no_more(servers: Servers) -> None:
+    """Who asks beyond the bound waits for one of them. A few may come and go for the processes beside us."""
+    client: Any = connect(servers.redis.url)
+    other: Any = connect(servers.redis.url)
+    before = int((await other.info("clients"))["connected_clients"])
+    waiting = [asyncio.create_task(client.blpop([f"nothing-{n}"], timeout=1)) for n in range(4 * CONNECTIONS_MAX)]
+    await asyncio.sleep(0.4)
+    during = int((await other.info("clients"))["connected_clients"]) - before
+    assert CONNECTIONS_MAX / 2 < during <= CONNECTIONS_MAX + 8
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert await client.ping()
+    await client.aclose()
+    await other.aclose()

@@ -7,7 +7,7 @@ import pytest
 
 from stack.pace import within
 from tests.scenarios.test_accounts import refused
-from tests.world import People, Person, new_id
+from tests.world import People, Person, World, new_id
 
 
 async def say(person: Person, chat_id: str, body: str) -> dict[str, Any]:
@@ -122,3 +122,20 @@ async def test_what_only_looks_alike_to_a_database_is_not_found(people: People) 
     for query in ("ข้าว", "हिन्दी", "東京", "회의실"):
         assert await found(anna, query) == [], query
     assert (await refused(anna.rest.get("/v1/search", q="❤️"))).code == "invalid", "no word"
+
+
+async def test_the_command_indexes_all_anew_beside_the_service(real: World) -> None:
+    assert real.stack is not None
+    people = People(real)
+    anna = await people.make()
+    chat_id = await people.group(anna)
+    word = f"w{new_id()[-12:]}"
+    said = await say(anna, chat_id, f"{word} of before")
+    await until(anna, word, [said["id"]])
+    done = await asyncio.to_thread(real.stack.make("gateway", 7).run, "reindex")
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    later = await say(anna, chat_id, f"{word} of behind it")
+    async with within(20):
+        while await found(anna, word) != [later["id"], said["id"]]:
+            await asyncio.sleep(0.1)
+    await people.close()

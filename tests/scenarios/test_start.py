@@ -83,6 +83,25 @@ def test_an_address_that_is_none(servers: Servers) -> None:
     says(started(DATABASE_URL=f"{head}/{name.replace('here', 'nowhere')}", **good), "there is no such database")
 
 
+def test_a_name_without_rights_and_a_folder_that_takes_nothing(servers: Servers, tmp_path: Path) -> None:
+    postgres = servers.postgres
+    url = postgres.database("rights")
+    postgres._psql("postgres", "create role poor login")
+    others = {
+        "BROKER_URL": "amqp://u:secret@127.0.0.1:1",
+        "REDIS_URL": "redis://127.0.0.1:1",
+        "JWT_SECRET": "a word that is long enough",
+    }
+    says(started(DATABASE_URL=url.replace("parley@", "poor@"), **others), "this name may not do that there")
+    if not may_mount():
+        return warnings.warn("no file system may be mounted here: a read-only folder was not tried", stacklevel=1)
+    mount = 'mount -t tmpfs -o ro,size=1m none "$0" && exec "$@"'
+    command = ["unshare", "-rm", "sh", "-c", mount, str(tmp_path), sys.executable, "-m", "app"]
+    environment = {"PATH": os.environ["PATH"], "PORT": str(free_port()), "DATA_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    says(done, "can't be used: Read-only file system")
+
+
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 @pytest.mark.parametrize("more", ["", "ignore_startup_parameters = extra_float_digits, jit, plan_cache_mode, enable_seqscan, "
                                       "statement_timeout, lock_timeout, idle_in_transaction_session_timeout"],

@@ -136,6 +136,8 @@ class RedisFanOut:
                     raise TimeoutError("Redis fell silent")
                 async with asyncio.timeout(2):
                     await pubsub.ping()
+                if self._dumb is not None:  # whether it takes messages again, where nobody has anything to say
+                    await self.publish([("nothing", b"")])
                 continue
             heard = monotonic()
             if message["type"] == "message":

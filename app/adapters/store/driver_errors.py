@@ -73,8 +73,11 @@ def code_of(error: BaseException) -> str:
 
 def kind_of(error: BaseException) -> Error:
     """What becomes of it. An error that is none of the drivers' is ours."""
+    driver = getattr(error, "orig", None) or error
     if went_away(error) or isinstance(error, (sa.exc.TimeoutError, asyncpg.InterfaceError)):
         return Error.PASSES  # of the driver's own connection: it is closed, or in the middle of something
+    if any(isinstance(one, asyncpg.InternalClientError) for one in causes(driver)):
+        return Error.PASSES  # what the driver makes of a server that ended the session while nothing was asked of it
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return Error.PASSES  # the schema grew meanwhile; caches are cleared, the next try prepares anew
     if isinstance(error, sa.exc.DBAPIError):

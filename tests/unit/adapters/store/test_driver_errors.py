@@ -97,7 +97,7 @@ def sqlite_error(name: str, words: str = "words") -> sqlite3.OperationalError:
     [
         lambda: sqlite_error("FULL"), lambda: wrapped(sqlite_error("IOERR")), lambda: sqlite_error("READONLY"),
         lambda: sqlite_error("BUSY"), lambda: asyncpg.ReadOnlySQLTransactionError("x"), lambda: asyncpg.DiskFullError("x"),
-        lambda: asyncpg.InvalidPasswordError("x"), lambda: asyncpg.InterfaceError("x"), lambda: ConnectionResetError(),
+        lambda: asyncpg.InvalidPasswordError("x"), lambda: asyncpg.InterfaceError("x"), lambda: asyncpg.InternalClientError("x"), lambda: ConnectionResetError(),
         lambda: sa.exc.PendingRollbackError("x"),
     ],
 )  # fmt: skip
