@@ -172,11 +172,18 @@ class Embedded:
         raise NotImplementedError("counted on the stack")
 
 
-class SocketIO:
-    name = "socketio"
+class _OneProcess:
+    """A reference: a process of its own on a database of its own."""
 
     def __init__(self, servers: Servers, child: Child, port: int, database: str) -> None:
         self._servers, self._child, self._port, self._database = servers, child, port, database
+
+    def stored(self) -> int:
+        return int(fetch(self._database, "select count(*) from messages"))
+
+
+class SocketIO(_OneProcess):
+    name = "socketio"
 
     @property
     def pids(self) -> dict[str, int]:
@@ -215,15 +222,9 @@ class SocketIO:
             {"page": url, "headers": {"X-User": one["user_id"]}} for one in places if one["chat_id"] == place["chat_id"]
         ]
 
-    def stored(self) -> int:
-        return int(fetch(self._database, "select count(*) from messages"))
 
-
-class Tutorial:
+class Tutorial(_OneProcess):
     name = "tutorial"
-
-    def __init__(self, servers: Servers, child: Child, port: int, database: str) -> None:
-        self._servers, self._child, self._port, self._database = servers, child, port, database
 
     @property
     def pids(self) -> dict[str, int]:
@@ -244,9 +245,6 @@ class Tutorial:
 
     def said(self, places: Places, count: int) -> Places:
         raise NotImplementedError("it has no history")
-
-    def stored(self) -> int:
-        return int(fetch(self._database, "select count(*) from messages"))
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx2
 
-from parley_client.rest import Problem, Rest
+from parley_client.client import Client
+from parley_client.rest import Problem
 
 Frame = dict[str, Any]
 LOST = (httpx2.HTTPError, OSError, TimeoutError)
@@ -20,11 +21,11 @@ def printable(text: str) -> str:
 
 
 class Directory:
-    """Who is who, each asked for once."""
+    """Who is who, as the client knows people: each asked for once, and called as they are now."""
 
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
-        self._names: dict[str, str] = {}
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._rest = client.rest
         self._titles: dict[str, str] = {}
 
     async def name(self, user_id: str | None) -> str:
@@ -32,16 +33,10 @@ class Directory:
             return "the service"
         if user_id == self._rest.user["id"]:
             return "you"
-        if user_id not in self._names:
-            try:
-                self._names[user_id] = printable((await self._rest.get(f"/v1/users/{user_id}"))["display_name"])
-            except (Problem, *LOST):
-                return "somebody"
-        return self._names[user_id]
-
-    def meet(self, user: Frame) -> None:
-        """Called so from now on."""
-        self._names[user["id"]] = printable(user["display_name"])
+        try:
+            return printable((await self._client.person(user_id))["display_name"])
+        except (Problem, *LOST):
+            return "somebody"
 
     async def title(self, chat: Frame) -> str:
         """A direct chat is called as the other person is."""

@@ -46,9 +46,9 @@ class Terminal:
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
-        self._directory = Directory(rest)
         self._came: asyncio.Queue[Frame] = asyncio.Queue()
         self._client = Client(rest, on_frame=self._on_frame, on_event=self._came.put_nowait)
+        self._directory = Directory(self._client)
         self._screen = asyncio.Lock()
         self._chat: Frame | None = None
         self._title = ""
@@ -151,8 +151,6 @@ class Terminal:
         elif kind == "chat.joined":
             if frame["chat"]["created_by"] != self._rest.user["id"]:
                 self._note(f"  you were added to {await self._directory.title(frame['chat'])}: /chats")
-        elif kind == "user.updated":
-            self._directory.meet(frame["user"])
         elif kind == "assistant.silent" and here:
             self._note(f"  the assistant doesn't answer here ({frame['code']})")
         elif kind == "draining":

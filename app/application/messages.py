@@ -62,16 +62,20 @@ class Messages:
     async def regenerate(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Message]:
         """The new reply."""
         done = await self._submitter.run(user_id, chat_id, RegenerateReply(message_id), id_)
-        message = await self._at(chat_id, done.seq)
-        await self._reader.still_reads(user_id, chat_id, repeat=not done.made)
-        return Done(await self._as_known_to(user_id, message), done.seq, done.made)
+        return await self._shown_after(user_id, done, await self._at(chat_id, done.seq))
 
     async def act(self, user_id: str, chat_id: str, message_id: str, action: Action, id_: str | None) -> Done[Message]:
         """Any other action on a message; with the message as it is after it."""
         done = await self._submitter.run(user_id, chat_id, action, id_)
-        message = await self._found(chat_id, message_id)
-        await self._reader.still_reads(user_id, chat_id, repeat=not done.made)
-        return Done(await self._as_known_to(user_id, message), done.seq, done.made)
+        return await self._shown_after(user_id, done, await self._found(chat_id, message_id))
+
+    async def _shown_after(self, user_id: str, done: Done[None], message: Message) -> Done[Message]:
+        """What an act left; a repeat opens no door to who is out."""
+        if done.made:
+            message = await self._as_known_to(user_id, message)
+        else:
+            await self._reader.still_reads(user_id, message.chat_id, repeat=True)
+        return Done(message, done.seq, done.made)
 
     async def act_only(self, user_id: str, chat_id: str, action: Action, id_: str | None) -> Done[None]:
         """The same, for who doesn't want to see the message."""
