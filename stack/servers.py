@@ -54,6 +54,13 @@ class Postgres:
         self._psql("postgres", f'create database "{name}"')
         return self.url.rpartition("/")[0] + f"/{name}"
 
+    def locked(self, role: str, password: str) -> None:
+        """A role that has to give its password, where all others are trusted."""
+        self._psql("postgres", f"create role {role} login password '{password}'")
+        rules = self.folder / "data" / "pg_hba.conf"
+        rules.write_text(f"host all {role} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        self._psql("postgres", "select pg_reload_conf()")
+
     def standby(self, folder: Path) -> Postgres:
         """A copy that follows this one and takes no writes; started."""
         other = Postgres(self._programs, folder, fsync=False)

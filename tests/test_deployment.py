@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,31 @@ def test_the_image_s_steps_give_a_program_that_serves(tmp_path: Path) -> None:
         assert httpx2.get(f"http://127.0.0.1:{port}/docs").status_code == 200
     finally:
         child.stop()
+
+
+def test_the_service_unit_is_good_and_starts_what_is_there(tmp_path: Path) -> None:
+    """By systemd's own judge where it is installed, with the paths that the unit names made to exist."""
+    unit = ROOT / "deploy" / "parley.service"
+    given: dict[str, list[str]] = {}
+    for line in unit.read_text().splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            given.setdefault(name, []).append(value)
+    [command] = given["ExecStart"]
+    folder = Path(given["WorkingDirectory"][0])
+    assert command == f"{folder}/.venv/bin/python -m app", "as make has set it up"
+    for setting in given["Environment"]:
+        assert setting.partition("=")[0].lower() in Settings.model_fields
+    assert given["Environment"] == [f"DATA_DIR=/var/lib/{given['StateDirectory'][0]}"], "the folder that systemd makes"
+    assert given["RestartPreventExitStatus"] == ["2"] and int(given["TimeoutStopSec"][0]) > 40
+    judge = shutil.which("systemd-analyze")
+    if judge is None:
+        return warnings.warn("systemd-analyze isn't here: the unit was only read", stacklevel=1)
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text().replace(f"{folder}/.venv/bin/python", sys.executable))
+    done = subprocess.run([judge, "verify", "--man=no", copy], capture_output=True, text=True, timeout=paced(60))
+    told = [line for line in (done.stdout + done.stderr).splitlines() if unit.name in line]
+    assert not told and ("Unknown" not in done.stderr), done.stderr
 
 
 @pytest.fixture

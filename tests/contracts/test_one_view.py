@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.adapters.store.database import Database
 from app.adapters.store.history import SqlHistory
+from app.adapters.store.word_index import SqlWordIndex
 from app.adapters.wire.messages import message_json
 from app.adapters.wire.text import encode_bytes, parse
 from app.application.authorize import Reader
@@ -21,6 +22,8 @@ from app.application.chats import Chats
 from app.application.members import Members
 from app.application.messages import Messages
 from app.application.ports.errors import Transient
+from app.application.ports.history import Search
+from app.application.search import MessageSearch, words_of
 from app.domain.command import Command
 from app.domain.errors import ParleyError
 from app.domain.values import REACTION_USERS_SHOWN
@@ -76,7 +79,8 @@ class Setting(Store):
 
     async def remove_ben_and_speak(self) -> None:
         results = await self.do(
-            self.by(self.anna, c.RemoveMember(self.ben)), self.by(self.anna, c.SendMessage("of no business of Ben's"))
+            self.by(self.anna, c.RemoveMember(self.ben)),
+            self.by(self.anna, c.SendMessage("b, of no business of Ben's")),
         )
         assert [result.outcome.code for result in results] == [None, None]
 
@@ -321,6 +325,43 @@ async def test_the_list_of_chats_is_of_one_moment(
     assert mine.last_message is not None and mine.last_message.body == "before"
     assert (mine.chat.head, mine.unread) == (2, 1)
     assert cuts or behind > 2 or database.postgresql, "there it is one statement"
+
+
+@pytest.mark.parametrize("in_one_chat", [True, False], ids=["in one chat", "in all"])
+@pytest.mark.parametrize("behind", [1, 2, 3, 4, 5])
+async def test_what_is_found_is_ones_to_know(
+    database: Database, monkeypatch: pytest.MonkeyPatch, behind: int, in_one_chat: bool
+) -> None:
+    """Removed between any two of its statements: nothing is found that was written behind the removal, nor later."""
+    s = Setting(database)
+    await s.start()
+    index, finder = SqlWordIndex(database), MessageSearch(Reader(PEP, s.history), PEP, s.history)
+
+    async def follow() -> None:
+        while await index.follow():
+            pass
+
+    async def find() -> list[str | None]:
+        asked = Search(words_of("b"), s.chat_id if in_one_chat else None)
+        return [found.message.body for found in (await finder.find(s.ben, asked, 10)).items]
+
+    async def meanwhile() -> None:
+        await s.remove_ben_and_speak()
+        await follow()
+
+    await s.do(s.by(s.anna, c.SendMessage("b, before")))
+    await follow()
+    was = await find()
+    assert "b, before" in was
+    cuts = cut(monkeypatch, database, behind, meanwhile)
+    with suppress(ParleyError):
+        assert set(await find()) <= set(was)
+    assert cuts or behind > 2, "it was cut"
+    if cuts and in_one_chat:
+        with pytest.raises(ParleyError, match="not_found"):
+            await find()
+    elif cuts:
+        assert await find() == []
 
 
 @pytest.mark.parametrize("what", ["members", "bans", "pins", "chat"])

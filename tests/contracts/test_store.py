@@ -421,49 +421,6 @@ async def test_an_address_as_hosts_give_it_is_understood(servers: Servers) -> No
     await database.close()
 
 
-async def test_what_older_versions_wrote_is_made_anew_beside_the_service(database: Database) -> None:
-    """Names that aren't folded, or are of another name; reactions in other forms; and again does nothing."""
-    store = Store(database)
-    anna, ben = await store.person(), await store.person()
-    chat_id = await store.group(anna, ben)
-    [sent] = await store.do(Command(chat_id, anna, new_id(), c.SendMessage("x")))
-    message = await store.history.message_at(chat_id, sent.outcome.seq)
-    assert message is not None
-    async with database.write() as connection:
-        users, reactions = tables.users, tables.reactions
-        await connection.execute(
-            sa.update(users).where(users.c.id == anna).values(display_name="ΝΊΚΟΣ", folded_name=None)
-        )
-        await connection.execute(
-            sa.update(users).where(users.c.id == ben).values(display_name="Ben", folded_name="old")
-        )
-        await connection.execute(
-            sa.insert(reactions),
-            [
-                {"chat_id": chat_id, "message_id": message.id, "emoji": emoji, "user_id": user_id, "seq": seq}
-                for seq, (emoji, user_id) in enumerate(
-                    (("❤", anna), ("❤️", anna), ("❤", ben), ("👍", ben), ("★", ben)), 3
-                )
-            ],
-        )
-    for _ in range(2):
-        await store.accounts.fold_names()
-        await store.log.one_form_of_emoji()
-    assert [account.id for _, account in await store.accounts.search("νίκος", None, 500)].count(anna) == 1
-    async with database.read() as connection:
-        found = {
-            row.id: row.folded_name
-            for row in await connection.execute(sa.select(users).where(users.c.id.in_((anna, ben))))
-        }
-        kept = await connection.execute(
-            sa.select(reactions.c.emoji, reactions.c.user_id).where(reactions.c.message_id == message.id)
-        )
-        assert found == {anna: "νίκοσ", ben: "ben"}
-        assert {tuple(row) for row in kept} == {("❤️", anna), ("❤️", ben), ("👍", ben), ("★", ben)}
-    [removed] = await store.do(Command(chat_id, ben, new_id(), c.RemoveReaction(message.id, "❤")))
-    assert removed.outcome.seq is not None, "in whatever form it is asked"
-
-
 async def test_hiding_at_once_and_again_is_one_row(database: Database) -> None:
     store = Store(database)
     anna = await store.person()

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from parley_client import Client, Event, Rest, SignedOut, Unanswered
+from parley_client import Client, Event, Refused, Rest, SignedOut, Unanswered
 from stack.pace import paced
 from tests.scenarios.test_accounts import make_operator
 from tests.scenarios.test_search import say
@@ -41,6 +41,24 @@ async def test_a_wrong_token_and_a_disabled_account_are_told_as_such(people: Peo
         await asyncio.wait_for(client.ended(), paced(20))
     assert states[:2] == ["connecting", "online"] and states[-1] == "signed out"
     await client.close()
+
+
+async def test_a_client_that_breaks_the_protocol_ends_and_says_so(people: People) -> None:
+    """Closed for what it did, it would be closed again: it doesn't come back, and all that waits hears why."""
+    anna = await people.make()
+    states: list[str] = []
+    client = Client(anna.rest, on_status=states.append)
+    await client.start()
+    assert client._socket is not None
+    await client._socket.send(b"\x00 no text")
+    with pytest.raises(Refused) as refused:
+        await asyncio.wait_for(client.ended(), paced(20))
+    assert refused.value.code in (1003, 4400) and client.closed_with == [refused.value.code]
+    assert states == ["connecting", "online", "refused"]
+    with pytest.raises(Refused):
+        await client.send(new_id(), "x")
+    await client.close()
+    assert states[-1] == "refused"
 
 
 async def test_events_carry_who_did_it_by_their_name_as_it_is_now(people: People) -> None:

@@ -93,6 +93,12 @@ def test_a_name_without_rights_and_a_folder_that_takes_nothing(servers: Servers,
         "JWT_SECRET": "a word that is long enough",
     }
     says(started(DATABASE_URL=url.replace("parley@", "poor@"), **others), "this name may not do that there")
+    postgres.locked("careful", "secret-of-hers")
+    for given in ("careful:another@", "careful@"):
+        says(
+            started(DATABASE_URL=url.replace("parley@", given), **others),
+            "the database refuses the name or the password",
+        )
     if not may_mount():
         return warnings.warn("no file system may be mounted here: a read-only folder was not tried", stacklevel=1)
     mount = 'mount -t tmpfs -o ro,size=1m none "$0" && exec "$@"'

@@ -268,6 +268,48 @@ async def test_messages_are_edited_deleted_answered_and_the_chat_is_managed(peop
     assert await screen.left() == 0
 
 
+async def test_older_pages_other_chats_and_leaving(people: People, screens: Open) -> None:
+    ben, name = await people.make("ben"), f"fay-{new_id()[-6:]}"
+    screen = screens(people.world.urls[0])
+    await screen.sign_up(name)
+    [fay] = (await ben.rest.get("/v1/users", query=name))["items"]
+    chats = [
+        (await ben.rest.post("/v1/chats", {"kind": "group", "title": title, "member_ids": [fay["id"]]}))["id"]
+        for title in ("long", "other")
+    ]
+
+    async def say(chat_id: str, body: str) -> None:
+        await ben.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": new_id(), "body": body})
+
+    for n in range(40):
+        await say(chats[0], f"line {n:02}.")
+    await say(chats[1], "elsewhere")
+    await screen.see("Ben wrote in other")
+    await screen.type("/chats")
+    await screen.see("1  other")
+    await screen.type("/open 2")
+    await screen.see("long · 2 members")
+    await screen.see(r"line 39\.")
+    assert "line 24" not in screen.text
+    for first, last, more in ((10, 24, "and older ones: /older"), (0, 9, "that is where it begins")):
+        await screen.type("/older")
+        for n in range(first, last + 1):
+            await screen.see(rf"line {n:02}\. · 20..-..-.. ..:..")
+        await screen.see(more)
+    await say(chats[1], "once more")
+    await screen.see("Ben wrote in other")
+    await say(chats[0], "in here")
+    await screen.see("Ben in here")
+    await screen.type("/leave")
+    await screen.see("you are no longer in long")
+    left = (await ben.rest.get(f"/v1/chats/{chats[0]}/members"))["items"]
+    assert [member["user"]["id"] for member in left] == [ben.id]
+    await screen.type("to nobody")
+    await screen.see("no chat is open")
+    await screen.type("/quit")
+    assert await screen.left() == 0
+
+
 async def test_who_chooses_so_stays_signed_in(people: People, screens: Open, tmp_path: Path) -> None:
     url, name = people.world.urls[0], f"eva-{new_id()[-6:]}"
     screen = screens(url, "--stay", state=tmp_path)

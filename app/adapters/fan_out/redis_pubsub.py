@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
@@ -22,6 +23,8 @@ PUBLISH_DEADLINE_S = 0.5
 PAUSE_S = 1.0
 SUBSCRIBE_DEADLINE_S = 1.0
 SILENCE_S = 12.0
+LOOK_S = 2.0
+_NOBODY: Pair = ("nobody", "nobody")
 
 
 class RedisFanOut:
@@ -209,7 +212,20 @@ class RedisLiveTexts:
         self._ttl_s = ttl_s
 
     async def start(self, keep: Keep) -> None:
-        """The client connects at its first call."""
+        keep("texts", self._look())
+
+    async def _look(self) -> None:
+        """Whether Redis still keeps nothing, where nobody has anything to say."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self._why is None:
+                continue
+            try:
+                await self.append(_NOBODY, int(time.time()), 0, "", "")
+            except Transient:
+                pass
+            except Exception as error:  # whatever it is: it is told, and looked at again
+                self._on_trouble(error)
 
     async def append(self, key: Pair, attempt: int, index: int, delta: str, whole: str) -> bool:
         channel = chat_channel(key[0])

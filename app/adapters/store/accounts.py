@@ -14,7 +14,8 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time
 from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
-from app.domain.text import folded
+from app.domain.errors import ParleyError
+from app.domain.text import clean_name, folded
 
 SESSIONS_MAX = 50
 """Live ones of a user; one more ends the oldest."""
@@ -89,9 +90,11 @@ class SqlAccounts:
             async with self._database.write() as connection:
                 found = (await connection.execute(page.order_by(u.username).limit(_FOLDED_AT_ONCE))).all()
                 for row in found:
-                    if row.folded_name != (name := folded(row.display_name)):
+                    shown = _as_stored_today(row.display_name, row.username)
+                    if (row.display_name, row.folded_name) != (shown, name := folded(shown)):
                         same = sa.and_(u.username == row.username, u.display_name == row.display_name)
-                        await connection.execute(sa.update(t.users).where(same).values(folded_name=name))
+                        values = {"display_name": shown, "folded_name": name}
+                        await connection.execute(sa.update(t.users).where(same).values(values))
             if len(found) < _FOLDED_AT_ONCE:
                 return
             last = found[-1].username
@@ -320,6 +323,13 @@ async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str,
     await connection.execute(
         sa.insert(t.refresh_tokens).values(hash=hash_, session_id=session_id, expires_at=expires_at)
     )
+
+
+def _as_stored_today(display_name: str, username: str) -> str:
+    try:
+        return clean_name(display_name, len(display_name))
+    except ParleyError:
+        return username
 
 
 def _account(row: Any) -> Account:

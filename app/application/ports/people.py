@@ -89,8 +89,8 @@ class Accounts(Protocol):
         ...
 
     async def fold_names(self) -> None:
-        """Of all rows that older versions wrote: what their names are compared by. Can be broken off, and begun by several
-        at once."""
+        """Of all rows that older versions wrote: display names as they are stored today (of one that leaves nothing to see,
+        the username), and what they are compared by. Can be broken off, and begun by several at once."""
         ...
 
     async def update(

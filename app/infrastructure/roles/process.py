@@ -158,6 +158,7 @@ class Process:
         for role in self._roles:
             await self._start(role)
         self.keep("gauges", self._measure())
+        self.keep("memory", memory.give_back())
 
     async def _start(self, role: Role) -> None:
         """The servers may still be coming up."""
@@ -183,10 +184,10 @@ class Process:
     async def _measure(self) -> None:
         """What is read once a second, rather than counted where it happens."""
         while True:
-            for state, connections in self._world.database.pool().items():
-                telemetry.POOL.labels(state).set(connections)
-            telemetry.BROKER.labels("publish").set(self._world.bus.why_not() is None)
             with survived("gauges", telemetry.recurring_of):
+                for state, connections in self._world.database.pool().items():
+                    telemetry.POOL.labels(state).set(connections)
+                telemetry.BROKER.labels("publish").set(self._world.bus.why_not() is None)
                 with suppress(Transient):
                     await self._world.database.probe()
                 for role in self._roles:

@@ -10,6 +10,7 @@ from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.members import MemberRemoved, MemberUnbanned
 from app.domain.state import Consent
+from app.domain.values import Member, Person, UserKind
 from tests import actions as c
 from tests.unit.domain.scene import ANNA, BEN, CARL, CHAT, DORA, OTHER, Scene
 from tests.unit.memory import PEOPLE, START, USERS
@@ -37,6 +38,18 @@ def test_members_come_and_go() -> None:
     scene.refused(ANNA, c.RemoveMember(DORA), "not_found")
     scene.refused(BEN, c.RemoveMember(ANNA), "not_allowed")
     scene.refused(ANNA, c.RemoveMember(ANNA), "conflict", "the last owner cannot leave: make another owner first")
+
+
+def test_an_assistant_that_an_older_version_made_owner_counts_as_none() -> None:
+    scene = Scene()
+    assistant = Person(ASSISTANT_ID, "assistant", "Assistant", UserKind.ASSISTANT)
+    key = (CHAT, ASSISTANT_ID)
+    scene.store.state.members[key] = Member(CHAT, assistant, "owner", None, START, 1)
+    chat = scene.store.state.chats[CHAT]
+    scene.store.state.chats[CHAT] = replace(chat, members_count=chat.members_count + 1)
+    scene.refused(ANNA, c.RemoveMember(ANNA), "conflict", "the last owner cannot leave: make another owner first")
+    scene.ok(ANNA, c.RemoveMember(ASSISTANT_ID))
+    assert scene.store.state.owners[CHAT] == 1, "it was none when it was counted, and is none when it goes"
 
 
 def test_roles_and_owners_are_counted() -> None:
