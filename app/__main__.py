@@ -1,4 +1,4 @@
-"""python -m app [all|gateway|worker|assistant|migrate|shards|epoch|check|operator|chat]"""
+"""python -m app [all|gateway|worker|assistant|migrate|shards|lanes|epoch|check|operator|chat]"""
 
 from app.infrastructure.command_line import cli
 

@@ -60,7 +60,7 @@ JOURNEY: list[Panel] = [
     ("2 Broker: connected", "short", [("min by (use) (parley_broker_connected)", "{{use}}")]),
     ("3 Worker: commands a batch", "short", [(mean("parley_batch_commands"), "mean")]),
     ("3 Worker: time of a batch", "s", quantiles("parley_batch_seconds")),
-    ("3 Worker: shards held", "short", [('sum by (instance, state) (parley_worker_shards)', "{{instance}} {{state}}")]),
+    ("3 Worker: lanes held", "short", [('sum by (instance, state) (parley_worker_lanes)', "{{instance}} {{state}}")]),
     ("4 Database: connections", "short", [("sum by (state) (parley_database_connections)", "{{state}}")]),
     ("4 Database: from sending to commit", "s", quantiles("parley_send_commit_seconds")),
     ("5 Redis: announcements dropped", "ops", [(rate("parley_announcements_dropped_total"), "dropped")]),

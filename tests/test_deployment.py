@@ -28,7 +28,7 @@ from stack.packages import find_programs
 from stack.parley import ROOT
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
-from tests.world import People, World, new_id, start_embedded, start_real
+from tests.world import LANES, People, World, new_id, start_embedded, start_real
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 OURS = {name: service for name, service in COMPOSE["services"].items() if "build" in service}
@@ -185,7 +185,7 @@ async def test_the_broker_s_users_may_what_they_need_and_no_more(servers: Server
         with pytest.raises(ChannelAccessRefused):
             await channel.declare_queue("another", durable=True)
         channel = await connection.channel()
-        queue = await channel.get_queue(queue_name(0), ensure=False)
+        queue = await channel.get_queue(queue_name(LANES, 0), ensure=False)
         with pytest.raises(ChannelAccessRefused):
             await queue.consume(lambda message: None)  # type: ignore[arg-type,return-value]
     url = servers.postgres.database(f"users_{new_id()[:8]}")

@@ -24,8 +24,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from app.adapters.broker.envelope import EnvelopeCodec
 from app.adapters.broker.rabbitmq.connection import queue_name
 from app.adapters.pages.asyncapi import asyncapi
+from app.application.lanes import Lanes
 from app.domain.command import Command
-from app.domain.ids import shard_of
 from parley_client import Client, Problem, Rest
 from stack.pace import paced, within
 from stack.parley import ROOT, Role, Stack
@@ -34,6 +34,8 @@ from stack.servers import Servers
 
 PASSWORD = "correct horse battery"
 SHARDS = 8
+LANES = Lanes(SHARDS, 2)
+"""Of a new database, as its processes are started here."""
 
 
 class ModelServer:
@@ -98,11 +100,11 @@ async def straight_to_the_queue(world: World, *commands: Command, secret: str = 
     """Commands of one chat in one envelope, as somebody with the broker's password would put them there."""
     assert world.stack is not None
     codec = EnvelopeCodec([secret or world.secret])
-    shard = shard_of(commands[0].chat_id, SHARDS)
-    sealed = codec.seal(shard, [codec.pack_command(command) for command in commands])
+    lane = LANES.of(commands[0].chat_id)
+    sealed = codec.seal(lane, [codec.pack_command(command) for command in commands])
     async with await aio_pika.connect(world.stack.environment["BROKER_URL"]) as connection:
         channel = await connection.channel()
-        await channel.default_exchange.publish(aio_pika.Message(sealed), queue_name(shard))
+        await channel.default_exchange.publish(aio_pika.Message(sealed), queue_name(LANES, lane))
 
 
 class PatientClient(Client):

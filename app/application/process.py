@@ -14,13 +14,14 @@ from app.application.background import Trouble
 from app.application.ports.bus import DeadLetter, Delivery
 from app.application.ports.errors import DeadlineMissed, Transient
 from app.application.ports.store import CommandLog
+from app.application.remembered import Remembered
 from app.domain import decide
 from app.domain.command import Command, UnknownAction
 from app.domain.errors import Code
 from app.domain.fold import Limits
 from app.domain.ids import shard_of
 from app.domain.policy import Ask
-from app.domain.state import Decided
+from app.domain.state import Decided, Needs
 
 _SEEN_OFTEN = 3
 _DEADLINES_MISSED_MAX = 3
@@ -56,10 +57,11 @@ class Worker:
         self._unknown_s = unknown_s
         self._trouble = trouble
         self._on_unknown = on_unknown
+        self._remembered = Remembered()
 
     async def process(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Decide these deliveries' commands in order. Returns when all of it is committed and announced, but for the
-        deliveries that it returns: they hold, or follow in their shard, what a newer version will know."""
+        deliveries that it returns: they hold, or follow in their lane, what a newer version will know."""
         batch: list[Command] = []
         dead = [letter for delivery in deliveries for letter in delivery.dead]
         if dead:
@@ -91,7 +93,7 @@ class Worker:
             await asyncio.sleep(_PAUSES_S[-1])
 
     async def _left(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """Of each shard, from the delivery on that holds what nobody here knows, as long as there is hope."""
+        """Of each lane, from the delivery on that holds what nobody here knows, as long as there is hope."""
         unknown = [c for delivery in deliveries for c in delivery.commands if isinstance(c.action, UnknownAction)]
         if not unknown:
             return []
@@ -100,10 +102,10 @@ class Worker:
         for type_, given_up in dict.fromkeys((c.type, c.key not in hoping) for c in unknown):
             self._on_unknown(type_, given_up)
         left: list[Delivery] = []
-        shards: set[int] = set()
+        lanes: set[int] = set()
         for delivery in deliveries:
-            if delivery.shard in shards or any(c.key in hoping for c in delivery.commands):
-                shards.add(delivery.shard)
+            if delivery.lane in lanes or any(c.key in hoping for c in delivery.commands):
+                lanes.add(delivery.lane)
                 left.append(delivery)
         return left
 
@@ -158,6 +160,27 @@ class Worker:
 
     async def _transact(self, commands: Sequence[Command]) -> Decided:
         shards = sorted({shard_of(command.chat_id, self._shards) for command in commands})
+        needs = decide.needs_of(commands)
+        try:
+            decided = await self._append(shards, commands, needs) or await self._read_and_write(shards, commands)
+        except BaseException:
+            self._remembered.forget()
+            raise
+        self._remembered.keep(needs, decided)
+        return decided
+
+    async def _append(self, shards: Sequence[int], commands: Sequence[Command], needs: Needs) -> Decided | None:
+        """Messages, on what is remembered. Whatever else comes out, a refusal too, is decided on what is read."""
+        state = self._remembered.state_for(needs, self._log.now())
+        if state is None:
+            return None
+        heads = {chat_id: chat.head for chat_id, chat in state.chats.items()}
+        decided = decide.decide(state, commands, self._ask, self._new_id, self._limits)
+        if decided.new_messages_alone() and await self._log.append(shards, decided, heads):
+            return decided
+        return None
+
+    async def _read_and_write(self, shards: Sequence[int], commands: Sequence[Command]) -> Decided:
         async with self._log.transaction(shards) as transaction:
             state = await transaction.read(commands)
             decided = decide.decide(state, commands, self._ask, self._new_id, self._limits)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
 from app.domain.command import Command
 from app.domain.events import Event
-from app.domain.values import REACTION_USERS_SHOWN, Chat, Member, Message, Person, Reaction, Reply
+from app.domain.values import REACTION_USERS_SHOWN, Chat, ChatKind, Member, Message, Person, Reaction, Reply
 
 Pair = tuple[str, str]
 Reactions = dict[str, dict[str, int]]
@@ -43,6 +44,21 @@ class Needs:
         self.chats[command.chat_id] = None
         self.members[(command.chat_id, command.actor_id)] = None
         command.action.needs(self, command.chat_id, command.actor_id)
+
+    def of_members_alone(self) -> bool:
+        """Whether nothing is wanted but chats, members, and perhaps whose questions are counted."""
+        return not any(getattr(self, kind) for kind in _OTHER_NEEDS)
+
+    def counted_askers(self, chats: Mapping[str, Chat]) -> set[str]:
+        """The users whose open questions are counted, in these chats as they are."""
+        return {
+            user_id
+            for (chat_id, user_id), called in self.askers.items()
+            if called or (chat := chats.get(chat_id)) is None or chat.kind == ChatKind.ASSISTANT
+        }
+
+
+_OTHER_NEEDS = tuple({f.name for f in fields(Needs)} - {"chats", "members", "askers"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +177,13 @@ class Changes:
     silences: list[Silence] = field(default_factory=list)
     """Of no row: they are told, and may be lost."""
 
+    def new_messages_alone(self) -> bool:
+        """Whether it is new messages, and what each brings along: the chat's head, and its writer's mark."""
+        return bool(self.new_messages) and not any(getattr(self, kind) for kind in _OTHER_CHANGES)
+
+
+_OTHER_CHANGES = tuple({f.name for f in fields(Changes)} - {"chats", "new_messages", "read"})
+
 
 @dataclass(slots=True)
 class Decided:
@@ -169,3 +192,7 @@ class Decided:
     state: State
     results: list[Result]
     events: list[Event]
+
+    def new_messages_alone(self) -> bool:
+        """Whether each command was, for the first time, a message that stands."""
+        return len(self.events) == len(self.results) and self.state.changes.new_messages_alone()

@@ -28,8 +28,9 @@ from app.adapters.redis_connection import connect
 from app.adapters.store import tables as t
 from app.adapters.store.address import BadAddress
 from app.adapters.store.database import Database, to_time
-from app.adapters.store.migrate import Pooled, check_direct
+from app.adapters.store.migrate import Pooled, check_direct, lanes_of
 from app.application.clock import utc_now
+from app.application.lanes import Lanes
 from app.application.ports.model import ModelFailed, Prompt, Turn
 from app.infrastructure.settings import Settings, SettingsError, check_world, listed
 from app.infrastructure.wiring import POLICIES, make_database, make_model
@@ -198,6 +199,19 @@ async def _writes(database: Database, statement: str) -> None:
         return
 
 
+async def _lanes(settings: Settings) -> Lanes:
+    """As the database has them; of one that isn't there yet, as it will."""
+    shards = settings.command_shards
+    database = make_database(settings)
+    try:
+        async with database.read() as connection:
+            return Lanes(shards, await lanes_of(connection, shards))
+    except Exception:
+        return Lanes(shards, min(settings.command_lanes, shards))
+    finally:
+        await database.close()
+
+
 async def _replica(settings: Settings) -> str:
     database = Database(settings.database_read_url)
     try:
@@ -215,10 +229,11 @@ async def _replica(settings: Settings) -> str:
 
 async def _broker(settings: Settings) -> str:
     """As gateways and workers use it: declare, publish with a confirm, consume."""
+    lanes = await _lanes(settings)
     connection = await connect_broker(settings.broker_url, "parley check")
     async with connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        await declare(channel, range(settings.command_shards))
+        await declare(channel, lanes)
         name = f"commands.check.{uuid.uuid4().hex[:8]}"
         queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
         await channel.default_exchange.publish(aio_pika.Message(b"check"), name, mandatory=True)
@@ -226,7 +241,7 @@ async def _broker(settings: Settings) -> str:
         if message is None or message.body != b"check":
             raise _Bad("what was published there doesn't come back: look at the broker's policies for commands.*")
         await message.ack()
-    return f"{settings.command_shards} queues are there, takes and gives messages"
+    return f"{lanes.count} queues are there, takes and gives messages"
 
 
 async def _redis(settings: Settings) -> str:

@@ -76,6 +76,14 @@ def shards(number: int) -> None:
 
 
 @app.command()
+def lanes(number: int) -> None:
+    """Change how many queues carry the shards. Stop gateways and assistant workers, let the queues run empty, stop the workers first."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.lay_out_lanes(number)
+
+
+@app.command()
 def epoch() -> None:
     """A step of restoring a copied database: all clients load their chats anew."""
     from app.infrastructure import command_line_acts as acts

@@ -14,7 +14,15 @@ import uvloop
 
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.database import Database
-from app.adapters.store.migrate import Pooled, ShardsDiffer, change_epoch, change_shards, migrate
+from app.adapters.store.migrate import (
+    LanesInUse,
+    Pooled,
+    ShardsDiffer,
+    change_epoch,
+    change_lanes,
+    change_shards,
+    migrate,
+)
 from app.adapters.store.word_index import SqlWordIndex
 from app.application.ports.errors import Transient
 from app.domain.values import UserKind
@@ -81,7 +89,7 @@ def migrate_schema() -> None:
     async def work() -> None:
         check_world(settings, "migrate")
         database = _database(settings)
-        await migrate(database, settings.command_shards)
+        await migrate(database, settings.command_shards, lanes=settings.command_lanes)
         await database.close()
 
     _run(work())
@@ -95,6 +103,22 @@ def lay_out_shards(number: int) -> None:
         await change_shards(database, number)
         await database.close()
         print(f"laid out for {number} shards: start everything with COMMAND_SHARDS={number}")
+
+    _run(work())
+
+
+def lay_out_lanes(number: int) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        database = _database(settings)
+        try:
+            await change_lanes(database, number)
+        except (LanesInUse, ValueError) as error:
+            raise SettingsError(str(error)) from None
+        finally:
+            await database.close()
+        print(f"laid out for {number} lanes: start everything again")
 
     _run(work())
 

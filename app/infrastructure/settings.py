@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     jwt_secret: str = Field("", description="comma-separated: the first signs, all verify; empty: made in DATA_DIR")
     access_token_ttl_s: int = Field(900, ge=10, le=86_400, description="life of an access token, seconds")
     command_shards: int = Field(8, ge=1, le=256, description="stored at first start; see `python -m app shards`")
+    command_lanes: int = Field(2, ge=1, le=256, description="counts at first start; see `python -m app lanes`")
     allowed_origins: str = Field("", description="comma-separated origins of browsers beside our own")
     trusted_proxies: str = Field("", description="comma-separated addresses whose X-Forwarded-* count")
     openai_api_key: str = Field("", description="with it, or OPENAI_BASE_URL, a model answers; else the demo assistant")

@@ -30,7 +30,7 @@ REFUSED = Counter("parley_envelopes_refused_total", "Envelopes that could not be
 UNKNOWN = Counter(
     "parley_commands_unknown_total", "Commands of a newer version: left for who knows them, or refused", ["end"]
 )
-SHARDS = Gauge("parley_worker_shards", "Shards of this worker", ["state"])
+LANES = Gauge("parley_worker_lanes", "Lanes of this worker", ["state"])
 SOCKETS = Gauge("parley_sockets", "Open sockets of this process")
 REPLIES = Counter("parley_replies_total", "Replies ended by this process", ["status"])
 FORGED = Counter("parley_fan_out_forged_total", "Messages in Redis that none of our processes signed")

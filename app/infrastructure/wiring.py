@@ -47,6 +47,7 @@ from app.application.chats import Chats
 from app.application.explain import Explain
 from app.application.hub.hub import Hub
 from app.application.identity import Identity
+from app.application.lanes import Lanes
 from app.application.members import Members
 from app.application.messages import Messages
 from app.application.operators import Operators
@@ -87,6 +88,7 @@ class World:
     process_id: str
     secrets: list[str]
     background: Background
+    lanes: Lanes
     database: Database
     replica: Database | None
     log: CommandLog
@@ -168,7 +170,8 @@ def make_world(settings: Settings) -> World:
     lock = lock_data_dir(settings.data_dir) if settings.embedded else None
     keys = _secrets(settings)
     background = Background(telemetry.trouble)
-    bus, source = _make_bus(settings, keys, background)
+    lanes = Lanes(settings.command_shards, settings.command_lanes)
+    bus, source = _make_bus(settings, keys, lanes, background)
     fan_out, live = _make_fan_out(settings, keys)
     policies = CedarPolicies(POLICIES)
     telemetry.log.info(
@@ -194,6 +197,7 @@ def make_world(settings: Settings) -> World:
         process_id=new_id(),
         secrets=keys,
         background=background,
+        lanes=lanes,
         database=database,
         replica=replica,
         log=SqlCommandLog(database),
@@ -229,16 +233,18 @@ def make_world(settings: Settings) -> World:
     )
 
 
-def _make_bus(settings: Settings, keys: list[str], background: Background) -> tuple[CommandBus, CommandSource]:
+def _make_bus(
+    settings: Settings, keys: list[str], lanes: Lanes, background: Background
+) -> tuple[CommandBus, CommandSource]:
     if settings.embedded:
         local = InProcessBus(settings.command_shards)
         return local, local
-    url, shards, codec = settings.broker_url, settings.command_shards, EnvelopeCodec(keys, telemetry.command_unread)
+    url, codec = settings.broker_url, EnvelopeCodec(keys, telemetry.command_unread)
     publisher = RabbitPublisher(
-        url, shards, codec, background, on_envelope=telemetry.ENVELOPE.observe, on_trouble=telemetry.recurring("broker")
+        url, lanes, codec, background, on_envelope=telemetry.ENVELOPE.observe, on_trouble=telemetry.recurring("broker")
     )
     return publisher, RabbitConsumer(
-        url, shards, codec, background, on_refused=telemetry.envelope_refused,
+        url, lanes, codec, background, on_refused=telemetry.envelope_refused,
         on_newer=lambda: telemetry.unknown_command("an envelope", False), on_trouble=telemetry.recurring("broker"),
     )  # fmt: skip
 

@@ -19,10 +19,10 @@ from app.adapters.broker.rabbitmq.connection import connect, queue_name
 from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
 from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
 from app.application.background import Background
+from app.application.lanes import Lanes
 from app.application.ports.bus import CommandBus, DeadLetter, Delivery, Process
 from app.application.ports.errors import OutcomeUnknown, Unavailable
 from app.domain.command import Command, UnknownAction
-from app.domain.ids import shard_of
 from app.domain.messages import SendMessage
 from stack.pace import paced, within
 from stack.servers import Servers
@@ -30,6 +30,7 @@ from tests.held import held
 from tests.world import new_id
 
 SHARDS = 8
+LANES = Lanes(SHARDS, 2)
 SECRET = "a secret of these tests"
 BACKGROUND = Background(lambda what, error: None)
 
@@ -40,7 +41,7 @@ def command(chat_id: str, body: str) -> Command:
 
 @asynccontextmanager
 async def running(
-    kind: str, servers: Servers, process: Process, refused: list[str] | None = None
+    kind: str, servers: Servers, process: Process, refused: list[str] | None = None, lanes: Lanes = LANES
 ) -> AsyncIterator[CommandBus]:
     if kind == "in process":
         bus = InProcessBus(SHARDS)
@@ -48,10 +49,10 @@ async def running(
             yield bus
         return
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "contract")
-    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    publisher = RabbitPublisher(url, lanes, EnvelopeCodec([SECRET]), BACKGROUND)
     consumer = RabbitConsumer(
         url,
-        SHARDS,
+        lanes,
         EnvelopeCodec(["a newer secret", SECRET]),
         BACKGROUND,
         on_refused=(refused if refused is not None else []).append,
@@ -63,8 +64,10 @@ async def running(
         await consumer.drain()
 
 
-@pytest.mark.parametrize("kind", ["in process", "rabbitmq"])
-async def test_accepted_commands_are_processed_in_order_of_submit(kind: str, servers: Servers) -> None:
+@pytest.mark.parametrize(("kind", "count"), [("in process", SHARDS), ("rabbitmq", 2), ("rabbitmq", SHARDS)])
+async def test_accepted_commands_are_processed_in_order_of_submit(kind: str, count: int, servers: Servers) -> None:
+    """Also with a queue a shard, as versions before lanes laid it out."""
+    lanes = Lanes(SHARDS, count)
     got: list[Command] = []
     batches: list[int] = []
 
@@ -72,11 +75,11 @@ async def test_accepted_commands_are_processed_in_order_of_submit(kind: str, ser
         batches.append(sum(len(d.commands) for d in deliveries))
         await asyncio.sleep(0.005)
         for delivery in deliveries:
-            assert all(shard_of(c.chat_id, SHARDS) == delivery.shard for c in delivery.commands)
+            assert all(lanes.of(c.chat_id) == delivery.lane for c in delivery.commands)
             got.extend(delivery.commands)
         return ()
 
-    async with running(kind, servers, process) as bus:
+    async with running(kind, servers, process, lanes=lanes) as bus:
         chats = [new_id() for _ in range(5)]
         sent = [command(chats[n % 5], str(n)) for n in range(1000)]
         await asyncio.wait_for(asyncio.gather(*(bus.submit(c) for c in sent)), paced(20))
@@ -178,7 +181,7 @@ async def test_in_process_what_was_left_was_not_accepted() -> None:
 async def test_a_broker_that_hangs_has_accepted_nothing(servers: Servers) -> None:
     """Accepted means confirmed; what is not confirmed in 2 s may have landed, and is never said again by us."""
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "hangs")
-    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    publisher = RabbitPublisher(url, LANES, EnvelopeCodec([SECRET]), BACKGROUND)
     async with held(publisher):
         while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
@@ -206,9 +209,9 @@ async def test_a_broker_that_hangs_has_accepted_nothing(servers: Servers) -> Non
 
 async def test_envelopes_outlive_the_broker_and_go_where_there_is_a_queue(servers: Servers) -> None:
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "durable")
-    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    publisher = RabbitPublisher(url, LANES, EnvelopeCodec([SECRET]), BACKGROUND)
     sent = command(new_id(), "x")
-    name = queue_name(shard_of(sent.chat_id, SHARDS))
+    name = queue_name(LANES, LANES.of(sent.chat_id))
     async with held(publisher), await aio_pika.connect(url) as connection:
         while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
@@ -225,7 +228,7 @@ async def test_envelopes_outlive_the_broker_and_go_where_there_is_a_queue(server
             await asyncio.wait_for(publisher.submit(sent), paced(5))
 
 
-async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_done_by_two_at_once(
+async def test_a_lane_changes_hands_with_work_unacknowledged_and_nothing_is_done_by_two_at_once(
     servers: Servers,
 ) -> None:
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "hands")
@@ -235,23 +238,23 @@ async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_don
 
     async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         nonlocal busy
-        assert busy == 0, "two decide one shard"
+        assert busy == 0, "two decide one lane"
         busy += 1
         await asyncio.sleep(0.03)
         done.extend(c.action.body for d in deliveries for c in d.commands if isinstance(c.action, SendMessage))
         busy -= 1
         return ()
 
-    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
-    consumers = [RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(3)]
+    publisher = RabbitPublisher(url, LANES, EnvelopeCodec([SECRET]), BACKGROUND)
+    consumers = [RabbitConsumer(url, LANES, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(3)]
     async with held(publisher, *consumers, kept=tuple(consumer.consume(process) for consumer in consumers)):
         while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
         for n in range(60):
             await asyncio.wait_for(publisher.submit(command(chat_id, str(n))), paced(5))
             if n in (20, 40):
-                async with within(20):  # who is given the shard, knows it with the first delivery
-                    while not (active := [c for c in consumers if shard_of(chat_id, SHARDS) in c.active()]):
+                async with within(20):  # who is given the lane, knows it with the first delivery
+                    while not (active := [c for c in consumers if LANES.of(chat_id) in c.active()]):
                         await asyncio.sleep(0.02)
                 await active[0].drain()
         async with within(10):
@@ -263,7 +266,7 @@ async def test_a_shard_changes_hands_with_work_unacknowledged_and_nothing_is_don
     assert done == [str(n) for n in range(60)], "each once, in order"
 
 
-async def test_what_is_unsigned_or_of_another_shard_is_refused_and_counted(servers: Servers) -> None:
+async def test_what_is_unsigned_or_of_another_lane_is_refused_and_counted(servers: Servers) -> None:
     got: list[Command] = []
     dead: list[DeadLetter] = []
     refused: list[str] = []
@@ -279,16 +282,16 @@ async def test_what_is_unsigned_or_of_another_shard_is_refused_and_counted(serve
         channel = await connection.channel()
         good, forger = EnvelopeCodec([SECRET]), EnvelopeCodec(["a guess"])
         mine = command(new_id(), "in another's name")
-        shard = shard_of(mine.chat_id, SHARDS)
+        lane = LANES.of(mine.chat_id)
         packed = [good.pack_command(mine)]
         for body, where, headers in (
-            (forger.seal(shard, packed), shard, {}),
-            (b"junk", shard, {"x-delivery-count": "abc"}),
-            (good.seal(shard, packed), (shard + 1) % SHARDS, {}),
-            (good.seal(shard, [b"\xc1"]), shard, {}),
+            (forger.seal(lane, packed), lane, {}),
+            (b"junk", lane, {"x-delivery-count": "abc"}),
+            (good.seal(lane, packed), (lane + 1) % LANES.count, {}),
+            (good.seal(lane, [b"\xc1"]), lane, {}),
         ):
             message = aio_pika.Message(body, headers=headers)  # type: ignore[arg-type]
-            await channel.default_exchange.publish(message, queue_name(where))
+            await channel.default_exchange.publish(message, queue_name(LANES, where))
         honest = command(mine.chat_id, "honest")
         await asyncio.wait_for(bus.submit(honest), paced(5))
         async with within(10):
@@ -319,10 +322,10 @@ def test_an_envelope_opens_only_with_a_known_secret_and_version() -> None:
 
 
 async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: Servers) -> None:
-    """An older worker gives the shard back, with all that is behind; the newer one goes on where it stopped."""
+    """An older worker gives the lane back, with all that is behind; the newer one goes on where it stopped."""
     url = await asyncio.to_thread(servers.rabbitmq.vhost, "versions")
     chat_id = new_id()
-    shard = shard_of(chat_id, SHARDS)
+    lane = LANES.of(chat_id)
     poll = Command(chat_id, new_id(), new_id(), UnknownAction("poll.open", {"question": "tea?"}))
     sent = [command(chat_id, "1"), poll, command(chat_id, "2"), command(chat_id, "3")]
     by_old: list[Command] = []
@@ -340,15 +343,15 @@ async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: 
         by_new.extend(c for d in deliveries for c in d.commands)
         return ()
 
-    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
-    older, newer = (RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(2))
+    publisher = RabbitPublisher(url, LANES, EnvelopeCodec([SECRET]), BACKGROUND)
+    older, newer = (RabbitConsumer(url, LANES, EnvelopeCodec([SECRET]), BACKGROUND) for _ in range(2))
     async with held(publisher, older, kept=(older.consume(old),)):
         while publisher.why_not() is not None:
             await asyncio.sleep(0.05)
         for each in sent:  # one envelope each
             await asyncio.wait_for(publisher.submit(each), paced(5))
         async with within(5):
-            while by_old != sent[:1] or shard in older.active():
+            while by_old != sent[:1] or lane in older.active():
                 await asyncio.sleep(0.02)
         async with held(newer, kept=(newer.consume(new),)):
             async with within(10):
@@ -360,7 +363,7 @@ async def test_what_only_a_newer_version_knows_is_left_for_it_in_order(servers: 
 
 
 async def test_without_a_broker_nothing_is_accepted(servers: Servers) -> None:
-    publisher = RabbitPublisher("amqp://guest:guest@127.0.0.1:1/", SHARDS, EnvelopeCodec([SECRET]), BACKGROUND)
+    publisher = RabbitPublisher("amqp://guest:guest@127.0.0.1:1/", LANES, EnvelopeCodec([SECRET]), BACKGROUND)
     async with held(publisher):
         with pytest.raises(Unavailable):
             await publisher.submit(command(new_id(), "x"))
@@ -391,8 +394,8 @@ async def test_a_broker_that_refuses_is_told_in_words_and_nothing_is_in_doubt(
     else:
         url = url.replace("refusing", "nowhere")
     troubles: list[BaseException] = []
-    publisher = RabbitPublisher(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND, on_trouble=troubles.append)
-    consumer = RabbitConsumer(url, SHARDS, EnvelopeCodec([SECRET]), BACKGROUND, on_trouble=troubles.append)
+    publisher = RabbitPublisher(url, LANES, EnvelopeCodec([SECRET]), BACKGROUND, on_trouble=troubles.append)
+    consumer = RabbitConsumer(url, LANES, EnvelopeCodec([SECRET]), BACKGROUND, on_trouble=troubles.append)
 
     async def process(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         return ()
@@ -426,9 +429,7 @@ async def test_a_right_that_is_given_back_is_seen_without_anybody_saying_anythin
         await asyncio.to_thread(servers.rabbitmq.ctl, "set_permissions", "-p", "giving", name, *rights)
 
     await give(".*", "", ".*")
-    publisher = RabbitPublisher(
-        f"amqp://{name}:pw@{url.partition('@')[2]}", SHARDS, EnvelopeCodec([SECRET]), BACKGROUND
-    )
+    publisher = RabbitPublisher(f"amqp://{name}:pw@{url.partition('@')[2]}", LANES, EnvelopeCodec([SECRET]), BACKGROUND)
     async with held(publisher):
         async with within(10):
             while publisher.why_not() is not None:

@@ -13,14 +13,17 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
+from app.adapters.broker.rabbitmq.connection import queue_name
 from app.adapters.store import tables
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.adapters.store.heal import PostgresHeal
-from app.adapters.store.migrate import ShardsDiffer, change_epoch, change_shards, migrate
+from app.adapters.store.migrate import LanesInUse, ShardsDiffer, change_epoch, change_lanes, change_shards, migrate
+from app.adapters.store.workers import SqlWorkers
 from app.adapters.wire.problems import problem_json
 from app.adapters.wire.registry import event_json
 from app.application.clock import utc_now
+from app.application.lanes import Lanes
 from app.application.ports.bus import DeadLetter
 from app.application.process import Worker
 from app.domain.command import Command, UnknownAction
@@ -369,6 +372,30 @@ def test_chat_id_stands_in_every_key_of_the_log() -> None:
         keys = [table.primary_key, *(k for k in table.constraints if isinstance(k, sa.UniqueConstraint))]
         for key in keys:
             assert "chat_id" in [column.name for column in key.columns], f"{table.name}: {key.name}"
+
+
+async def test_a_database_is_laid_out_for_lanes_once_and_older_ones_have_a_queue_a_shard(servers: Servers) -> None:
+    """What a process is told counts at the first start alone: all go by what is stored."""
+    database = Database(servers.postgres.database(f"lanes_{new_id()[:8]}"))
+    assert await migrate(database, SHARDS, lanes=3) == 3
+    assert await migrate(database, SHARDS, lanes=2) == 3, "it is stored"
+    workers, me = SqlWorkers(database), new_id()
+    await workers.beat(me)
+    with pytest.raises(LanesInUse, match="a worker lives"):
+        await change_lanes(database, 8)
+    await workers.leave(me)
+    for bad in (0, 9):
+        with pytest.raises(ValueError, match="1 to 8 lanes"):
+            await change_lanes(database, bad)
+    await change_lanes(database, 8)
+    assert await migrate(database, SHARDS) == 8
+    await change_shards(database, 4)
+    assert await migrate(database, 4) == 4, "never more lanes than shards"
+    async with database.write() as connection:  # as versions before lanes left it
+        await connection.execute(sa.delete(tables.meta).where(tables.meta.c.key == "lanes"))
+    assert await migrate(database, 4, lanes=2) == 4
+    assert queue_name(Lanes(8, 8), 3) == "commands.3" and queue_name(Lanes(8, 2), 1) == "commands.1of2"
+    await database.close()
 
 
 async def test_the_poll_sees_each_commit_once_also_late_ones(servers: Servers, tmp_path: Path) -> None:

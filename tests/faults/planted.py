@@ -12,7 +12,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,13 @@ class _Log:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
+
+    async def append(self, shards: Sequence[int], decided: Decided, heads: Mapping[str, int]) -> bool:
+        cut("commit")
+        done = await self._log.append(shards, decided, heads)
+        if done:
+            cut("announce")
+        return done
 
     @asynccontextmanager
     async def transaction(self, shards: Sequence[int]) -> AsyncIterator[LogTransaction]:

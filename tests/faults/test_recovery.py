@@ -16,7 +16,6 @@ import httpx2
 import pytest
 
 from app.domain.command import Command
-from app.domain.ids import shard_of
 from parley_client import Problem, Rejected
 from stack.pace import paced, within
 from stack.parley import Role
@@ -26,7 +25,7 @@ from tests import actions as c
 from tests.faults.load import Load
 from tests.scenarios.test_accounts import refused
 from tests.world import (
-    SHARDS,
+    LANES,
     People,
     World,
     new_id,
@@ -141,28 +140,28 @@ async def test_with_the_broker_down_history_answers_and_sending_is_unavailable(
             await asyncio.sleep(0.2)
 
 
-async def loads_in_all_shards(crowd: People) -> list[Load]:
-    """Somebody talks in each shard."""
+async def loads_in_all_lanes(crowd: People) -> list[Load]:
+    """Somebody talks in each lane."""
     loads: dict[int, Load] = {}
-    while len(loads) < SHARDS:
+    while len(loads) < LANES.count:
         load = await Load.start(crowd)
-        if loads.setdefault(shard_of(load.chat_id, SHARDS), load) is not load:
+        if loads.setdefault(LANES.of(load.chat_id), load) is not load:
             await load.stop()
     return list(loads.values())
 
 
-async def test_a_second_worker_takes_half_of_the_shards_and_workers_come_and_go(
+async def test_a_second_worker_takes_half_of_the_lanes_and_workers_come_and_go(
     own: tuple[World, Servers], crowd: People
 ) -> None:
     world, servers = own
     assert world.stack is not None
-    loads = await loads_in_all_shards(crowd)
+    loads = await loads_in_all_lanes(crowd)
     first, second = world.stack.workers
     await asyncio.to_thread(second.child.stop)
-    await first_holds(first, 8)
+    await first_holds(first, LANES.count)
     await asyncio.to_thread(second.start)
     async with within(10):
-        while [await active_shards(worker) for worker in (first, second)] != [4, 4]:
+        while [await active_lanes(worker) for worker in (first, second)] != [1, 1]:
             await asyncio.sleep(0.2)
 
     async def stop_the_database() -> None:
@@ -185,14 +184,14 @@ async def test_a_second_worker_takes_half_of_the_shards_and_workers_come_and_go(
         await load.end(servers.postgres.url)
 
 
-async def first_holds(worker: Role, shards: int) -> None:
+async def first_holds(worker: Role, lanes: int) -> None:
     async with within(15):
-        while await active_shards(worker) != shards:
+        while await active_lanes(worker) != lanes:
             await asyncio.sleep(0.2)
 
 
-async def active_shards(worker: Role) -> float:
-    return await metric(worker.url, r'parley_worker_shards\{state="active"\}')
+async def active_lanes(worker: Role) -> float:
+    return await metric(worker.url, r'parley_worker_lanes\{state="active"\}')
 
 
 async def test_removed_and_added_again_in_one_batch_the_open_socket_has_the_chat_also_without_redis(

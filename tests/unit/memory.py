@@ -9,7 +9,7 @@ import asyncio
 import copy
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -169,6 +169,15 @@ class MemoryStore:
     async def transaction(self, shards: Sequence[int]) -> AsyncIterator[Any]:
         self._may_fail("transaction")
         yield self
+
+    async def append(self, shards: Sequence[int], decided: Decided, heads: Mapping[str, int]) -> bool:
+        """Called for what was decided on remembered facts; what it refuses, as the real stores do."""
+        self._may_fail("append")
+        known = any(result.command.key in self.state.known for result in decided.results)
+        if known or {chat_id: self.state.chats[chat_id].head for chat_id in heads} != heads:
+            return False
+        await self.write(decided)
+        return True
 
     async def read(self, commands: Sequence[Command]) -> State:
         return self.facts(commands)

@@ -30,9 +30,10 @@ TABLES = {
 
 COLLECTIONS = {
     "adapters/broker/collector.py Collector._waiting": "64 MiB of the process (Budget)",
-    "adapters/broker/rabbitmq/consumer.py RabbitConsumer._held": "a shard each",
-    "adapters/broker/rabbitmq/consumer.py RabbitConsumer._stay_off": "a shard each",
-    "adapters/broker/rabbitmq/publisher.py RabbitPublisher._channels": "a shard each",
+    "adapters/broker/rabbitmq/consumer.py RabbitConsumer._held": "a lane each",
+    "adapters/broker/rabbitmq/consumer.py RabbitConsumer._stay_off": "a lane each",
+    "adapters/broker/rabbitmq/publisher.py RabbitPublisher._channels": "a lane each",
+    "adapters/broker/rabbitmq/publisher.py RabbitPublisher._collectors": "a lane each",
     "adapters/fan_out/in_process.py InProcessFanOut._handlers": "one listener",
     "adapters/fan_out/in_process.py InProcessFanOut._channels": "chats that sockets here hear",
     "adapters/fan_out/in_process.py InProcessLiveTexts._texts": "replies that are being written; each ends",

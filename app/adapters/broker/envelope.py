@@ -1,6 +1,6 @@
-"""An envelope: commands of one shard that travel, are confirmed and acked together. Signed, versioned.
+"""An envelope: commands of one lane that travel, are confirmed and acked together. Signed, versioned.
 
-Form: 32 bytes HMAC-SHA256 of the rest, then msgpack [version, shard, [command, …]]. A command is
+Form: 32 bytes HMAC-SHA256 of the rest, then msgpack [version, lane, [command, …]]. A command is
 [type, chat id, actor id, id, origin, wait, tag, action, trace, sent at], and what later versions add: a command whose
 action this version doesn't know is carried as it came. Who may publish is the broker's affair; the signature makes what
 someone else puts on the queue worthless.
@@ -70,12 +70,12 @@ class EnvelopeCodec:
             ]
         )
 
-    def seal(self, shard: int, packed: Sequence[bytes]) -> bytes:
-        body = _encoder.encode([VERSION, shard, [msgspec.Raw(part) for part in packed]])
+    def seal(self, lane: int, packed: Sequence[bytes]) -> bytes:
+        body = _encoder.encode([VERSION, lane, [msgspec.Raw(part) for part in packed]])
         return hmac.digest(self._keys[0], body, "sha256") + body
 
     def open(self, sealed: bytes) -> tuple[int, list[Command], list[DeadLetter]]:
-        """(shard, commands, those that can't be read: they alone are dropped, and their neighbours decided). Raises
+        """(lane, commands, those that can't be read: they alone are dropped, and their neighbours decided). Raises
         BadEnvelope, NewerEnvelope."""
         mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
         if not any(hmac.compare_digest(mac, hmac.digest(key, body, "sha256")) for key in self._keys):
@@ -84,7 +84,7 @@ class EnvelopeCodec:
             version, *parts = _decoder.decode(body)
             if version > VERSION:
                 raise NewerEnvelope(str(version))
-            shard, items = parts
+            lane, items = parts
             commands: list[Command] = []
             dead: list[DeadLetter] = []
             for item in items:
@@ -93,7 +93,7 @@ class EnvelopeCodec:
                 except UNREADABLE as error:
                     self._on_bad(error)
                     dead.append(DeadLetter(f"a command: {type(error).__name__}: {error}", _encoder.encode(item)))
-            return shard, commands, dead
+            return lane, commands, dead
         except UNREADABLE as error:
             raise BadEnvelope(type(error).__name__, signed=True) from error
 

@@ -30,11 +30,11 @@ class InProcessBus(NothingHeld):
         """Decide what is submitted, for ever. Cancelled between batches it leaves nothing half done."""
         while True:
             taken = await self._collector.next()
-            by_shard: dict[int, Delivery] = {}
+            by_lane: dict[int, Delivery] = {}
             for waiting in taken:
-                shard = shard_of(waiting.command.chat_id, self._shards)
-                by_shard.setdefault(shard, Delivery(shard, [])).commands.append(waiting.command)
-            left = await asyncio.shield(asyncio.ensure_future(process(list(by_shard.values()))))
+                lane = shard_of(waiting.command.chat_id, self._shards)
+                by_lane.setdefault(lane, Delivery(lane, [])).commands.append(waiting.command)
+            left = await asyncio.shield(asyncio.ensure_future(process(list(by_lane.values()))))
             not_done = {id(command) for delivery in left for command in delivery.commands}
             self._collector.settle([waiting for waiting in taken if id(waiting.command) not in not_done])
             self._collector.settle(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -37,6 +37,8 @@ _KEEP_BATCHES_S = 600
 _KEY = {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}
 
 
+_APPEND = f"select done, at from append_messages({', '.join(f'${n}' for n in range(1, 18))})"
+_NO_SHARD = "a shard has no row: the number of shards changed under this process"
 _FORMED_AT_ONCE = 1_000
 _LETTERS_KEPT = timedelta(days=7)
 _LETTER_BYTES_MAX = 64 * 1024
@@ -62,9 +64,48 @@ class SqlCommandLog:
                 )
             ).all()
             if len(locked) != len(set(shards)):
-                raise RuntimeError("a shard has no row: the number of shards changed under this process")
+                raise RuntimeError(_NO_SHARD)
             self._database.note_time(locked[0].at)
             yield _Transaction(self._database, connection, cut(locked[0].at))
+
+    def now(self) -> datetime:
+        return cut(datetime.fromtimestamp(self._database.clock(), UTC))
+
+    async def append(self, shards: Sequence[int], decided: Decided, heads: Mapping[str, int]) -> bool:
+        if not self._database.postgresql:
+            return await self._append_sqlite(decided, heads)
+        state, changes = decided.state, decided.state.changes
+        messages = [state.messages[key] for key in changes.new_messages]
+        chats = [state.chats[chat_id] for chat_id in sorted(changes.chats)]
+        marks = sorted((user_id, chat_id, seq) for (chat_id, user_id), seq in changes.read.items())
+        async with self._database.write_at_once() as driver:
+            done, at = await driver.fetchrow(  # type: ignore[misc]
+                _APPEND,
+                state.now,
+                sorted(shards),
+                *_columns(
+                    [(m.chat_id, m.seq, m.id, m.sender_id, m.client_message_id, m.body, m.created_at) for m in messages]
+                ),
+                *_columns([(chat.id, heads[chat.id], chat.head, chat.last_at) for chat in chats]),
+                *_columns(marks),
+                self._database.json({chat.id: chat.head for chat in chats}),
+            )
+        self._database.note_time(at)
+        if done == "shards":
+            raise RuntimeError(_NO_SHARD)
+        return bool(done == "ok")
+
+    async def _append_sqlite(self, decided: Decided, heads: Mapping[str, int]) -> bool:
+        async with self._database.write() as connection:
+            keys = [result.command.key for result in decided.results]
+            if await Facts(self._database, connection).known(keys):
+                return False
+            source, params = self._database.values("v", {"id": "uuid", "head": "int8"}, list(heads.items()))
+            same = f"select count(*) from {source} join chats c on c.id = v.id and c.head = v.head"
+            if await connection.scalar(sa.text(same), params) != len(heads):
+                return False
+            await _Transaction(self._database, connection, decided.state.now).write(decided)
+        return True
 
     async def tries(self, commands: Sequence[Command]) -> list[int]:
         source, params = self._database.values("v", _KEY, [command.key for command in commands])
@@ -481,6 +522,11 @@ class _Transaction:
         )
         params = {"heads": self._db.json(heads), "users": self._db.json(users), "refused": self._db.json(refused)}
         self._together.append((sql, params, None))
+
+
+def _columns(rows_: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The same as arrays, one a column. rows_: one at least."""
+    return list(zip(*rows_, strict=True))
 
 
 def _is_new_message(event: Event) -> bool:

@@ -109,11 +109,22 @@ class Database:
     @asynccontextmanager
     async def write(self, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed on leaving; on SQLite one at a time. Raises Transient."""
+        async with self._writing(), self._begin(self._writer, deadline_s) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write_at_once(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """As `direct`, for one statement that writes: it is a transaction by itself. Raises Transient."""
+        async with self._writing(), self.direct() as driver:
+            yield driver
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        """What is known of whether it takes anything new."""
         if self._refuses is not None:
             await self._begin_anew()
         try:
-            async with self._begin(self._writer, deadline_s) as connection:
-                yield connection
+            yield
         except Transient as error:
             if (reason := why_refused(error.__cause__ or error)) is not None:
                 self._refuses, self._refused_at = reason, monotonic()

@@ -1,4 +1,4 @@
-"""The schema at start: migrations under a lock, the number of shards, the built-in assistant, the database's name."""
+"""The schema at start: migrations under a lock, the number of shards and lanes, the built-in assistant, the database's name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
 from app.adapters.store.driver_errors import Error, kind_of
+from app.adapters.store.workers import ALIVE
 from app.application.clock import utc_now
 from app.application.ports.errors import Transient
 from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME
@@ -23,6 +25,8 @@ from app.domain.values import UserKind
 
 _LOCK = 0x5061726C6579
 _TRIES = 30
+LANES = 2
+"""Of a new database: as many as workers may share; two are faster than eight (docs/performance.md)."""
 _INDEXED_ANEW = (
     "select exists (select from meta where key = 'indexed' and value <> '' and value::json->'all_after' is null)"
     " and not exists (select from indexed where low > 0)"
@@ -41,6 +45,10 @@ class ShardsDiffer(Exception):
     """The database was laid out for another number of shards."""
 
 
+class LanesInUse(Exception):
+    """Who is at work would go on by the lanes as they were."""
+
+
 class Pooled(Exception):
     """Between us and the database stands what gives a session to several: settings, prepared statements and the shards'
     locks of one would be another's."""
@@ -52,8 +60,9 @@ def _config() -> Config:
     return config
 
 
-async def migrate(database: Database, shards: int, revision: str = "head") -> None:
-    """Bring the schema to `revision` and seed what every process needs. Several at once are fine: one does it.
+async def migrate(database: Database, shards: int, revision: str = "head", *, lanes: int = LANES) -> int:
+    """Bring the schema to `revision` and seed what every process needs. Several at once are fine: one does it. lanes: for
+    a database that is new. The number of lanes that this one is laid out for.
 
     A lock that another transaction holds is waited for 2 s, then all is tried again: no migration blocks the
     traffic for longer.
@@ -62,10 +71,10 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
         try:
             if database.postgresql and revision == "head":
                 await check_direct(database)
-            await _migrate(database, shards, revision)
+            laid_out = await _migrate(database, shards, revision, lanes)
             if database.postgresql and revision == "head":
                 await _build_indexes(database)
-            return
+            return laid_out
         except Transient as error:
             cause = error.__cause__
             if cause is not None and kind_of(cause) is Error.REFUSED:
@@ -73,6 +82,7 @@ async def migrate(database: Database, shards: int, revision: str = "head") -> No
             if attempt == _TRIES - 1:
                 raise
             await asyncio.sleep(0.5)
+    raise AssertionError("the last try raises")
 
 
 async def check_direct(database: Database) -> None:
@@ -95,7 +105,7 @@ async def check_direct(database: Database) -> None:
         driver.terminate()
 
 
-async def _migrate(database: Database, shards: int, revision: str) -> None:
+async def _migrate(database: Database, shards: int, revision: str, lanes: int) -> int:
     async with database.write(_DEADLINE_S) as connection:
         if database.postgresql:
             await connection.execute(sa.text("set local lock_timeout = '2s'"))
@@ -103,7 +113,15 @@ async def _migrate(database: Database, shards: int, revision: str) -> None:
             await connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK})"))
         await connection.run_sync(_upgrade, revision)
         if revision == "head":
-            await connection.run_sync(_seed, shards)
+            await connection.run_sync(_seed, shards, lanes)
+            return await lanes_of(connection, shards)
+        return shards
+
+
+async def lanes_of(connection: AsyncConnection, shards: int) -> int:
+    """Versions before lanes had a queue a shard, and wrote no number down."""
+    found = await connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == "lanes"))
+    return int(found) if found is not None else shards
 
 
 def _upgrade(connection: sa.Connection, revision: str) -> None:
@@ -120,12 +138,13 @@ def _upgrade(connection: sa.Connection, revision: str) -> None:
         command.downgrade(config, revision)
 
 
-def _seed(connection: sa.Connection, shards: int) -> None:
+def _seed(connection: sa.Connection, shards: int, lanes: int) -> None:
     if connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == "data_id")) is None:
         connection.execute(sa.insert(t.meta).values(key="data_id", value=str(uuid.uuid7())))
     present = set(connection.scalars(sa.select(t.shards.c.id)))
     if not present:
         connection.execute(sa.insert(t.shards), [{"id": shard} for shard in range(shards)])
+        connection.execute(sa.insert(t.meta).values(key="lanes", value=str(min(lanes, shards))))
     elif present != set(range(shards)):
         raise ShardsDiffer(
             f"the database is laid out for {len(present)} shards, COMMAND_SHARDS says {shards}:"
@@ -171,6 +190,25 @@ async def change_shards(database: Database, shards: int) -> None:
     async with database.write() as connection:
         await connection.execute(sa.delete(t.shards))
         await connection.execute(sa.insert(t.shards), [{"id": shard} for shard in range(shards)])
+        lanes = sa.cast(t.meta.c.value, sa.Integer())
+        await connection.execute(
+            sa.update(t.meta).where(t.meta.c.key == "lanes", lanes > shards).values(value=str(shards))
+        )
+
+
+async def change_lanes(database: Database, lanes: int) -> None:
+    """Have so many queues carry the shards. All processes must be stopped and the queues empty: a chat's commands must never
+    wait in two. Raises LanesInUse where a worker lives, ValueError for more lanes than shards."""
+    async with database.write() as connection:
+        shards = await connection.scalar(sa.select(sa.func.count()).select_from(t.shards)) or 0
+        if not 1 <= lanes <= shards:
+            raise ValueError(f"there are {shards} shards: 1 to {shards} lanes can carry them")
+        if await connection.scalar(sa.text(f"select 1 from workers where seen_at > now() - {ALIVE} limit 1")):
+            raise LanesInUse(
+                "a worker lives: stop the gateways and assistant workers, let the queues run empty, stop the workers"
+            )
+        await connection.execute(sa.delete(t.meta).where(t.meta.c.key == "lanes"))
+        await connection.execute(sa.insert(t.meta).values(key="lanes", value=str(lanes)))
 
 
 async def change_epoch(database: Database) -> None:

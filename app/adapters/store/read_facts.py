@@ -20,7 +20,7 @@ from app.adapters.store.database import (
 )
 from app.domain.messages import SendMessage
 from app.domain.state import Consent, Needs, Outcome, Pair, State
-from app.domain.values import AddedBy, ChatKind, Person, Reply
+from app.domain.values import AddedBy, Person, Reply
 
 Key = tuple[str, str, str]
 """Of a command: chat, actor, id."""
@@ -47,11 +47,7 @@ class Facts:
             await self._read_people(state, needs.people)
         if needs.bans:
             await self._read_bans(state, needs.bans)
-        askers = {
-            user_id
-            for (chat_id, user_id), called in needs.askers.items()
-            if (chat := state.chats.get(chat_id)) is None or chat.kind == ChatKind.ASSISTANT or called
-        }
+        askers = needs.counted_askers(state.chats)
         if needs.consents:
             state.consents = await self._consents(list(needs.consents), state.now)
         strangers = [pair for pair, consent in state.consents.items() if not (consent.shares or consent.operator)]

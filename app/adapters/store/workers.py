@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from app.adapters.store.database import Database
 
-_ALIVE = "interval '4 seconds'"
+ALIVE = "interval '4 seconds'"
 
 
 class SqlWorkers:
@@ -26,7 +26,7 @@ class SqlWorkers:
             )
             await connection.execute(sa.text("delete from workers where seen_at < now() - interval '1 minute'"))
             found = await connection.execute(
-                sa.text(f"select id from workers where seen_at > now() - {_ALIVE} order by id")
+                sa.text(f"select id from workers where seen_at > now() - {ALIVE} order by id")
             )
             return [row.id for row in found]
 

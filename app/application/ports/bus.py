@@ -15,7 +15,7 @@ class CommandBus(Held, Protocol):
     """Started, it keeps its connection up, for ever."""
 
     def submit(self, command: Command) -> asyncio.Future[None]:
-        """Queue a command for its shard. Synchronous, so that nothing overtakes between reading and queueing.
+        """Queue a command for its lane. Synchronous, so that nothing overtakes between reading and queueing.
 
         The future ends with None once the command is safe (accepted), with Unavailable where it surely isn't, with
         OutcomeUnknown where that can't be told. Commands of one chat are decided in the order of submit, but for
@@ -38,10 +38,10 @@ class DeadLetter:
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """Commands that came together, at most 500 of one shard. seen: how often they had been delivered before. dead: what
+    """Commands that came together, at most 500 of one lane. seen: how often they had been delivered before. dead: what
     came with them and can't be read."""
 
-    shard: int
+    lane: int
     commands: list[Command]
     seen: int = 0
     dead: list[DeadLetter] = field(default_factory=list)
@@ -53,11 +53,11 @@ those are of a newer version, and left for who knows it. Raises only when cancel
 
 
 class CommandSource(Held, Protocol):
-    """The other end of the bus: what was submitted, by shards, each of which one worker at a time decides."""
+    """The other end of the bus: what was submitted, by lanes, each of which one worker at a time decides."""
 
     async def consume(self, process: Process) -> None:
-        """Give `process` one batch after the other, in order within a shard; what it returned from is acked. For ever,
-        until `drain`. A delivery that `process` leaves goes back with its shard, which we stay off for 5 s."""
+        """Give `process` one batch after the other, in order within a lane; what it returned from is acked. For ever,
+        until `drain`. A delivery that `process` leaves goes back with its lane, which we stay off for 5 s."""
         ...
 
     def why_not(self) -> str | None:
@@ -65,20 +65,20 @@ class CommandSource(Held, Protocol):
         ...
 
     def assign(self, mine: set[int]) -> None:
-        """The shards that this worker should hold, of all that live."""
+        """The lanes that this worker should hold, of all that live."""
         ...
 
     def active(self) -> set[int]:
-        """The shards of which this worker decides, as far as it knows."""
+        """The lanes of which this worker decides, as far as it knows."""
         ...
 
     async def drain(self) -> None:
-        """Finish the batch under way, however long that takes, then give all shards back. Never raises."""
+        """Finish the batch under way, however long that takes, then give all lanes back. Never raises."""
         ...
 
 
 class Workers(Protocol):
-    """Which workers live, so that they share the shards. Each raises Transient."""
+    """Which workers live, so that they share the lanes. Each raises Transient."""
 
     async def beat(self, worker_id: str) -> list[str]:
         """Say that this worker lives, to be said every second; ids of all that do, sorted, this one too. One that said

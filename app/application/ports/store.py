@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +30,17 @@ class CommandLog(Protocol):
     def transaction(self, shards: Sequence[int]) -> AbstractAsyncContextManager[LogTransaction]:
         """One transaction holding these shards' locks, taken in order of id, committed on leaving without an error.
         Raises Transient, DeadlineMissed; where it raised on leaving, it may have been committed."""
+        ...
+
+    def now(self) -> datetime:
+        """The store's time as far as it was heard, cut to milliseconds: at which what is remembered is decided on."""
+        ...
+
+    async def append(self, shards: Sequence[int], decided: Decided, heads: Mapping[str, int]) -> bool:
+        """Write new messages alone (`Decided.new_messages_alone`), decided on remembered facts, in a transaction of its
+        own that holds these shards' locks. heads: of each of its chats, as it was remembered. False, and nothing is
+        written, where a head is elsewhere, an id is known, or the time is another by more than a second. Raises Transient,
+        DeadlineMissed; where it raised, it may have been committed."""
         ...
 
     async def tries(self, commands: Sequence[Command]) -> list[int]:

@@ -37,7 +37,7 @@ async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = 
         from app.infrastructure.exporting import start_tracing
 
         tracing_ = start_tracing(settings, role, world.process_id)
-    await migrate(world.database, settings.command_shards)
+    world.lanes.count = await migrate(world.database, settings.command_shards, lanes=settings.command_lanes)
     await Process(world, role).run()
     if tracing_ is not None:
         await asyncio.to_thread(tracing_.shutdown)

@@ -1,4 +1,4 @@
-"""A worker: decides commands, and shares the shards with the others that live."""
+"""A worker: decides commands, and shares the lanes with the others that live."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import suppress
 from time import monotonic
 
 from app.application.background import survived
+from app.application.lanes import fair_share
 from app.application.ports.errors import Transient
-from app.application.shards import fair_share
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.observed import observed_process
 from app.infrastructure.roles.role import Life
@@ -31,7 +31,7 @@ class WorkerRole:
     async def start(self, life: Life) -> None:
         await life.hold(self._world.live, self._world.source)
         life.keep("worker", self._world.source.consume(self._process))
-        life.keep("shards", self._share_shards())
+        life.keep("lanes", self._share_lanes())
         life.keep("pruner", self._prune())
         life.keep("expirer", self._expirer.run())
         life.keep("words", wiring.make_indexer(self._world).run())
@@ -52,20 +52,19 @@ class WorkerRole:
 
     def measure(self) -> None:
         telemetry.BROKER.labels("consume").set(self._world.source.why_not() is None)
-        telemetry.SHARDS.labels("active").set(len(self._world.source.active()))
+        telemetry.LANES.labels("active").set(len(self._world.source.active()))
 
-    async def _share_shards(self) -> None:
+    async def _share_lanes(self) -> None:
         """Say that we live, see who else does, hold what is ours."""
-        shards = self._world.settings.command_shards
         while True:
             async with self._sharing:
                 if self._leaving:
                     return
-                with survived("shards", telemetry.recurring_of):
+                with survived("lanes", telemetry.recurring_of):
                     alive = await self._world.workers.beat(self._world.process_id)
-                    mine = fair_share(self._world.process_id, alive, shards)
+                    mine = fair_share(self._world.process_id, alive, self._world.lanes.count)
                     self._world.source.assign(mine)
-                    telemetry.SHARDS.labels("assigned").set(len(mine))
+                    telemetry.LANES.labels("assigned").set(len(mine))
             await asyncio.sleep(1)
 
     async def _prune(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -40,6 +40,10 @@ class Log(MemoryStore):
         self.shards.append(list(shards))
         async with super().transaction(shards) as transaction:
             yield transaction
+
+    async def append(self, shards: Sequence[int], decided: Decided, heads: Mapping[str, int]) -> bool:
+        self.shards.append(list(shards))
+        return await super().append(shards, decided, heads)
 
     async def read(self, commands: Sequence[Command]) -> State:
         self._commands = commands

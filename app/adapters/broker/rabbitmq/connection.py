@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from aiormq.exceptions import (
 )
 
 from app.adapters import lost
+from app.application.lanes import Lanes
 
 CLOSE_DEADLINE_S = 2.0
 CONNECT_DEADLINE_S = 10.0
@@ -32,8 +33,9 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
 }
 
 
-def queue_name(shard: int) -> str:
-    return f"commands.{shard}"
+def queue_name(lanes: Lanes, lane: int) -> str:
+    """One lane a shard is how versions before lanes laid the queues out."""
+    return f"commands.{lane}" if lanes.count == lanes.shards else f"commands.{lane}of{lanes.count}"
 
 
 async def connect(url: str, name: str) -> AbstractConnection:
@@ -94,9 +96,9 @@ async def close(thing: AbstractChannel | AbstractConnection | None) -> bool:
     return True
 
 
-async def declare(channel: AbstractChannel, shards: Iterable[int]) -> None:
-    for shard in shards:
-        await channel.declare_queue(queue_name(shard), durable=True, arguments=QUEUE_ARGUMENTS)
+async def declare(channel: AbstractChannel, lanes: Lanes) -> None:
+    for lane in range(lanes.count):
+        await channel.declare_queue(queue_name(lanes, lane), durable=True, arguments=QUEUE_ARGUMENTS)
 
 
 def closed_event(connection: AbstractConnection) -> asyncio.Event:

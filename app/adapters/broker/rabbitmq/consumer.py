@@ -1,4 +1,4 @@
-"""The command bus on RabbitMQ, from a worker's side: one active consumer for each shard, acks by envelope, last of all."""
+"""The command bus on RabbitMQ, from a worker's side: one active consumer for each lane, acks by envelope, last of all."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from app.adapters.broker.rabbitmq.connection import (
     refusal,
 )
 from app.application.background import Background
+from app.application.lanes import Lanes
 from app.application.ports.bus import DeadLetter, Delivery, Process
 from app.application.ports.held import NothingHeld
-from app.domain.ids import shard_of
 
 PREFETCH = 20
 _STAYS_OFF_S = 5.0
-"""From a shard that holds what only a newer version knows."""
+"""From a lane that holds what only a newer version knows."""
 
 
 @dataclass(slots=True)
-class _Shard:
-    """One shard's subscription. active: something was delivered to us since it began, so we are its consumer."""
+class _Lane:
+    """One lane's subscription. active: something was delivered to us since it began, so we are its consumer."""
 
     channel: AbstractChannel
     deliveries: deque[AbstractIncomingMessage] = field(default_factory=deque)
@@ -48,17 +48,17 @@ class _Shard:
 
 
 class RabbitConsumer(NothingHeld):
-    """Implements CommandSource: takes what all its shards deliver into one batch after another, in order, and acks last.
+    """Implements CommandSource: takes what all its lanes deliver into one batch after another, in order, and acks last.
 
-    Every worker waits at every shard, so that a dead one's shards go on at once; which of them it should hold is
-    told by `assign`. A shard is given back by finishing the batch and closing its channel, never by cancelling. Its
+    Every worker waits at every lane, so that a dead one's lanes go on at once; which of them it should hold is
+    told by `assign`. A lane is given back by finishing the batch and closing its channel, never by cancelling. Its
     connection lasts as long as `consume`.
     """
 
     def __init__(
         self,
         url: str,
-        shards: int,
+        lanes: Lanes,
         codec: EnvelopeCodec,
         background: Background,
         *,
@@ -71,12 +71,12 @@ class RabbitConsumer(NothingHeld):
         self._on_trouble = on_trouble
         self._why = ""
         self._url = url
-        self._shards = shards
+        self._lanes = lanes
         self._codec = codec
         self._on_refused = on_refused
         self._on_newer = on_newer
-        self._mine: set[int] = set(range(shards))
-        self._held: dict[int, _Shard] = {}
+        self._mine: set[int] | None = None
+        self._held: dict[int, _Lane] = {}
         self._stay_off: dict[int, float] = {}
         self._arrived = asyncio.Event()
         self._between = asyncio.Lock()
@@ -92,20 +92,20 @@ class RabbitConsumer(NothingHeld):
         return None if self._connected else "the broker can't be reached: nothing is decided"
 
     def assign(self, mine: set[int]) -> None:
-        """The shards that this worker should hold now, of all that live."""
+        """The lanes that this worker should hold now, of all that live."""
         if mine != self._mine:
             self._mine = mine
             self._reassigned.set()
 
     def active(self) -> set[int]:
-        return {shard for shard, held in self._held.items() if held.active and not held.leaving}
+        return {lane for lane, held in self._held.items() if held.active and not held.leaving}
 
     async def drain(self) -> None:
-        """Finish the batch, give all shards back."""
+        """Finish the batch, give all lanes back."""
         self._draining = True
         async with self._between:
-            for shard in list(self._held):
-                await self._leave(shard)
+            for lane in list(self._held):
+                await self._leave(lane)
 
     async def consume(self, process: Process) -> None:
         while not self._draining:
@@ -151,35 +151,35 @@ class RabbitConsumer(NothingHeld):
     async def _subscribe(self, connection: AbstractConnection) -> None:
         async with calls(CONNECT_DEADLINE_S):
             channel = await connection.channel()
-            await declare(channel, range(self._shards))
+            await declare(channel, self._lanes)
         await close(channel)
         self._why = ""
         loop = asyncio.get_running_loop()
         while not self._draining:
-            mine = set(self._mine)
+            mine = set(range(self._lanes.count)) if self._mine is None else set(self._mine)
             self._reassigned.clear()
-            for shard in range(self._shards):
-                held = self._held.get(shard)
+            for lane in range(self._lanes.count):
+                held = self._held.get(lane)
                 if held is not None and held.channel.is_closed:
-                    del self._held[shard]
-                elif held is not None and shard not in mine and held.active:
+                    del self._held[lane]
+                elif held is not None and lane not in mine and held.active:
                     async with self._between:
-                        await self._leave(shard)
-                    self._stay_off[shard] = loop.time() + 1.0
-            for shard in range(self._shards):
-                if not self._draining and shard not in self._held and self._stay_off.get(shard, 0) <= loop.time():
+                        await self._leave(lane)
+                    self._stay_off[lane] = loop.time() + 1.0
+            for lane in range(self._lanes.count):
+                if not self._draining and lane not in self._held and self._stay_off.get(lane, 0) <= loop.time():
                     async with calls(CONNECT_DEADLINE_S):
-                        await self._join(connection, shard)
+                        await self._join(connection, lane)
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await self._reassigned.wait()
 
-    async def _join(self, connection: AbstractConnection, shard: int) -> None:
+    async def _join(self, connection: AbstractConnection, lane: int) -> None:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=PREFETCH)
-        queue = await channel.declare_queue(queue_name(shard), durable=True, arguments=QUEUE_ARGUMENTS)
-        held = _Shard(channel)
-        self._held[shard] = held
+        queue = await channel.declare_queue(queue_name(self._lanes, lane), durable=True, arguments=QUEUE_ARGUMENTS)
+        held = _Lane(channel)
+        self._held[lane] = held
 
         async def arrived(message: AbstractIncomingMessage) -> None:
             # Tasks for deliveries start in order and nothing is awaited here: so is the deque.
@@ -189,11 +189,11 @@ class RabbitConsumer(NothingHeld):
 
         await queue.consume(arrived)
         underlay = await channel.get_underlay_channel()
-        underlay.on_consumer_cancel_callbacks.add(lambda *_: self._background.create_task(self._leave_soon(shard)))
+        underlay.on_consumer_cancel_callbacks.add(lambda *_: self._background.create_task(self._leave_soon(lane)))
 
-    async def _leave(self, shard: int) -> None:
+    async def _leave(self, lane: int) -> None:
         """Called between batches. What was delivered and no transaction holds is thrown away with the channel."""
-        held = self._held.pop(shard, None)
+        held = self._held.pop(lane, None)
         if held is None:
             return
         held.leaving = True
@@ -210,24 +210,24 @@ class RabbitConsumer(NothingHeld):
                 if taken:
                     left = await process([delivery for _, delivery in taken])
                     await self._ack(message for message, delivery in taken if delivery not in left)
-                    for shard in {delivery.shard for delivery in left}:
-                        self._stay_off[shard] = asyncio.get_running_loop().time() + _STAYS_OFF_S
-                        await self._leave(shard)
+                    for lane in {delivery.lane for delivery in left}:
+                        self._stay_off[lane] = asyncio.get_running_loop().time() + _STAYS_OFF_S
+                        await self._leave(lane)
             if not taken:
                 self._arrived.clear()
                 if not any(held.deliveries for held in self._held.values()):
                     await self._arrived.wait()
 
     def _take(self) -> list[tuple[AbstractIncomingMessage, Delivery]]:
-        """Waiting envelopes of all shards, in order within each, up to the size of a batch."""
+        """Waiting envelopes of all lanes, in order within each, up to the size of a batch."""
         taken: list[tuple[AbstractIncomingMessage, Delivery]] = []
         commands = size = 0
-        for shard, held in list(self._held.items()):
+        for lane, held in list(self._held.items()):
             if held.leaving or held.channel.is_closed:
                 held.deliveries.clear()  # delivered anew, to whoever is active now
             while held.deliveries and commands < COMMANDS_MAX and size < BYTES_MAX:
                 message = held.deliveries.popleft()
-                delivery = self._open(shard, held, message)
+                delivery = self._open(lane, held, message)
                 if delivery is None:
                     break
                 taken.append((message, delivery))
@@ -235,31 +235,31 @@ class RabbitConsumer(NothingHeld):
                 size += len(message.body)
         return taken
 
-    def _open(self, shard: int, held: _Shard, message: AbstractIncomingMessage) -> Delivery | None:
-        """What can't be verified or decoded is counted and acked, empty; what we had signed is kept. None: the shard must be given back."""
+    def _open(self, lane: int, held: _Lane, message: AbstractIncomingMessage) -> Delivery | None:
+        """What can't be verified or decoded is counted and acked, empty; what we had signed is kept. None: the lane must be given back."""
         headers = message.headers or {}
         counts = [headers.get(name) for name in ("x-delivery-count", "x-acquired-count")]
         seen = max(count if isinstance(count, int) else 0 for count in counts)
         try:
-            told_shard, commands, dead = self._codec.open(message.body)
-            if told_shard != shard or any(shard_of(c.chat_id, self._shards) != shard for c in commands):
+            told_lane, commands, dead = self._codec.open(message.body)
+            if told_lane != lane or any(self._lanes.of(c.chat_id) != lane for c in commands):
                 raise BadEnvelope("shard", signed=True)
         except NewerEnvelope:
             self._on_newer()
             held.deliveries.clear()
             held.leaving = True
-            self._stay_off[shard] = asyncio.get_running_loop().time() + _STAYS_OFF_S
-            self._background.create_task(self._leave_soon(shard))
+            self._stay_off[lane] = asyncio.get_running_loop().time() + _STAYS_OFF_S
+            self._background.create_task(self._leave_soon(lane))
             return None
         except (BadEnvelope, ValueError, AttributeError) as error:
             self._on_refused(str(error))
             signed = not isinstance(error, BadEnvelope) or error.signed
-            return Delivery(shard, [], dead=[DeadLetter(f"an envelope: {error}", message.body)] if signed else [])
-        return Delivery(shard, commands, seen, dead)
+            return Delivery(lane, [], dead=[DeadLetter(f"an envelope: {error}", message.body)] if signed else [])
+        return Delivery(lane, commands, seen, dead)
 
-    async def _leave_soon(self, shard: int) -> None:
+    async def _leave_soon(self, lane: int) -> None:
         async with self._between:
-            await self._leave(shard)
+            await self._leave(lane)
 
     async def _ack(self, messages: Iterable[AbstractIncomingMessage]) -> None:
         try:
@@ -270,5 +270,5 @@ class RabbitConsumer(NothingHeld):
             self._give_up()
 
     def _give_up(self) -> None:
-        """What we hold unacked, or whether we are a shard's consumer, can't be told any more: connect anew."""
+        """What we hold unacked, or whether we are a lane's consumer, can't be told any more: connect anew."""
         self._closed.set()

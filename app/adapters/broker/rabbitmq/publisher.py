@@ -1,4 +1,4 @@
-"""The command bus on RabbitMQ, from a door's side: envelopes published one after the other for each shard, confirmed.
+"""The command bus on RabbitMQ, from a door's side: envelopes published one after the other for each lane, confirmed.
 
 What was unconfirmed on a connection that is lost ends as outcome_unknown and is never retried here, for it may have landed.
 """
@@ -29,22 +29,22 @@ from app.adapters.broker.rabbitmq.connection import (
     refusal,
 )
 from app.application.background import Background
+from app.application.lanes import Lanes
 from app.application.ports.errors import OutcomeUnknown, Unavailable
 from app.application.ports.held import Keep
 from app.domain.command import Command
-from app.domain.ids import shard_of
 
 CONFIRM_DEADLINE_S = 2.0
 PROBE_S = 2.0
 
 
 class RabbitPublisher:
-    """Implements CommandBus. One unconfirmed envelope for each shard, on a channel of its own."""
+    """Implements CommandBus. One unconfirmed envelope for each lane, on a channel of its own."""
 
     def __init__(
         self,
         url: str,
-        shards: int,
+        lanes: Lanes,
         codec: EnvelopeCodec,
         background: Background,
         *,
@@ -57,11 +57,11 @@ class RabbitPublisher:
         self._why = ""
         self._lost_at = monotonic()
         self._url = url
-        self._shards = shards
+        self._lanes = lanes
         self._codec = codec
         self._on_envelope = on_envelope
-        budget = Budget()
-        self._collectors = [Collector(budget) for _ in range(shards)]
+        self._budget = Budget()
+        self._collectors: list[Collector] = []
         self._connection: AbstractConnection | None = None
         self._channels: dict[int, AbstractChannel] = {}
         self._background = background
@@ -75,18 +75,18 @@ class RabbitPublisher:
         return self._connection is not None and not self._connection.is_closed
 
     def submit(self, command: Command) -> asyncio.Future[None]:
-        shard = shard_of(command.chat_id, self._shards)
         if not self._connected():
             refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             refused.set_exception(self._unavailable())
             return refused
-        return self._collectors[shard].add(command, self._codec.pack_command(command))
+        return self._collectors[self._lanes.of(command.chat_id)].add(command, self._codec.pack_command(command))
 
     def _unavailable(self) -> Unavailable:
         words = f"takes nothing{self._why}" if self._why else "can't be reached"
         return Unavailable(f"the broker {words}", away_s=monotonic() - self._lost_at)
 
     async def start(self, keep: Keep) -> None:
+        self._collectors = [Collector(self._budget) for _ in range(self._lanes.count)]
         keep("publisher", self._run())
 
     async def close(self) -> None:
@@ -95,8 +95,8 @@ class RabbitPublisher:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_connected(), name="broker publisher connection")
-            for shard in range(self._shards):
-                group.create_task(self._publish_shard(shard), name=f"publish {queue_name(shard)}")
+            for lane in range(self._lanes.count):
+                group.create_task(self._publish_lane(lane), name=f"publish {queue_name(self._lanes, lane)}")
 
     async def _keep_connected(self) -> None:
         while True:
@@ -106,7 +106,7 @@ class RabbitPublisher:
                     connection = await connect(self._url, "parley publisher")
                     closed = closed_event(connection)
                     channel = await connection.channel()
-                    await declare(channel, range(self._shards))
+                    await declare(channel, self._lanes)
                 await close(channel)
             except Exception as error:
                 reason = refusal(error)
@@ -144,37 +144,37 @@ class RabbitPublisher:
             self._on_trouble(error)
         await close(channel)
 
-    async def _publish_shard(self, shard: int) -> None:
-        collector = self._collectors[shard]
+    async def _publish_lane(self, lane: int) -> None:
+        collector = self._collectors[lane]
         while True:
             taken = await collector.next()
             try:
-                ended = await self._publish(shard, taken)
+                ended = await self._publish(lane, taken)
             except Exception as error:
                 self._on_trouble(error)
-                self._drop(shard)
+                self._drop(lane)
                 ended = OutcomeUnknown("the broker did not confirm")
             collector.settle(taken, ended)
 
-    async def _publish(self, shard: int, taken: list[Waiting]) -> Exception | None:
+    async def _publish(self, lane: int, taken: list[Waiting]) -> Exception | None:
         """None when the broker has it; else what to tell those in the envelope."""
         self._on_envelope(len(taken))
         try:
             async with calls(CONFIRM_DEADLINE_S):
-                channel = await self._channel(shard)
+                channel = await self._channel(lane)
         except LOST as error:
             return self._refused(error)
         try:
             message = aio_pika.Message(
-                self._codec.seal(shard, [waiting.packed for waiting in taken]),
+                self._codec.seal(lane, [waiting.packed for waiting in taken]),
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             )
             async with calls(CONFIRM_DEADLINE_S):
-                await channel.default_exchange.publish(message, queue_name(shard), mandatory=True)
+                await channel.default_exchange.publish(message, queue_name(self._lanes, lane), mandatory=True)
         except PublishError:
-            return Unavailable("the shard has no queue")
+            return Unavailable("the lane has no queue")
         except (DeliveryError, *LOST) as error:
-            self._drop(shard)
+            self._drop(lane)
             if refusal(error) is not None:
                 return self._refused(error)
             return OutcomeUnknown("the broker did not confirm")
@@ -188,17 +188,17 @@ class RabbitPublisher:
         self._why = f": {reason}" if reason else self._why
         return self._unavailable()
 
-    async def _channel(self, shard: int) -> AbstractChannel:
-        channel = self._channels.get(shard)
+    async def _channel(self, lane: int) -> AbstractChannel:
+        channel = self._channels.get(lane)
         if channel is not None and not channel.is_closed:
             return channel
         if self._connection is None:
             raise ConnectionError("not connected")
         channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-        self._channels[shard] = channel
+        self._channels[lane] = channel
         return channel
 
-    def _drop(self, shard: int) -> None:
+    def _drop(self, lane: int) -> None:
         """What is unconfirmed on this channel may land later; the next envelope goes out on a new one."""
-        channel = self._channels.pop(shard, None)
+        channel = self._channels.pop(lane, None)
         self._background.create_task(close(channel))
