@@ -9,6 +9,7 @@ from fastapi import FastAPI, Response, WebSocket
 from app.adapters.pages import pages
 from app.adapters.rest import accounts, chats, members, messages, openapi, operators, pins, policies, replies
 from app.adapters.rest.cursors import Cursors
+from app.adapters.rest.history_at_once import HistoryAtOnce
 from app.adapters.rest.problems import problem
 from app.adapters.websocket.connection import SocketDoor
 from app.application.use_cases import UseCases
@@ -32,6 +33,7 @@ class Doors:
             with telemetry.SOCKETS.track_inprogress():
                 await self.socket.serve(websocket)
 
+        app.router.routes.append(HistoryAtOnce())
         for door in ROUTED:
             app.include_router(door.router)
         openapi.install(app)

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import httpx2
 
 from parley_client import Rejected
 from stack.pace import paced
+from tests.faults.test_recovery import metric
 from tests.scenarios.test_accounts import refused
 from tests.world import People, new_id
 
@@ -183,3 +187,43 @@ async def test_repeating_ones_own_command_after_leaving_tells_its_first_outcome(
     assert (again.status_code, again.json()) == (200, first)
     fresh = body | {"client_message_id": new_id()}
     assert (await refused(bert.rest.post(f"/v1/chats/{chat_id}/messages", fresh))).code == "not_found"
+
+
+async def test_a_page_is_the_same_however_it_is_asked_for(people: People) -> None:
+    """Plainly put it takes a shorter way through the gateway; with a parameter that nobody knows it doesn't."""
+    anna, other = await people.make(), await people.make()
+    chat_id = await people.group(anna)
+    for n in range(7):
+        await anna.rest.post(f"/v1/chats/{chat_id}/messages", {"client_message_id": new_id(), "body": f"{n}"})
+    base = f"{people.world.urls[0]}/v1/chats"
+    mine = {"Authorization": f"Bearer {anna.rest.access_token}"}
+    theirs = {"Authorization": f"Bearer {other.rest.access_token}"}
+    asked = ["", "limit=3", "before=5", "after=2", "before=5&limit=2", "after=0&limit=100", "before=0", "before=007", "limit=0",
+             "limit=101", "limit=x", "before=-1", "before=5&after=1", "before=5&before=6", "limit=2&limit=3", "before=1&", "&"]  # fmt: skip
+    async with httpx2.AsyncClient() as http:
+
+        async def answer(query: str, headers: dict[str, str], method: str = "GET", chat: str = chat_id) -> Any:
+            got = await http.request(method, f"{base}/{chat}/messages?{query}", headers=headers)
+            return got.status_code, got.text, sorted(set(got.headers) - {"date"})
+
+        for query in asked:
+            for headers in (
+                mine,
+                theirs,
+                {},
+                {"Authorization": "Bearer no.good.token"},
+                {"Authorization": "Basic eDp5"},
+            ):
+                plain, longer = await answer(query, headers), await answer(f"{query}&x=1", headers)
+                assert plain == longer, (query, headers)
+        assert await answer("", mine, chat=new_id()) == await answer("x=1", mine, chat=new_id())
+        assert await answer("", mine, chat="no-id") == await answer("x=1", mine, chat="no-id")
+        head = await answer("", mine, "HEAD")
+        assert (head[0], head[1]) == (200, "") and head[2] == (await answer("x=1", mine, "HEAD"))[2]
+        assert (
+            await metric(
+                people.world.urls[0],
+                r'parley_http_request_seconds_count\{method="GET",route="/v1/chats/\{chat_id\}/messages",status="200"\}',
+            )
+            > 20
+        )
