@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import datetime
 from time import monotonic
 
 from app.application.authorize import Pep, Reader
 from app.application.background import Trouble
 from app.application.ports.errors import Transient
-from app.application.ports.history import History, Search
+from app.application.ports.history import History, Place, Search
 from app.application.ports.store import WordIndex
+from app.application.turns import OneEach
 from app.domain import text
 from app.domain.errors import Code, ParleyError
 from app.domain.policy import question
@@ -23,6 +23,7 @@ _LOOKED_AT_MAX = 500
 _ASKED_AGAIN = 100
 _SECONDS_MAX = 2.0
 _PAUSE_S = 0.3
+_WAIT_MAX = 5
 
 
 def words_of(query: str) -> tuple[text.Word, ...]:
@@ -46,7 +47,7 @@ class FoundPage:
     """goes_on: where the next page begins, behind what was looked at; None where that was all."""
 
     items: list[Found]
-    goes_on: tuple[datetime, str] | None
+    goes_on: Place | None
 
 
 class MessageSearch:
@@ -54,18 +55,24 @@ class MessageSearch:
         self._reader = reader
         self._pep = pep
         self._history = history
+        self._one_each = OneEach(_WAIT_MAX)
 
     async def find(self, user_id: str, asked: Search, limit: int) -> FoundPage:
-        """Newest first. A chat named by a stranger is `not_found`; of all others only what the policies let them read."""
+        """Newest first. A chat named by a stranger is `not_found`; of all others only what the policies let them read. One
+        person's searches go one after the other. Raises ParleyError, Unavailable."""
+        async with self._one_each.turn(user_id):
+            return await self._find(user_id, asked, limit)
+
+    async def _find(self, user_id: str, asked: Search, limit: int) -> FoundPage:
         if asked.chat_id is not None:
             await self._reader.permit(user_id, asked.chat_id)
         items: list[Found] = []
         readable: dict[str, bool] = {}
         looked_at, until, page = 0, monotonic() + _SECONDS_MAX, limit + 1
         while True:
-            found = await self._history.search(user_id, asked, page)
-            await self._look_at_chats(user_id, found, readable)
-            for message in found:
+            looked = await self._history.search(user_id, asked, page)
+            await self._look_at_chats(user_id, looked.messages, readable)
+            for message in looked.messages:
                 if len(items) == limit or looked_at >= _LOOKED_AT_MAX or monotonic() > until:
                     return FoundPage(items, asked.before)
                 looked_at += 1
@@ -74,8 +81,11 @@ class MessageSearch:
                 if places is not None and readable[message.chat_id]:
                     items.append(Found(message, places))
                 await asyncio.sleep(0)  # a long text takes some milliseconds
-            if len(found) < page:
+            if looked.goes_on is None:
                 return FoundPage(items, None)
+            asked = replace(asked, before=looked.goes_on)
+            if monotonic() > until:
+                return FoundPage(items, asked.before)
             page = max(page, _ASKED_AGAIN)
 
     async def _look_at_chats(self, user_id: str, found: list[Message], readable: dict[str, bool]) -> None:

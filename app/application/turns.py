@@ -92,6 +92,29 @@ class Turns:
             self._free += 1
 
 
+class OneEach:
+    """Of each `who` one at a time, in order; so many more may wait."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._here: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def turn(self, who: str) -> AsyncIterator[None]:
+        """Raises Unavailable."""
+        lock, here = self._here.get(who, (asyncio.Lock(), 0))
+        if here > self._most:
+            raise Unavailable("too many of one's own wait for this")
+        self._here[who] = (lock, here + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, here = self._here.pop(who)
+            if here > 1:
+                self._here[who] = (lock, here - 1)
+
+
 class Paced:
     """One after the other. While others have work, each first step is paid for by twice as long for them: a crowd gets a
     third of the loop then, whatever it asks at once. most, most_each: as of `Turns`."""

@@ -11,6 +11,7 @@ import pytest
 
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
+from app.adapters.store.heal import PostgresHeal
 from app.adapters.store.migrate import migrate
 from app.application.process import Worker
 from app.domain import decide
@@ -178,8 +179,12 @@ async def test_two_at_once_wait_for_the_shards_lock(servers: Servers) -> None:
     """The one that waited sees what it waited for: a head that moved, or an id that became known, under the lock."""
     database = Database(servers.postgres.database(f"append_{new_id()[:8]}"), pool_size=4)
     await migrate(database, SHARDS)
-    s = Setting(database)
+    s, heal = Setting(database), PostgresHeal(database)
     await s.start()
+    await heal.poll()
+    await s.do(s.by(s.anna, c.SendMessage("polled")), s.by(s.ben, c.SendMessage("too")))
+    found = await heal.poll()
+    assert s.appended.pop() and (found.heads, found.users, found.refused) == ({s.chat_id: 5}, set(), [])
     shard = shard_of(s.chat_id, SHARDS)
     for command in (s.by(s.anna, c.SendMessage("waits")), s.by(s.anna, c.SendMessage("is done"))):
         is_done = command.action.body == "is done"  # type: ignore[union-attr]
@@ -192,7 +197,7 @@ async def test_two_at_once_wait_for_the_shards_lock(servers: Servers) -> None:
             await transaction.write(decide.decide(facts, meanwhile, PEP.ask, new_id, Limits(1000)))
         [result] = await waiting
         assert s.appended.pop() is False and result.repeat == is_done
-    assert await s.bodies() == ["meanwhile", "waits", "is done"]
+    assert await s.bodies() == ["polled", "too", "meanwhile", "waits", "is done"]
     await s.contiguous()
     with pytest.raises(RuntimeError, match="a shard has no row"):
         few = Worker(s.log, PEP.ask, s._announce, new_id, 10_000, Limits(1000), 600.0)

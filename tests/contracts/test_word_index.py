@@ -40,7 +40,7 @@ class Setting(Store):
                 pass
 
     async def found(self, user_id: str, query: str) -> set[str]:
-        return {m.id for m in await self.history.search(user_id, Search(words(query)), 1_000)}
+        return {m.id for m in (await self.history.search(user_id, Search(words(query)), 1_000)).messages}
 
 
 async def test_what_was_said_edited_and_deleted_is_followed(database: Database) -> None:

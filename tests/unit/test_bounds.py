@@ -58,6 +58,7 @@ COLLECTIONS = {
     "application/hub/ranges.py Ranges._in_line": "reads under way",
     "application/hub/sessions.py Sessions._users": "sockets of this process",
     "application/reply.py AssistantWorker._answers": "50 at once",
+    "application/turns.py OneEach._here": "people who search now",
     "application/turns.py Line._places": "20,000 (Strangers), 200 (passwords), a socket each (Ranges)",
     "domain/fold.py Fold.events": "a batch's",
     "infrastructure/roles/process.py Process._tasks": "named side tasks",

@@ -10,17 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.adapters.store import rows
+from app.adapters.store import found_words, rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.memberships import REACTIONS, membership_of, reactions_of, statement
 from app.adapters.store.read_facts import Facts
 from app.application.clock import cut
-from app.application.ports.history import Membership, Page, Search
+from app.application.ports.history import Looked, Membership, Page, Search
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
 
-_WORDS_POSTGRESQL = "message_words.words @> string_to_array(:words, ' ')"
 _WORDS_SQLITE = "message_words.id in (select rowid from message_search where message_search match :words)"
 
 _BEYOND = 2**63 - 1
@@ -288,30 +287,22 @@ class SqlHistory:
             messages = await rows.whole_messages(connection, found)
         return [(row.pin_seq, message) for row, message in zip(found, messages, strict=True)]
 
-    async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
-        database, m, w = self._reader, t.messages.c, t.message_words.c
-        words = " ".join(search.terms if database.postgresql else [f'"{term}"' for term in search.terms])
-        holds = _WORDS_POSTGRESQL if database.postgresql else _WORDS_SQLITE
-        mine = sa.select(t.members.c.chat_id).where(t.members.c.user_id == user_id)
-        query = (
-            sa.select(t.messages)
-            .join(t.message_words, sa.and_(w.chat_id == m.chat_id, w.message_id == m.id))
-            .where(sa.text(holds).bindparams(words=words), m.chat_id.in_(mine), m.deleted_at.is_(None))
-            .order_by(m.created_at.desc(), m.id.desc())
-            .limit(limit)
+    async def search(self, user_id: str, search: Search, limit: int) -> Looked:
+        database = self._reader
+        if not database.postgresql:
+            async with database.read() as connection:
+                found = (await connection.execute(_search_sqlite(user_id, search).limit(limit))).all()
+                messages = await rows.whole_messages(connection, found)
+            return Looked(messages, (messages[-1].created_at, messages[-1].id) if len(messages) == limit else None)
+        keys, goes_on = await found_words.find(database, user_id, search, limit)
+        source, params = database.values("v", {"chat_id": "uuid", "id": "uuid"}, keys)
+        sql = (
+            f"select m.* from {source} join messages m on m.chat_id = v.chat_id and m.id = v.id"
+            " where m.deleted_at is null order by v.o"
         )
-        if search.chat_id is not None:
-            query = query.where(m.chat_id == search.chat_id)
-        if search.sender_id is not None:
-            query = query.where(m.sender_id == search.sender_id)
-        if search.since is not None:
-            query = query.where(m.created_at >= search.since)
-        if search.until is not None:
-            query = query.where(m.created_at < search.until)
-        if search.before is not None:
-            query = query.where(sa.tuple_(m.created_at, m.id) < sa.tuple_(*_literals(search.before)))
         async with database.read() as connection:
-            return await rows.whole_messages(connection, (await connection.execute(query)).all())
+            found = (await connection.execute(sa.text(sql), params)).all()
+            return Looked(await rows.whole_messages(connection, found), goes_on)
 
     async def outcomes(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Outcome]:
         async with self._primary.read() as connection:
@@ -331,6 +322,28 @@ class SqlHistory:
 def _literals(before: tuple[datetime, str]) -> tuple[Any, Any]:
     at, id_ = before
     return sa.literal(at, t.Time()), sa.literal(id_, t.Id)
+
+
+def _search_sqlite(user_id: str, search: Search) -> sa.Select[Any]:
+    m, w = t.messages.c, t.message_words.c
+    words = " ".join(f'"{term}"' for term in search.terms)
+    mine = sa.select(t.members.c.chat_id).where(t.members.c.user_id == user_id)
+    query = (
+        sa.select(t.messages)
+        .join(t.message_words, sa.and_(w.chat_id == m.chat_id, w.message_id == m.id))
+        .where(sa.text(_WORDS_SQLITE).bindparams(words=words), m.chat_id.in_(mine), m.deleted_at.is_(None))
+    )
+    if search.chat_id is not None:
+        query = query.where(m.chat_id == search.chat_id)
+    if search.sender_id is not None:
+        query = query.where(m.sender_id == search.sender_id)
+    if search.since is not None:
+        query = query.where(m.created_at >= search.since)
+    if search.until is not None:
+        query = query.where(m.created_at < search.until)
+    if search.before is not None:
+        query = query.where(sa.tuple_(m.created_at, m.id) < sa.tuple_(*_literals(search.before)))
+    return query.order_by(m.created_at.desc(), m.id.desc())
 
 
 async def _person(connection: AsyncConnection, user_id: str) -> Person:

@@ -31,22 +31,34 @@ class Page:
     has_more: bool
 
 
+Place = tuple[datetime, str]
+"""(created_at, id) of a message: what search is ordered by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
-    """words: at least one. chat_id, sender_id: of these alone. since, until: of creation, inclusive and exclusive. before: (created_at,
-    id) of the last one seen."""
+    """words: at least one. chat_id, sender_id: of these alone. since, until: of creation, inclusive and exclusive. before: the
+    place of the last one seen."""
 
     words: tuple[Word, ...]
     chat_id: str | None = None
     sender_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    before: tuple[datetime, str] | None = None
+    before: Place | None = None
 
     @property
     def terms(self) -> list[str]:
         """By which the index is asked."""
         return sorted({term for word in self.words for term in word.terms})
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """goes_on: down to where was looked, the place itself included; None where that was all there is."""
+
+    messages: list[Message]
+    goes_on: Place | None
 
 
 class History(Protocol):
@@ -136,9 +148,10 @@ class History(Protocol):
         """(seq of the event that pinned it, the message), newest pin first."""
         ...
 
-    async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
-        """Messages of this user's chats that the index holds all the terms of, newest first, by (created_at, id); deleted
-        ones never. What the words themselves need, and whether they are still there, is the caller's to see."""
+    async def search(self, user_id: str, search: Search, limit: int) -> Looked:
+        """Messages of this user's chats that the index holds all the terms of, newest first, by place; deleted ones never. A
+        call's work is bounded: it may look at a part, and find nothing there. What the words themselves need, and whether
+        they are still there, is the caller's to see."""
         ...
 
     async def outcomes(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Outcome]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from app.application import search
 from app.application.authorize import Reader
 from app.application.ports.errors import Transient
-from app.application.ports.history import Search
+from app.application.ports.history import Looked, Search
 from app.application.search import Indexer, MessageSearch, words_of
 from app.domain.errors import ParleyError
 from app.domain.values import Message
@@ -38,7 +39,7 @@ class Wide:
         self.store: Any = MemoryStore()
         self.store.do(OPEN, ANNA, c.CreateChat("group", None, ()))
         self.store.do(CLOSED, BEN, c.CreateChat("group", None, ()))
-        self.asked = 0
+        self.asked, self.part = 0, 1_000_000
         self.messages = [
             Message(chat_id, n + 1, f"{n:05}", ANNA, "user", None, body, None, "complete", START - timedelta(seconds=n))
             for n, body in enumerate(bodies)
@@ -47,10 +48,13 @@ class Wide:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
-    async def search(self, user_id: str, search: Search, limit: int) -> list[Message]:
+    async def search(self, user_id: str, search: Search, limit: int) -> Looked:
+        """It looks at `part` of them at most, where it is given."""
         self.asked += 1
         later = [m for m in self.messages if search.before is None or m.created_at < search.before[0]]
-        return later[:limit]
+        seen = later[: min(limit, self.part)]
+        found = [m for m in seen if self.part > 10_000 or m.body == "東京"]
+        return Looked(found, (seen[-1].created_at, seen[-1].id) if len(seen) < len(later) else None)
 
     async def find(self, query: str, limit: int, before: Any = None) -> Any:
         wide: Any = self
@@ -67,6 +71,47 @@ def test_what_the_index_found_for_nothing_is_passed_over_and_the_page_is_full() 
         assert first.items[1].highlights == [[1, 2]] and first.goes_on is not None
         second = await history.find("東京", 2, first.goes_on)
         assert [item.message.body for item in second.items] == ["東京タワー"] and second.goes_on is None
+
+    asyncio.run(go())
+
+
+def test_where_only_a_part_was_looked_at_it_goes_on_by_itself_and_after_a_while_says_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def go() -> None:
+        history = Wide([*["x"] * 30, "東京", *["x"] * 30])
+        history.part = 10
+        page = await history.find("東京", 2)
+        assert [item.message.body for item in page.items] == ["東京"] and page.goes_on is None and history.asked == 7
+        monkeypatch.setattr(search, "_SECONDS_MAX", -1.0)
+        page = await history.find("東京", 2)
+        assert page.items == [] and page.goes_on == (START - timedelta(seconds=2), "00002")
+
+    asyncio.run(go())
+
+
+def test_one_persons_searches_go_one_after_the_other_and_too_many_are_told() -> None:
+    async def go() -> None:
+        history, busy, most = Wide(["東京"]), [0], [0]
+        look = history.search
+
+        async def slow(*args: Any) -> Looked:
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+            await asyncio.sleep(0.01)
+            busy[0] -= 1
+            return await look(*args)
+
+        history.search = slow  # type: ignore[method-assign, assignment]
+        wide: Any = history
+        finder = MessageSearch(Reader(PEP, wide), PEP, wide)
+        asked = Search(words_of("東京"))
+        done = await asyncio.gather(
+            *(finder.find(ANNA, asked, 1) for _ in range(9)), finder.find(BEN, asked, 1), return_exceptions=True
+        )
+        assert [type(one).__name__ for one in done] == ["FoundPage"] * 6 + ["Unavailable"] * 3 + ["FoundPage"]
+        assert most == [2], "one of each"
+        assert not finder._one_each._here
 
     asyncio.run(go())
 

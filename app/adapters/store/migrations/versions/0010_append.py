@@ -1,4 +1,5 @@
-"""New messages by one call that is its own transaction (`SqlCommandLog.append`). PostgreSQL's alone; no table changes.
+"""New messages by one call that is its own transaction (`SqlCommandLog.append`), and where in a chat a time is, for search
+(`found_words.py`). PostgreSQL's alone; no table changes.
 
 A version that needs another form of it makes a function of another name: the version before still calls this one.
 """
@@ -47,11 +48,29 @@ end $$
 """
 
 
+# The greatest seq at or below p_head of which no message at or below it is newer than p_at: within a chat, time goes with seq.
+PLACE = """
+create function message_place(p_chat uuid, p_head bigint, p_at timestamptz) returns bigint language plpgsql stable as $$
+declare low bigint := 0; high bigint := p_head; middle bigint := p_head; found_seq bigint; found_at timestamptz;
+begin
+    while low < high loop
+        select m.seq, m.created_at into found_seq, found_at from messages m
+            where m.chat_id = p_chat and m.seq > low and m.seq <= middle order by m.seq desc limit 1;
+        if not found or found_at <= p_at then low := middle; else high := found_seq - 1; end if;
+        middle := (low + high + 1) / 2;
+    end loop;
+    return low;
+end $$
+"""
+
+
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute(APPEND)
+        op.execute(PLACE)
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("drop function append_messages")
+        op.execute("drop function message_place")
