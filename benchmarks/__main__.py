@@ -27,7 +27,7 @@ from stack.servers import Servers
 
 RESULT = ROOT / "benchmarks" / "result.json"
 P99_MS, LAST_P99_MS = 250.0, 500.0
-LADDER = (200, 300, 400, 600, 1_000, 1_700, 2_200, 2_800, 3_500, 4_500, 5_800, 7_500)
+LADDER = (200, 300, 400, 600, 1_000, 1_700, 2_200, 2_800, 3_500, 4_500, 5_800, 7_500, 9_700, 12_500)
 BROADCASTS = (25, 50, 75, 100, 150, 220, 300, 400)
 CLOCK = os.sysconf("SC_CLK_TCK")
 CLIMB_S = 4.0
@@ -154,6 +154,14 @@ class Bench:
         """The highest rate with nothing lost, whatever the p99."""
         return self._highest(of, "carried", LADDER, 10, lambda spec: spec | {"p99_max": 60_000.0, "drain_s": 20})
 
+    def overload(self, of: Contender) -> Figures:
+        """Twice what it carried in w1: how much of that it still does, and how late; who is told that it is too much."""
+        carried = self._best.get(("w1", of.name)) or self.w1(of)["rate"]
+        found = self._watched(of, self._rooms(of, rate=2 * carried, seconds=10, drain_s=20))
+        done = found["sent"] - found["lost"] / 10
+        silent = round(found["lost"] - 10 * found["refused"])
+        return found | {"rate": found["rate"] * done / found["sent"], "carried": carried, "lost": silent}
+
     def w2(self, of: Contender) -> Figures:
         spec = self._rooms(of, 1, 1_000, senders=1)
         return self._highest(of, "w2", BROADCASTS, 5, lambda _: spec | {"p99_max": LAST_P99_MS})
@@ -231,6 +239,7 @@ WORKLOADS: dict[str, tuple[str, ...]] = {
     "w1_plain": ("parley", "socketio"),
     "w1_3s": ("parley", "socketio"),
     "carried": ("parley", "socketio"),
+    "overload": ("parley", "socketio"),
     "w2": ("parley", "socketio"),
     "w2_join": ("parley", "socketio"),
     "w3": ("parley", "socketio"),

@@ -113,7 +113,7 @@ class Load:
         self.text = WORDS if spec.get("words", True) else ONE_WORD
         self.latencies: list[float] = []
         self.last: dict[int, float] = {}
-        self.sent = self.delivered = self.twice = self.out_of_order = self.errors = self.closes = 0
+        self.sent = self.delivered = self.twice = self.out_of_order = self.errors = self.refused = self.closes = 0
         self.counting_from = 0.0
         self.ending = False
 
@@ -124,6 +124,7 @@ class Load:
         found = _BODY.findall(payload)
         if b'"error"' in payload:
             self.errors += payload.count(b'"type":"error"') + payload.count(b'{"error"')
+            self.refused += payload.count(b'"code":"unavailable"')
         if not found:
             return
         now = time.time()
@@ -173,19 +174,19 @@ class Load:
                 senders[index].send(bodies)
             await asyncio.sleep(SLOW_SLICE_S if rate <= 1_000 else SLICE_S)
         took = time.monotonic() - began
-        await self.drain(self.sent * self.spec["members"])
+        await self.drain(self.sent * self.spec["members"], self.spec.get("drain_s", DRAIN_S))
         return {"rate": self.sent / took, **self.judged(self.sent * self.spec["members"])}
 
     async def drain(self, expected: int, within_s: float = DRAIN_S) -> None:
         deadline = time.monotonic() + within_s
-        while self.delivered < expected and time.monotonic() < deadline:
+        while self.delivered < expected - self.refused * self.spec.get("members", 0) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
 
     def judged(self, expected: int) -> dict[str, Any]:
         each, last = sorted(self.latencies), sorted(self.last.values())
         return {
             "sent": self.sent, "lost": expected - self.delivered, "doubled": self.twice, "out_of_order": self.out_of_order,
-            "errors": self.errors, "closes": self.closes, "p50_ms": percentile(each, 0.5), "p99_ms": percentile(each, 0.99),
+            "errors": self.errors, "refused": self.refused, "closes": self.closes, "p50_ms": percentile(each, 0.5), "p99_ms": percentile(each, 0.99),
             "last_p50_ms": percentile(last, 0.5), "last_p99_ms": percentile(last, 0.99), "max_ms": percentile(each, 1.0),
         }  # fmt: skip
 

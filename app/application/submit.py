@@ -93,8 +93,10 @@ class Submitter:
         settled: called then."""
         try:
             self._check(session.user_id, action)
-        except ParleyError as error:
-            session.sink.send(self._codec.error(ref, error))
+            self._hub.outcomes.take_on()
+        except (ParleyError, Unavailable) as error:
+            told = error if isinstance(error, ParleyError) else _unaccepted(error)
+            session.sink.send(self._codec.error(ref, told))
             return settled()
         tag, is_send = next(self._tags), type(action) is SendMessage
         origin = self._hub.process_id
@@ -123,6 +125,10 @@ class Submitter:
         """Do it, and wait for its outcome. Raises ParleyError where nothing was accepted, and for a refusal; StillOpen
         where the outcome is not known in 10 s."""
         self._check(user_id, action)
+        try:
+            self._hub.outcomes.take_on()
+        except Unavailable as error:
+            raise _unaccepted(error) from error
         command = Command(chat_id, user_id, id_ or self._new_id(), action, self._hub.process_id, wait=True)
         told = self._hub.outcomes.expect(command.key)
         deadline = asyncio.get_running_loop().time() + OUTCOME_WAIT_S

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from time import monotonic
 
 from app.application.bounded import Bounded
+from app.application.hub.admission import Admission
 from app.application.hub.sessions import LOOK_UP_AFTER_S, Asked, Key, Session, Sessions
-from app.application.ports.errors import Transient
+from app.application.ports.errors import Transient, Unavailable
 from app.application.ports.history import History
 from app.application.ports.socket import Codec
 from app.application.signals import Told
@@ -33,6 +35,12 @@ class Outcomes:
         self._looked_up: dict[int, Session] = {}
         """By tag, in order of time, whose requests have no end yet: all, and those that are looked up without any doubt."""
         self.doubt = False
+        self._admission = Admission(monotonic)
+
+    def take_on(self) -> None:
+        """Asked before one more is asked for. Raises Unavailable."""
+        if not self._admission.takes(len(self._asked) + len(self._waiters)):
+            raise Unavailable("more is asked for than gets done")
 
     def ask(self, session: Session, tag: int, key: Key, ref: str, is_send: bool) -> None:
         """Remember who asked, so that the outcome can repeat its ref."""
@@ -46,6 +54,8 @@ class Outcomes:
         """Its end is known."""
         session = self._asked.pop(tag, None)
         self._looked_up.pop(tag, None)
+        if session is not None:
+            self._admission.ended()
         return session.asked.pop(tag, None) if session is not None else None
 
     def drop(self, session: Session) -> None:
@@ -62,8 +72,8 @@ class Outcomes:
         waiting = self._waiters.get(key, [])
         if future in waiting:
             waiting.remove(future)
-        if not waiting:
-            self._waiters.pop(key, None)
+        if not waiting and self._waiters.pop(key, None) is not None:
+            self._admission.ended()
 
     def hear(self, told: Told) -> None:
         for place, future in enumerate(self._waiters.get(told.key, ())):

@@ -378,3 +378,24 @@ def test_what_has_been_away_for_long_is_worth_another_try_later(away_s: float, w
         assert (refused.value.code, refused.value.retry_after_ms) == ("unavailable", wait_ms)
 
     go(test())
+
+
+def test_what_is_too_much_is_refused_before_anything_is_asked_of_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a socket and from a caller that waits; and what was taken on goes on."""
+
+    async def work() -> None:
+        s = Setting()
+        taken = s.send("first", "id-1", c.SendMessage("x"))
+        monkeypatch.setattr(s.outcomes._admission, "takes", lambda under_way: under_way < 1)
+        s.send("second", "id-2", c.SendMessage("y"))
+        with pytest.raises(ParleyError) as refused:
+            await s.submitter.run(ANNA, CHAT, c.SendMessage("z"), "id-3")
+        assert refused.value.code == "unavailable" and (refused.value.retry_after_ms or 0) >= 1_000
+        [told] = s.frames
+        assert (told["type"], told["ref"], told["code"]) == ("error", "second", "unavailable")
+        assert told["retry_after_ms"] >= 1_000 and s.settled == 1 and len(s.bus.sent) == 1
+        s.outcomes.over(taken[0].tag)
+        s.send("third", "id-4", c.SendMessage("x"))
+        assert len(s.bus.sent) == 2
+
+    run(work())
