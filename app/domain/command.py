@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from app.domain.value import value
+
 if TYPE_CHECKING:
     from app.domain.state import Needs
 
@@ -41,7 +43,7 @@ class UnknownAction:
         pass
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Command:
     """id: the client's message id or command id, one name space of (chat, actor), for ever.
 

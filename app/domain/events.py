@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.domain.value import value
 from app.domain.values import Message
 
 
@@ -18,7 +19,7 @@ class Opaque:
     """The payload of an event whose type this version doesn't know: it takes its place, and says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """One place in a chat's timeline. payload: the whole object after the event, of its kind's type."""
 

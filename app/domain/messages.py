@@ -12,10 +12,11 @@ from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID
 from app.domain.state import Needs, Silence
+from app.domain.value import value
 from app.domain.values import ChatKind, Message, MessageKind, Status
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SendMessage:
     type: ClassVar[str] = "message.send"
     body: str

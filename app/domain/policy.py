@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from app.domain.errors import Code
+from app.domain.value import value
 from app.domain.values import Chat, Member
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Question:
     """May this principal do this action here?
 
@@ -38,7 +38,7 @@ class Question:
     operator: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """policies: ids of those that decided. code, reason: of a refusal."""
 

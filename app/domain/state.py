@@ -9,6 +9,7 @@ from typing import Any
 
 from app.domain.command import Command
 from app.domain.events import Event
+from app.domain.value import value
 from app.domain.values import REACTION_USERS_SHOWN, Chat, ChatKind, Member, Message, Person, Reaction, Reply
 
 Pair = tuple[str, str]
@@ -61,7 +62,7 @@ class Needs:
 _OTHER_NEEDS = tuple({f.name for f in fields(Needs)} - {"chats", "members", "askers"})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Outcome:
     """How a command ended, for ever: a seq (where it has one), or nothing to change, or a refusal with its code.
 
@@ -75,7 +76,7 @@ class Outcome:
     policies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Result:
     """repeat: this id had been decided before; nothing was done again."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.value import value
+
 REACTION_USERS_SHOWN = 20
 
 
@@ -48,7 +50,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Person:
     """The public part of a profile."""
 
@@ -65,7 +67,7 @@ class AssistantSettings:
     instructions: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Chat:
     """What is the same for all members. head: seq of the newest durable event; 0 only before the first."""
 
@@ -96,7 +98,7 @@ class Chat:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Member:
     """joined_seq: seq of the event that brought this person in, for the last time."""
 
@@ -131,7 +133,7 @@ class Usage:
     completion_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Message:
     chat_id: str
     seq: int

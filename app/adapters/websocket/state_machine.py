@@ -14,6 +14,7 @@ from app.adapters.wire.text import parse
 from app.application.ports.socket import Close
 from app.domain.command import Action
 from app.domain.errors import Code, ParleyError
+from app.domain.value import value
 
 _OVER_LIMITS_S = 10.0
 _CALM_S = 2.0
@@ -33,7 +34,7 @@ class Authenticate:
     hello: Hello
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Submit:
     """A command of good form, to be queued. id: None for one that is drawn. Always counted."""
 
