@@ -176,9 +176,16 @@ class Worker:
             return None
         heads = {chat_id: chat.head for chat_id, chat in state.chats.items()}
         decided = decide.decide(state, commands, self._ask, self._new_id, self._limits)
-        if decided.new_messages_alone() and await self._log.append(shards, decided, heads):
-            return decided
-        return None
+        if not decided.new_messages_alone():
+            return None
+        try:
+            return decided if await self._log.append(shards, decided, heads) else None
+        except Transient:
+            raise
+        except Exception as error:  # who reads may still write it: what is known is found under the lock
+            self._trouble("raised", error)
+            self._remembered.forget()
+            return None
 
     async def _read_and_write(self, shards: Sequence[int], commands: Sequence[Command]) -> Decided:
         async with self._log.transaction(shards) as transaction:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from app.application.bounded import Bounded
 from app.domain.state import Decided, Needs, Pair, State
-from app.domain.values import Chat, Member
+from app.domain.values import Chat, ChatKind, Member
 
 _CHATS_MAX = 20_000
 _MEMBERS_MAX = 100_000
@@ -58,6 +58,8 @@ class Remembered:
         state, changes = decided.state, decided.state.changes
         events = Counter(event.chat_id for event in decided.events)
         for chat_id, chat in state.chats.items():
+            if chat.kind == ChatKind.ASSISTANT:
+                continue  # whose messages are questions: more is looked at
             known = self._chats.get(chat_id)
             followed = known is not None and known.chat.head == chat.head - events[chat_id]
             life = known.life if known is not None and followed else next(self._lives)

@@ -73,7 +73,7 @@ class MessageSearch:
             looked = await self._history.search(user_id, asked, page)
             await self._look_at_chats(user_id, looked.messages, readable)
             for message in looked.messages:
-                if len(items) == limit or looked_at >= _LOOKED_AT_MAX or monotonic() > until:
+                if len(items) == limit or looked_at >= _LOOKED_AT_MAX or (looked_at and monotonic() > until):
                     return FoundPage(items, asked.before)
                 looked_at += 1
                 asked = replace(asked, before=(message.created_at, message.id))

@@ -111,6 +111,8 @@ def lay_out_lanes(number: int) -> None:
     settings = _settings()
 
     async def work() -> None:
+        if settings.embedded:
+            raise SettingsError("one process has no queues, and no lanes")
         database = _database(settings)
         try:
             await change_lanes(database, number)

@@ -39,13 +39,19 @@ async def test_names_and_reactions(database: Database, monkeypatch: pytest.Monke
     monkeypatch.setattr(accounts, "_FOLDED_AT_ONCE", 1)
     monkeypatch.setattr(command_log, "_FORMED_AT_ONCE", 2)
     store = Store(database)
-    anna, ben, nobody = [await store.person() for _ in range(3)]
+    anna, ben, nobody, longer, longest = [await store.person() for _ in range(5)]
     chat_id = await store.group(anna, ben)
     [sent] = await store.do(Command(chat_id, anna, new_id(), c.SendMessage("x")))
     message = await store.history.message_at(chat_id, sent.outcome.seq)
     assert message is not None
     users, reactions = tables.users, tables.reactions
-    older = ((anna, " ΝΙ\u0301ΚΟΣ ", None), (ben, "Ben", "old"), (nobody, "\u3164", "\u1160"))
+    older = (
+        (anna, " ΝΙ\u0301ΚΟΣ ", None),
+        (ben, "Ben", "old"),
+        (nobody, "\u3164", "\u1160"),
+        (longer, "a\u09df", "old"),
+        (longest, "\u09df" * 99, None),
+    )  # in NFC one of these letters is two
     given = (("❤", anna), ("❤️", anna), ("❤", ben), ("👍", ben), ("★", ben))
     async with database.write() as connection:
         for id_, name, folded in older:
@@ -69,7 +75,7 @@ async def test_names_and_reactions(database: Database, monkeypatch: pytest.Monke
     async with database.read() as connection:
         found = await connection.execute(
             sa.select(users.c.id, users.c.username, users.c.display_name, users.c.folded_name).where(
-                users.c.id.in_((anna, ben, nobody))
+                users.c.id.in_((anna, ben, nobody, longer, longest))
             )
         )
         names = {row.id: (row.display_name, row.folded_name, row.username) for row in found}
@@ -81,5 +87,6 @@ async def test_names_and_reactions(database: Database, monkeypatch: pytest.Monke
     assert names[nobody][0] == names[nobody][1] == names[nobody][2], (
         "of a name that leaves nothing to see, the username"
     )
+    assert names[longer][0] == "a\u09af\u09bc" and names[longest][0] == "\u09af\u09bc" * 50, "cut, and not lost"
     [removed] = await store.do(Command(chat_id, ben, new_id(), c.RemoveReaction(message.id, "❤")))
     assert removed.outcome.seq is not None, "in whatever form it is asked"

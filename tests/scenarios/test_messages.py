@@ -199,7 +199,7 @@ async def test_a_page_is_the_same_however_it_is_asked_for(people: People) -> Non
     mine = {"Authorization": f"Bearer {anna.rest.access_token}"}
     theirs = {"Authorization": f"Bearer {other.rest.access_token}"}
     asked = ["", "limit=3", "before=5", "after=2", "before=5&limit=2", "after=0&limit=100", "before=0", "before=007", "limit=0",
-             "limit=101", "limit=x", "before=-1", "before=5&after=1", "before=5&before=6", "limit=2&limit=3", "before=1&", "&"]  # fmt: skip
+             "limit=101", "limit=x", "before=-1", "before=5&after=1", "before=5&before=6", "limit=2&limit=3", "before=5limit=3", "after=1&", "limit=2&before=4", "before=1&", "&"]  # fmt: skip
     async with httpx2.AsyncClient() as http:
 
         async def answer(query: str, headers: dict[str, str], method: str = "GET", chat: str = chat_id) -> Any:

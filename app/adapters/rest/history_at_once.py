@@ -20,7 +20,8 @@ from app.application.use_cases import UseCases
 from app.domain.ids import UUID_PATTERN
 
 _PATH = re.compile(rf"/v1/chats/({UUID_PATTERN[1:-1]})/messages").fullmatch
-_QUERY = re.compile(rb"(?:(?:before=[0-9]{1,18}|after=[0-9]{1,18})&?)?(?:limit=(?:[1-9][0-9]?|100))?").fullmatch
+_LIMIT = rb"limit=(?:[1-9][0-9]?|100)"
+_QUERY = re.compile(rb"(?:(?:before|after)=[0-9]{1,18}(?:&%b)?|%b)?" % (_LIMIT, _LIMIT)).fullmatch
 _BEARER = re.compile(rb"Bearer [A-Za-z0-9._-]+").fullmatch
 
 

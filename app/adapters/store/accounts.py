@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time
 from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
 from app.domain.errors import ParleyError
-from app.domain.text import clean_name, folded
+from app.domain.text import NAME_MAX, clean_name, folded
 
 SESSIONS_MAX = 50
 """Live ones of a user; one more ends the oldest."""
@@ -326,8 +327,10 @@ async def _add_refresh(connection: AsyncConnection, session_id: str, hash_: str,
 
 
 def _as_stored_today(display_name: str, username: str) -> str:
+    """NFC makes some names longer: they are cut, as new ones may not be."""
+    shown = unicodedata.normalize("NFC", display_name).strip()[:NAME_MAX]
     try:
-        return clean_name(display_name, len(display_name))
+        return clean_name(shown, NAME_MAX)
     except ParleyError:
         return username
 

@@ -20,7 +20,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, driver_connection, positional, to_time
 from app.adapters.store.read_facts import Facts, Key
-from app.application.clock import cut
+from app.application.clock import cut, utc_now
 from app.application.ports.bus import DeadLetter
 from app.application.ports.errors import Transient
 from app.application.ports.store import LogTransaction
@@ -69,6 +69,8 @@ class SqlCommandLog:
             yield _Transaction(self._database, connection, cut(locked[0].at))
 
     def now(self) -> datetime:
+        if not self._database.postgresql:
+            return utc_now()
         return cut(datetime.fromtimestamp(self._database.clock(), UTC))
 
     async def append(self, shards: Sequence[int], decided: Decided, heads: Mapping[str, int]) -> bool:
@@ -79,6 +81,7 @@ class SqlCommandLog:
         chats = [state.chats[chat_id] for chat_id in sorted(changes.chats)]
         marks = sorted((user_id, chat_id, seq) for (chat_id, user_id), seq in changes.read.items())
         async with self._database.write_at_once() as driver:
+            asked_at = monotonic()
             done, at = await driver.fetchrow(  # type: ignore[misc]
                 _APPEND,
                 state.now,
@@ -90,7 +93,7 @@ class SqlCommandLog:
                 *_columns(marks),
                 self._database.json({chat.id: chat.head for chat in chats}),
             )
-        self._database.note_time(at)
+        self._database.note_time(at, asked_at)
         if done == "shards":
             raise RuntimeError(_NO_SHARD)
         return bool(done == "ok")

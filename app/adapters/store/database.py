@@ -222,9 +222,9 @@ class Database:
         self.note_time(at)
         return cut(at)
 
-    def note_time(self, at: datetime) -> None:
-        """What the database's clock said just now."""
-        self._epoch_s = at.timestamp() - monotonic()
+    def note_time(self, at: datetime, asked_at: float | None = None) -> None:
+        """What the database's clock said just now, or when it was asked, by the monotonic clock."""
+        self._epoch_s = at.timestamp() - (asked_at or monotonic())
 
     def clock(self) -> float:
         """Seconds since 1970 by the database's clock, as far as it was heard: what processes compare with each other."""

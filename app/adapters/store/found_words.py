@@ -83,6 +83,8 @@ async def find(
             found = await driver.fetch(*positional(_WALK, params))
             if found and found[0]["chat_id"] is None:
                 edge, found = (found[0]["created_at"], _FIRST_ID), found[1:]
+            if edge is not None and search.since is not None and edge[0] <= search.since:
+                edge = None  # nothing older is asked for
     if len(found) == limit:
         edge = found[-1]["created_at"], str(found[-1]["id"])
     return [(str(row["chat_id"]), str(row["id"])) for row in found], edge

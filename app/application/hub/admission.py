@@ -12,6 +12,7 @@ ALWAYS = 1_000
 _SLICE_S = 0.25
 _FADES = 0.9
 _STANDS_STILL_S = 1.0
+_BLIND_S = 5.0
 
 
 class Admission:
@@ -22,6 +23,11 @@ class Admission:
         self._per_s = 0.0
         self._ended, self._slice_began = 0, clock()
         self._ended_at = clock()
+        self._blind_until = 0.0
+
+    def blind(self) -> None:
+        """Ends come late, since they weren't told and had to be looked up: they say nothing of how much is too much."""
+        self._blind_until = self._clock() + _BLIND_S
 
     def ended(self) -> None:
         """One more got done."""
@@ -36,4 +42,5 @@ class Admission:
         comes is safe in the broker until that is over."""
         if under_way < max(ALWAYS, AHEAD_S * self._per_s):
             return True
-        return self._clock() - self._ended_at > _STANDS_STILL_S
+        now = self._clock()
+        return now - self._ended_at > _STANDS_STILL_S or now < self._blind_until

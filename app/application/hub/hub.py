@@ -180,7 +180,7 @@ class Hub:
     def _on_chat(self, feed: Feed, signal: Signal) -> None:
         if isinstance(signal, Slice):
             for tag in signal.asked.get(self.process_id, ()):
-                self.outcomes.over(tag)
+                self.outcomes.ended(tag)
         match signal:
             case Slice() if signal.first <= feed.tail + 1 <= signal.last:
                 with self._watch(signal):

@@ -35,11 +35,13 @@ class Outcomes:
         self._looked_up: dict[int, Session] = {}
         """By tag, in order of time, whose requests have no end yet: all, and those that are looked up without any doubt."""
         self.doubt = False
+        self._crowded = False
         self._admission = Admission(monotonic)
 
     def take_on(self) -> None:
         """Asked before one more is asked for. Raises Unavailable."""
         if not self._admission.takes(len(self._asked) + len(self._waiters)):
+            self._crowded = True  # what is long done, and wasn't heard of, is looked up
             raise Unavailable("more is asked for than gets done")
 
     def ask(self, session: Session, tag: int, key: Key, ref: str, is_send: bool) -> None:
@@ -54,9 +56,14 @@ class Outcomes:
         """Its end is known."""
         session = self._asked.pop(tag, None)
         self._looked_up.pop(tag, None)
-        if session is not None:
-            self._admission.ended()
         return session.asked.pop(tag, None) if session is not None else None
+
+    def ended(self, tag: int) -> Asked | None:
+        """The same, where it was told: it got done."""
+        asked = self.over(tag)
+        if asked is not None:
+            self._admission.ended()
+        return asked
 
     def drop(self, session: Session) -> None:
         for tag in list(session.asked):
@@ -72,13 +79,14 @@ class Outcomes:
         waiting = self._waiters.get(key, [])
         if future in waiting:
             waiting.remove(future)
-        if not waiting and self._waiters.pop(key, None) is not None:
-            self._admission.ended()
+        if not waiting:
+            self._waiters.pop(key, None)
 
     def hear(self, told: Told) -> None:
         for place, future in enumerate(self._waiters.get(told.key, ())):
             if not future.done():  # several calls with one id at once: one of them did it
                 future.set_result((told.outcome, told.repeat or place > 0))
+                self._admission.ended()
         if told.outcome.code is not None and not told.repeat:
             return self.tell_rejected(told.key, told.outcome, told.tag)
         for session in self._sessions.of(told.key[1]):
@@ -86,7 +94,7 @@ class Outcomes:
                 self._answer(session, told.tag, told.outcome, told.outcome.seq is not None and not told.repeat)
 
     def _answer(self, session: Session, tag: int, outcome: Outcome, event_follows: bool) -> None:
-        asked = self.over(tag)
+        asked = self.ended(tag)
         if asked is None:
             return
         if outcome.code is not None:
@@ -107,6 +115,7 @@ class Outcomes:
         for future in self._waiters.get(key, ()):
             if not future.done():
                 future.set_result((outcome, False))
+                self._admission.ended()
         for session in self._sessions.of(key[1]):
             asking = [tag] if tag in session.asked else [] if tag else session.asked_for(key)
             for each in asking:
@@ -121,6 +130,9 @@ class Outcomes:
         for key in [key for key, at in self._told.items() if now - at >= _TOLD_S]:
             del self._told[key]
         doubt, self.doubt = self.doubt, False
+        if doubt:
+            self._admission.blind()
+        doubt, self._crowded = doubt or self._crowded, False
         for tag, session in list(self._older_than(WAITS_S, now)):
             asked = self.over(tag)
             if asked is not None and not asked.is_send:

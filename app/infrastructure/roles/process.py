@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.adapters.store.migrate import migrate
+from app.adapters.store.migrate import lanes_of, migrate
 from app.application.background import survived
 from app.application.ports.errors import Transient
 from app.application.ports.held import Held
@@ -43,6 +43,7 @@ async def serve(settings: Settings, role: str, adapt: Callable[[World], None] = 
         await asyncio.to_thread(tracing_.shutdown)
 
 
+LANES_S = 2.0
 _GONE = "the database can't be reached"
 
 
@@ -159,6 +160,8 @@ class Process:
             await self._start(role)
         self.keep("gauges", self._measure())
         self.keep("memory", memory.give_back())
+        if not world.settings.embedded:
+            self.keep("lanes in step", self._watch_lanes())
 
     async def _start(self, role: Role) -> None:
         """The servers may still be coming up."""
@@ -195,6 +198,18 @@ class Process:
                 for part, why_not in (await self._parts()).items():
                     telemetry.PART.labels(part).set(why_not is None)
             await asyncio.sleep(1)
+
+    async def _watch_lanes(self) -> None:
+        """Who goes on by other lanes than the database's would publish where nobody reads: it ends, and starts anew."""
+        world = self._world
+        while True:
+            await asyncio.sleep(LANES_S)
+            count = world.lanes.count
+            with survived("lanes in step", telemetry.recurring_of):
+                async with world.database.read() as connection:
+                    count = await lanes_of(connection, world.lanes.shards)
+            if count != world.lanes.count:
+                raise RuntimeError(f"the database is laid out for {count} lanes now, not {world.lanes.count}")
 
     async def _drain(self, server: Server, serving: asyncio.Task[None]) -> None:
         """Readiness off; sockets told and closed in slices; replies and batches finished; then everything ends."""

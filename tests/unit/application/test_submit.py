@@ -399,3 +399,43 @@ def test_what_is_too_much_is_refused_before_anything_is_asked_of_the_bus(monkeyp
         assert len(s.bus.sent) == 2
 
     run(work())
+
+
+def test_what_is_long_done_and_was_not_heard_of_doesnt_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages whose slices never came here: they are looked up as soon as somebody is refused because of them."""
+
+    async def work() -> None:
+        s = Setting()
+        s.store.do(CHAT, ANNA, c.CreateChat("group"))
+        monkeypatch.setattr(s.outcomes._admission, "takes", lambda under_way: under_way < 3)
+        for n in range(3):
+            command, future = s.send(f"{n}", f"id-{n}", c.SendMessage(f"{n}"))
+            future.set_result(None)
+            s.store.batch([command])
+        await asyncio.sleep(1.5)
+        await s.outcomes.look_up()
+        s.send("late", "id-3", c.SendMessage("x"))
+        assert s.frames[-1]["code"] == "unavailable" and len(s.bus.sent) == 3, "nobody doubted"
+        await s.outcomes.look_up()
+        s.send("later", "id-4", c.SendMessage("y"))
+        assert len(s.bus.sent) == 4
+
+    run(work())
+
+
+def test_only_what_was_told_counts_as_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        s, done = Setting(), list[int]()
+        monkeypatch.setattr(s.outcomes._admission, "ended", lambda: done.append(1))
+        s.send("1", "id-1", c.SendMessage("x"))
+        _, refused = s.send("2", "id-2", c.SendMessage("x"))
+        refused.set_exception(Unavailable("no broker"))
+        s.send("3", "id-3", c.SendMessage("x"))
+        await asyncio.sleep(0)
+        s.outcomes.drop(s.session)
+        assert done == [] and not s.outcomes._asked
+        heard, _ = s.send("4", "id-4", c.AddReaction("m", "x"))
+        s.tell(heard, Outcome("reaction.add", 5))
+        assert done == [1]
+
+    run(work())

@@ -47,3 +47,15 @@ def test_where_nothing_gets_done_at_all_the_broker_keeps_what_comes() -> None:
     assert admission.takes(5_000), "it stands still: that isn't too much"
     admission.ended()
     assert not admission.takes(5_000), "it gets on again: what waits comes first"
+
+
+def test_while_ends_have_to_be_looked_up_their_pace_says_nothing() -> None:
+    clock = Clock()
+    admission = Admission(clock)
+    done(admission, clock, 1_000, 1)
+    assert not admission.takes(5_000)
+    admission.blind()
+    done(admission, clock, 1_000, 4)
+    assert admission.takes(5_000)
+    done(admission, clock, 1_000, 2)
+    assert not admission.takes(5_000)
