@@ -256,7 +256,7 @@ def median(runs: list[Figures]) -> Figures:
 
 def ratio(workload: str, parley: Figures, other: Figures) -> str:
     """Above 1 Parley is better."""
-    name = "rate" if workload in ("w1", "w1_plain", "w1_3s", "carried", "w2", "w4", "w7") else (
+    name = "rate" if workload in ("w1", "w1_plain", "w1_3s", "carried", "overload", "w2", "w4", "w7") else (
         "seconds" if "seconds" in parley else "p50_ms"
     )  # fmt: skip
     if not parley.get(name) or not other.get(name):

@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end -->"
 _SHOWN = {"rate": "{:,.0f}/s", "seconds": "{:.1f} s", "p50_ms": "p50 {:.1f} ms", "p99_ms": "p99 {:.1f} ms", "kib": "{:.0f} KiB",
           "cpu_us": "{:,.0f} µs CPU"}  # fmt: skip
-_OF_A_RATE = ("w1", "w1_plain", "w1_3s", "carried", "w2", "w4", "w7")
+_OF_A_RATE = ("w1", "w1_plain", "w1_3s", "carried", "overload", "w2", "w4", "w7")
 
 
 def cell(workload: str, figures: dict[str, float]) -> str:

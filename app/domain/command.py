@@ -1,4 +1,4 @@
-"""A command: one thing asked of a chat by somebody, decided in the order of its shard's queue.
+"""A command: one thing asked of a chat by somebody, decided in the order of its lane.
 
 What can be asked are actions, each in the file of its subject; `decide` knows them all.
 """

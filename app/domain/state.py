@@ -1,4 +1,4 @@
-"""What a batch of commands is decided against: facts read under the shard's lock, changed by the fold as it goes."""
+"""What a batch of commands is decided against: facts read under the shard's lock, or remembered; changed by the fold as it goes."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ async def test_what_refuses_is_told_everywhere_and_seen_to_be_well_again(servers
         async with within(5):
             while await metric(role.url, rf'parley_part_well{{part="{how.part}"}}') != 0:
                 await asyncio.sleep(0.1)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.5)
         lines = [json.loads(line) for line in role.child.tail(500).splitlines() if line.startswith("{")]
         troubles = [line for line in lines if line["event"] == "trouble" and line["what"] == how.what]
         assert len(troubles) == 1, "a line at the first, then one a minute"

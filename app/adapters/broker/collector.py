@@ -1,4 +1,4 @@
-"""Envelopes that form by themselves: while one is being confirmed, what arrives for its shard collects into the next.
+"""Envelopes that form by themselves: while one is being confirmed, what arrives for its lane collects into the next.
 
 No timers: one command alone goes at once, a flood goes by hundreds.
 """
@@ -26,7 +26,7 @@ class Waiting:
 
 
 class Collector:
-    """The commands of one shard that wait for their envelope. budget: bytes waiting in the whole process."""
+    """The commands of one lane that wait for their envelope. budget: bytes waiting in the whole process."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
