@@ -262,3 +262,34 @@ def test_a_process_of_which_a_part_died_drains_and_ends_with_one(tmp_path: Path,
     assert done.returncode == 1 and "parley: worker died, see the log" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr and '"event": "ended"' in done.stderr and " is at http" in done.stdout
     assert ('"what": "drain"' in done.stderr) == bool(how)
+
+
+def test_lanes_are_changed_with_everything_stopped_and_who_goes_on_by_others_ends(servers: Servers) -> None:
+    """What would publish where nobody reads any more ends by itself, within seconds."""
+    good = {
+        "DATABASE_URL": servers.postgres.database("lanes"), "BROKER_URL": servers.rabbitmq.vhost("lanes"),
+        "REDIS_URL": servers.redis.url, "JWT_SECRET": "a word that is long enough",
+    }  # fmt: skip
+    gateway, worker = (Role(f"{role}-of-lanes", role, good, servers.folder) for role in ("gateway", "worker"))
+    for role in (gateway, worker):
+        role.start()
+    done = worker.run("lanes", "4")
+    assert done.returncode == 2 and "a worker lives" in done.stderr and "Traceback" not in done.stderr
+    worker.child.stop()
+    assert "1 to 8 lanes" in gateway.run("lanes", "9").stderr
+    done = gateway.run("lanes", "4")
+    assert done.returncode == 0 and "laid out for 4 lanes" in done.stdout, done.stderr
+    wait_until(lambda: not gateway.child.running(), "the gateway's end", 20)
+    assert "lanes in step died" in gateway.child.tail(20)
+    gateway.start()
+    assert "4 queues are there" in gateway.run("check").stdout
+    gateway.child.stop()
+    done = started_with("lanes", "4")
+    assert done.returncode == 2 and "one process has no queues" in done.stderr
+
+
+def started_with(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app", *arguments]
+    return subprocess.run(
+        command, env={"PATH": os.environ["PATH"]}, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
