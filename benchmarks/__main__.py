@@ -254,11 +254,13 @@ def median(runs: list[Figures]) -> Figures:
     return {name: round(statistics.median(run[name] for run in runs if name in run), 2) for name in runs[0]}
 
 
+OF_A_RATE = ("w1", "w1_plain", "w1_3s", "carried", "overload", "w2", "w4", "w7")
+"""Those that are compared by how much a second."""
+
+
 def ratio(workload: str, parley: Figures, other: Figures) -> str:
     """Above 1 Parley is better."""
-    name = "rate" if workload in ("w1", "w1_plain", "w1_3s", "carried", "overload", "w2", "w4", "w7") else (
-        "seconds" if "seconds" in parley else "p50_ms"
-    )  # fmt: skip
+    name = "rate" if workload in OF_A_RATE else ("seconds" if "seconds" in parley else "p50_ms")
     if not parley.get(name) or not other.get(name):
         return "–"
     of = parley[name] / other[name]

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import sys
 
-from benchmarks.__main__ import RESULT, ratio
+from benchmarks.__main__ import OF_A_RATE, RESULT, ratio
 from stack.parley import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end -->"
 _SHOWN = {"rate": "{:,.0f}/s", "seconds": "{:.1f} s", "p50_ms": "p50 {:.1f} ms", "p99_ms": "p99 {:.1f} ms", "kib": "{:.0f} KiB",
           "cpu_us": "{:,.0f} µs CPU"}  # fmt: skip
-_OF_A_RATE = ("w1", "w1_plain", "w1_3s", "carried", "overload", "w2", "w4", "w7")
 
 
 def cell(workload: str, figures: dict[str, float]) -> str:
-    names = [name for name in _SHOWN if name in figures and not (name == "rate" and workload not in _OF_A_RATE)]
+    names = [name for name in _SHOWN if name in figures and not (name == "rate" and workload not in OF_A_RATE)]
     if "seconds" in names:
         names = [name for name in names if name in ("seconds", "kib")]
     return ", ".join(_SHOWN[name].format(figures[name]) for name in names)

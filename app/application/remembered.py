@@ -61,8 +61,10 @@ class Remembered:
             if chat.kind == ChatKind.ASSISTANT:
                 continue  # whose messages are questions: more is looked at
             known = self._chats.get(chat_id)
-            followed = known is not None and known.chat.head == chat.head - events[chat_id]
-            life = known.life if known is not None and followed else next(self._lives)
+            if known is not None and known.chat.head == chat.head - events[chat_id]:
+                life = known.life
+            else:
+                life = next(self._lives)
             self._chats[chat_id] = _Known(chat, life)
         for pair in (*needs.members, *changes.members):
             if (here := self._chats.get(pair[0])) is not None and pair[0] in state.chats:

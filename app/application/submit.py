@@ -75,7 +75,7 @@ class Submitter:
         self._tags = itertools.count(1)
 
     def _check(self, user_id: str, action: Action) -> None:
-        """Raises ParleyError for a text that is none, and for one command too many."""
+        """Raises ParleyError for a text that is none, and for one command too many, of this user or of all."""
         body = getattr(action, "body", None)
         if body is not None:
             check_body(body, self._body_max)
@@ -83,6 +83,7 @@ class Submitter:
         retry_after_ms = self._limiter.command(user_id, cost.chats, cost.members)
         if retry_after_ms is not None:
             raise rate_limited("too many commands", retry_after_ms)
+        self._hub.outcomes.take_on()
 
     # From a socket
 
@@ -93,10 +94,8 @@ class Submitter:
         settled: called then."""
         try:
             self._check(session.user_id, action)
-            self._hub.outcomes.take_on()
-        except (ParleyError, Unavailable) as error:
-            told = error if isinstance(error, ParleyError) else _unaccepted(error)
-            session.sink.send(self._codec.error(ref, told))
+        except ParleyError as error:
+            session.sink.send(self._codec.error(ref, error))
             return settled()
         tag, is_send = next(self._tags), type(action) is SendMessage
         origin = self._hub.process_id
@@ -125,10 +124,6 @@ class Submitter:
         """Do it, and wait for its outcome. Raises ParleyError where nothing was accepted, and for a refusal; StillOpen
         where the outcome is not known in 10 s."""
         self._check(user_id, action)
-        try:
-            self._hub.outcomes.take_on()
-        except Unavailable as error:
-            raise _unaccepted(error) from error
         command = Command(chat_id, user_id, id_ or self._new_id(), action, self._hub.process_id, wait=True)
         told = self._hub.outcomes.expect(command.key)
         deadline = asyncio.get_running_loop().time() + OUTCOME_WAIT_S

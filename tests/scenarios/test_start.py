@@ -23,11 +23,10 @@ from tests.faults.test_surroundings import may_mount
 from tests.world import World, start_embedded, stop_embedded
 
 
-def started(**environment: str) -> subprocess.CompletedProcess[str]:
+def started(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     whole = {"PATH": os.environ["PATH"], "PORT": str(free_port()), **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "app"], env=whole, cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, "-m", "app", *arguments]
+    return subprocess.run(command, env=whole, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
 def says(done: subprocess.CompletedProcess[str], words: str) -> None:
@@ -284,12 +283,5 @@ def test_lanes_are_changed_with_everything_stopped_and_who_goes_on_by_others_end
     gateway.start()
     assert "4 queues are there" in gateway.run("check").stdout
     gateway.child.stop()
-    done = started_with("lanes", "4")
+    done = started("lanes", "4")
     assert done.returncode == 2 and "one process has no queues" in done.stderr
-
-
-def started_with(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app", *arguments]
-    return subprocess.run(
-        command, env={"PATH": os.environ["PATH"]}, cwd=ROOT, capture_output=True, text=True, timeout=60
-    )

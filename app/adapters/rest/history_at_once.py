@@ -1,6 +1,6 @@
 """A page of history, the call that is asked most, without what FastAPI does for each call: its routes are tried one after the
 other, and its arguments solved, in three quarters of the time that the page takes. What isn't plainly put goes FastAPI's
-way, where the call is declared (`messages.py`); so does all that is refused there.
+way, where the call is declared (`messages.py`); what is refused is answered in the same words on both.
 """
 
 from __future__ import annotations

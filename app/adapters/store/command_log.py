@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -20,7 +20,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, driver_connection, positional, to_time
 from app.adapters.store.read_facts import Facts, Key
-from app.application.clock import cut, utc_now
+from app.application.clock import cut
 from app.application.ports.bus import DeadLetter
 from app.application.ports.errors import Transient
 from app.application.ports.store import LogTransaction
@@ -69,9 +69,7 @@ class SqlCommandLog:
             yield _Transaction(self._database, connection, cut(locked[0].at))
 
     def now(self) -> datetime:
-        if not self._database.postgresql:
-            return utc_now()
-        return cut(datetime.fromtimestamp(self._database.clock(), UTC))
+        return self._database.heard_now()
 
     async def append(self, shards: Sequence[int], decided: Decided, heads: Mapping[str, int]) -> bool:
         if not self._database.postgresql:

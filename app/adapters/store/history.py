@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +15,6 @@ from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.memberships import REACTIONS, membership_of, reactions_of, statement
 from app.adapters.store.read_facts import Facts
-from app.application.clock import cut
 from app.application.ports.history import Looked, Membership, Page, Search
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
@@ -50,7 +49,7 @@ class SqlHistory:
         return self._reader is self._primary
 
     def now(self) -> datetime:
-        return cut(datetime.fromtimestamp(self._primary.clock(), UTC))
+        return self._primary.heard_now()
 
     @asynccontextmanager
     async def one_view(self) -> AsyncIterator[bool]:

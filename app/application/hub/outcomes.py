@@ -9,11 +9,11 @@ from time import monotonic
 from app.application.bounded import Bounded
 from app.application.hub.admission import Admission
 from app.application.hub.sessions import LOOK_UP_AFTER_S, Asked, Key, Session, Sessions
-from app.application.ports.errors import Transient, Unavailable
+from app.application.ports.errors import Transient
 from app.application.ports.history import History
 from app.application.ports.socket import Codec
 from app.application.signals import Told
-from app.domain.errors import Code, ParleyError
+from app.domain.errors import Code, ParleyError, unavailable
 from app.domain.state import Outcome
 
 WAITS_S = 30.0
@@ -39,10 +39,10 @@ class Outcomes:
         self._admission = Admission(monotonic)
 
     def take_on(self) -> None:
-        """Asked before one more is asked for. Raises Unavailable."""
+        """Asked before one more is asked for. Raises ParleyError `unavailable`."""
         if not self._admission.takes(len(self._asked) + len(self._waiters)):
             self._crowded = True  # what is long done, and wasn't heard of, is looked up
-            raise Unavailable("more is asked for than gets done")
+            raise unavailable("more is asked for than gets done")
 
     def ask(self, session: Session, tag: int, key: Key, ref: str, is_send: bool) -> None:
         """Remember who asked, so that the outcome can repeat its ref."""
