@@ -47,7 +47,6 @@ COLLECTIONS = {
     "adapters/websocket/connection.py _Connection._timers": "two",
     "adapters/websocket/connection.py _Connection._lines": "a frame's; reading pauses while there are any",
     "adapters/websocket/outbox.py Outbox._frames": "256, or 1 MiB; else the socket is closed",
-    "adapters/websocket/transport.py ParleyWebSocketProtocol.frames": "FRAME_MAX bytes",
     "application/background.py Background._tasks": "each ends; sockets start at most 100 at once",
     "application/hub/feeds.py Feeds._feeds": "chats that sockets here hear",
     "adapters/store/command_log.py _Transaction._together": "a batch's",

@@ -2,23 +2,32 @@
 bounds on what a peer can have done for it in one turn of the loop.
 
 ASGI's `send` blocks when the peer doesn't read, `close` too, and the socket stays (measured: still there after 50 s).
-Framing stays `websockets`' own. Pinned with uvicorn by the lock file and tested.
+Framing is `websockets`' own, but for what nearly every frame is, a whole text in one frame: it goes straight to whoever reads
+it. A frame of any other kind goes to the library, whole, so that both see where the next begins. Pinned with uvicorn by the
+lock file and tested, against the library alone too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C, where that is there
 from websockets.protocol import State
 
 EXTENSION = "parley.socket"
 CLOSE_S = 2.0
 HANDSHAKE_S = 10.0
-_PIECE_BYTES = 2 * 1024
 _FRAMES_A_TURN = 200
+_WHOLE_TEXT, _MASKED = 0x81, 0x80
+"""RFC 6455, 5.2: the first byte of a text in one frame; of the second, the bit of what a client sends."""
+_TWO_BYTES, _EIGHT_BYTES = 126, 127
+"""Lengths that say: it stands in so many bytes behind."""
+_UNBOUNDED = 2**63
+_HEAD_TWO, _HEAD_EIGHT = struct.Struct("!BBH"), struct.Struct("!BBQ")
 
 
 class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
@@ -28,21 +37,21 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
 
     on_frames: Callable[[int], None] | None = None
     """Where set, told how many frames came, of whatever kind."""
-    _unread = b""
-    _frames = _behind_close = 0
+    _frames = _behind_close = _wanted = 0
     _deaf = False
     _turn: asyncio.Handle | None = None
     _handshake: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._unread = bytearray()
         self._handshake = self.loop.call_later(HANDSHAKE_S, self._not_accepted)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._handshake, self._turn):
             if timer is not None:
                 timer.cancel()
-        self._unread = b""
+        self._unread.clear()
         super().connection_lost(exc)
 
     def _not_accepted(self) -> None:
@@ -67,26 +76,84 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _take_turn(self) -> None:
         """So many frames; the rest waits, unread, until others had theirs."""
-        waited, self._turn, taken = self._turn is not None, None, 0
-        while self._unread and not self.read_paused and not self.disconnected and taken < _FRAMES_A_TURN:
-            piece, self._unread = self._unread[:_PIECE_BYTES], self._unread[_PIECE_BYTES:]
+        waited, self._turn, taken, whole = self._turn is not None, None, 0, True
+        while whole and not self.read_paused and not self.disconnected and taken < _FRAMES_A_TURN:
             self._frames = 0
-            super().data_received(piece)
+            whole = self._take_frame() if self.handshake_initiated else self._take_request()
             taken += self._frames
-            if self._frames and self.on_frames is not None:
-                self.on_frames(self._frames)
             if self.close_sent:  # its answer is waited for, but not behind whatever it still sends
                 self._behind_close += self._frames
                 self._deaf = self._behind_close > _FRAMES_A_TURN
             if self.conn.parser_exc is not None or self._deaf:
-                self._unread = b""
+                self._unread.clear()
+        if taken and self.on_frames is not None:
+            self.on_frames(taken)
         if self.read_paused or self.disconnected:
             return
-        if self._unread:
+        if whole and self._unread:
             self.transport.pause_reading()
             self._turn = self.loop.call_soon(self._take_turn)
         elif waited:
             self.transport.resume_reading()
+
+    def _take_request(self) -> bool:
+        """The head of the request, which comes first."""
+        end = self._unread.find(b"\r\n\r\n") + 4
+        return self._feed(end if end >= 4 else len(self._unread))
+
+    def _feed(self, size: int) -> bool:
+        """So many bytes are the library's."""
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        if data:
+            super().data_received(data)
+        return bool(data)
+
+    def _take_frame(self) -> bool:
+        """The next frame. False where it isn't there whole yet."""
+        unread, conn = self._unread, self.conn
+        size = len(unread)
+        if size < 2 or size < self._wanted:
+            return False
+        length, at = unread[1] & 0x7F, 2
+        if length == _TWO_BYTES:
+            length, at = int.from_bytes(unread[2:4], "big"), 4
+        elif length == _EIGHT_BYTES:
+            length, at = int.from_bytes(unread[2:10], "big"), 10
+        if size < at:
+            return False
+        room = (conn.max_message_size or _UNBOUNDED) - (conn.current_size or 0)
+        if not unread[1] & _MASKED or length > room:
+            return self._feed(size)  # it says what is wrong with it
+        begin = at + 4
+        end = begin + length
+        if size < end:
+            self._wanted = end
+            return False
+        self._wanted = 0
+        if (
+            unread[0] != _WHOLE_TEXT
+            or self.on_text is None
+            or self.close_sent
+            or conn.current_size is not None
+            or conn.state is not State.OPEN
+        ):
+            return self._feed(end)
+        data = apply_mask(unread[begin:end], unread[at:begin])
+        del unread[:end]
+        self._frames = 1
+        self._hand_over(data)
+        return True
+
+    def _hand_over(self, data: bytes) -> None:
+        assert self.on_text is not None
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            self.conn.fail(1007)  # what comes behind it isn't looked at
+            self.handle_parser_exception()
+            return
+        self.on_text(text)
 
     def handle_text(self, event: Any) -> None:
         self._frames += 1
@@ -121,15 +188,8 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         if self.on_text is None or self.curr_msg_data_type != "text" or self.close_sent:
             return super().send_receive_event_to_app()
-        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
-        self.frames = []
-        try:
-            text = bytes(data).decode()
-        except UnicodeDecodeError:
-            self.conn.send_close(1007)
-            self.handle_parser_exception()
-            return
-        self.on_text(text)
+        data, self.frames = b"".join(self.frames), []
+        self._hand_over(data)
 
     def pause_reading(self) -> None:
         if not self.read_paused and not self.disconnected:
@@ -156,8 +216,14 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
     def write_text(self, data: bytes) -> None:
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             return
-        self.conn.send_text(data)
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        size = len(data)
+        if size < _TWO_BYTES:
+            head = bytes((_WHOLE_TEXT, size))
+        elif size < 65_536:
+            head = _HEAD_TWO.pack(_WHOLE_TEXT, _TWO_BYTES, size)
+        else:
+            head = _HEAD_EIGHT.pack(_WHOLE_TEXT, _EIGHT_BYTES, size)
+        self.transport.write(head + data)
 
     def close_now(self, code: int, reason: str) -> None:
         """Say why, if the peer still reads; gone in 2 s in any case."""
