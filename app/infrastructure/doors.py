@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Response, WebSocket
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.adapters.pages import pages
 from app.adapters.rest import accounts, chats, members, messages, openapi, operators, pins, policies, replies
@@ -18,6 +19,22 @@ from app.infrastructure import telemetry
 
 ROUTED = (accounts, chats, members, messages, pins, replies, policies, operators, pages)
 
+SOCKET_PATH = "/v1/ws"
+
+
+class SocketFirst:
+    """ASGI middleware, the outermost: the socket passes by all that is made for REST."""
+
+    def __init__(self, app: ASGIApp, door: SocketDoor) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket" or scope["path"].removeprefix(scope.get("root_path", "")) != SOCKET_PATH:
+            return await self._app(scope, receive, send)
+        with telemetry.SOCKETS.track_inprogress():
+            await self._door.serve(WebSocket(scope, receive, send))
+
 
 @dataclass(frozen=True, slots=True)
 class Doors:
@@ -28,17 +45,13 @@ class Doors:
     def open(self, app: FastAPI) -> None:
         app.state.use_cases, app.state.cursors = self.use_cases, self.cursors
 
-        @app.websocket("/v1/ws")  # before all else: routes are tried one after the other
-        async def socket(websocket: WebSocket) -> None:
-            with telemetry.SOCKETS.track_inprogress():
-                await self.socket.serve(websocket)
-
+        app.add_middleware(SocketFirst, door=self.socket)
         app.router.routes.append(HistoryAtOnce())
         for door in ROUTED:
             app.include_router(door.router)
         openapi.install(app)
 
-        @app.get("/v1/ws", include_in_schema=False)
+        @app.get(SOCKET_PATH, include_in_schema=False)
         async def not_upgraded() -> Response:
             """The upgrade was lost on the way, by a proxy that passes none."""
             answer = problem(ParleyError(Code.INVALID, "this is a WebSocket: ask for an upgrade"), 426)

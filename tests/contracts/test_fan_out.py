@@ -61,6 +61,21 @@ async def test_a_subscriber_hears_in_order_from_when_subscribe_returns(kind: str
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_who_subscribes_while_others_wait_for_it_hears_from_then_on_too(kind: str, servers: Servers) -> None:
+    heard: list[Any] = []
+    async with running(kind, servers, heard) as (fan_out, _):
+        for n in range(20):
+            channel = f"chat:{new_id()}"
+            first = asyncio.create_task(fan_out.subscribe([channel, *(f"chat:{new_id()}" for _ in range(20))]))
+            await asyncio.sleep(0)
+            await fan_out.subscribe([channel])
+            await fan_out.publish([(channel, str(n).encode())])
+            await first
+        await until(lambda: len(heard) >= 20)
+        assert [payload for _, payload in heard] == [str(n).encode() for n in range(20)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_live_texts_refuse_superseded_and_ended_attempts(kind: str, servers: Servers) -> None:
     heard: list[Any] = []
     key = (new_id(), new_id())

@@ -13,6 +13,7 @@ from redis.asyncio.client import PubSub
 
 from app.adapters.redis_connection import LOST, connect
 from app.adapters.signing import Signer
+from app.adapters.together import Together
 from app.application.ports.errors import Transient
 from app.application.ports.fan_out import LiveText
 from app.application.ports.held import Keep
@@ -24,6 +25,7 @@ PAUSE_S = 1.0
 SUBSCRIBE_DEADLINE_S = 1.0
 SILENCE_S = 12.0
 LOOK_S = 2.0
+_TOGETHER = 50
 _NOBODY: Pair = ("nobody", "nobody")
 
 
@@ -52,8 +54,11 @@ class RedisFanOut:
         self._handler: Callable[[str, bytes], None] = lambda channel, payload: None
         self._reset: Callable[[], None] = lambda: None
         self._channels: set[str] = set()
+        self._heard: set[str] = set()
+        """Those that are wanted, and those of them that Redis has confirmed."""
         self._pubsub: PubSub | None = None
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._new = Together(self._subscribe, _TOGETHER)
 
     def listen(self, handler: Callable[[str, bytes], None], reset: Callable[[], None]) -> None:
         self._handler, self._reset = handler, reset
@@ -75,10 +80,15 @@ class RedisFanOut:
             self._on_drop()
 
     async def subscribe(self, channels: Sequence[str]) -> None:
-        new = [channel for channel in channels if channel not in self._channels]
-        self._channels.update(new)
-        if not new or self._pubsub is None:
-            return
+        self._channels.update(channels)
+        new = tuple(channel for channel in channels if channel not in self._heard)
+        if new and self._pubsub is not None:
+            await self._new.ask(new)
+
+    async def _subscribe(self, lists: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], None]:
+        if self._pubsub is None:  # all channels are taken up when it is back
+            return {}
+        new = list({channel: None for channels in lists for channel in channels if channel in self._channels})
         loop = asyncio.get_running_loop()
         confirmed = [loop.create_future() for _ in new]
         for channel, future in zip(new, confirmed, strict=True):
@@ -87,10 +97,12 @@ class RedisFanOut:
             async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
                 await self._pubsub.subscribe(*new)
                 await asyncio.gather(*confirmed)
+        return {}
 
     async def unsubscribe(self, channels: Sequence[str]) -> None:
         known = [channel for channel in channels if channel in self._channels]
         self._channels.difference_update(known)
+        self._heard.difference_update(known)
         if known and self._pubsub is not None:
             with suppress(*LOST):
                 async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
@@ -105,6 +117,7 @@ class RedisFanOut:
         while True:
             client = connect(self._url)
             pubsub = client.pubsub()
+            self._heard.clear()
             try:
                 async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
                     wanted = sorted(self._channels) or ["nothing"]
@@ -151,7 +164,10 @@ class RedisFanOut:
                 else:
                     self._on_forged()
             elif message["type"] == "subscribe":
-                for future in self._waiting.pop(message["channel"].decode(), ()):
+                channel = message["channel"].decode()
+                if channel in self._channels:
+                    self._heard.add(channel)
+                for future in self._waiting.pop(channel, ()):
                     if not future.done():
                         future.set_result(None)
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from app.adapters.open_sockets.in_process import InProcessOpenSockets
 from app.adapters.redis_connection import LOST, connect
+from app.adapters.together import Together
 from app.application.ports.held import Keep
 
 SEEN_EVERY_S = 10.0
 FORGOTTEN_S = 30.0
 DEADLINE_S = 0.5
+_TOGETHER = 50
 
 
 class RedisOpenSockets:
@@ -35,23 +37,31 @@ class RedisOpenSockets:
         self._redis: Any = connect(url)
         self._mine = InProcessOpenSockets()
         self._gone: list[tuple[str, str]] = []
+        self._opened = Together(self._add, _TOGETHER)
 
     async def opened(self, user_id: str, session_id: str, most: int) -> list[str]:
         oldest_here = self._mine.add(user_id, session_id, most)
-        now = self._clock()
         try:
             async with asyncio.timeout(DEADLINE_S):
-                pipe = self._redis.pipeline(transaction=False)
+                everywhere = await self._opened.ask((user_id, session_id)) or []
+        except LOST as error:
+            self._on_trouble(error)
+            return oldest_here
+        return everywhere[: max(0, len(everywhere) - most)]
+
+    async def _add(self, new: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+        """new: user, session. All that each one's user has, oldest first."""
+        now = self._clock()
+        async with asyncio.timeout(DEADLINE_S):
+            pipe = self._redis.pipeline(transaction=False)
+            for user_id, session_id in new:
                 pipe.zremrangebyscore(_key(user_id), 0, now - FORGOTTEN_S)
                 pipe.zadd(_key(user_id), {session_id: now})
                 pipe.expire(_key(user_id), int(FORGOTTEN_S))
                 pipe.zrange(_key(user_id), 0, -1)
-                everywhere = [raw.decode() for raw in (await pipe.execute())[3]]
-        except LOST as error:
-            self._on_trouble(error)
-            return oldest_here
-        everywhere.sort()  # session ids grow with time
-        return everywhere[: max(0, len(everywhere) - most)]
+            answers = await pipe.execute()
+        # Session ids grow with time.
+        return {one: sorted(raw.decode() for raw in answers[4 * place + 3]) for place, one in enumerate(new)}
 
     def closed(self, user_id: str, session_id: str) -> None:
         self._mine.closed(user_id, session_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time
+from app.adapters.together import Together
 from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
 from app.domain.errors import ParleyError
 from app.domain.text import NAME_MAX, clean_name, folded
@@ -24,13 +25,13 @@ _FOLDED_AT_ONCE = 500
 _ENDED_KEPT_S = 7 * 86_400.0
 """How long a session that has ended is kept, with its refresh tokens."""
 
-_LIVING = "from sessions s join users u on u.id = s.user_id where s.id = :id and s.ended_at is null and not u.disabled"
-"""The session, if it lives, and whose it is."""
+_SESSIONS_TOGETHER = 100
 
 
 class SqlAccounts:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._living = Together(self._of_sessions, _SESSIONS_TOGETHER)
 
     async def create(self, account: Account) -> bool:
         async with self._database.write() as connection:
@@ -65,8 +66,17 @@ class SqlAccounts:
         return await self._one("select * from users where id = :id", id=user_id)
 
     async def of_session(self, session_id: str, user_id: str) -> Account | None:
-        sql = f"select u.* {_LIVING} and u.id = :user_id"
-        return await self._one(sql, id=session_id, user_id=user_id)
+        account = await self._living.ask(session_id)
+        return account if account is not None and account.id == user_id else None
+
+    async def _of_sessions(self, session_ids: Sequence[str]) -> dict[str, Account]:
+        """Whose those are that live."""
+        source, params = self._database.values("v", {"id": "uuid"}, [(session_id,) for session_id in session_ids])
+        sql = (
+            f"select s.id as session_id, u.* from {source} join sessions s on s.id = v.id join users u on u.id = s.user_id"
+            " where s.ended_at is null and not u.disabled"
+        )
+        return {str(row.session_id): _account(row) for row in await self._database.fetch(sql, params)}
 
     async def _one(self, sql: str, **params: str) -> Account | None:
         for row in await self._database.fetch(sql, params):
@@ -237,8 +247,8 @@ class SqlAccounts:
         return row is not None
 
     async def session_alive(self, session_id: str, user_id: str | None = None) -> bool:
-        found = await self._database.fetch(f"select u.id as user_id {_LIVING}", {"id": session_id})
-        return any(user_id in (None, str(row.user_id)) for row in found)
+        account = await self._living.ask(session_id)
+        return account is not None and user_id in (None, account.id)
 
     async def end_session(self, session_id: str) -> None:
         async with self._database.write() as connection:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +17,7 @@ from app.adapters.store import tables as t
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.memberships import REACTIONS, membership_of, reactions_of, statement
 from app.adapters.store.read_facts import Facts
+from app.adapters.together import Together
 from app.application.ports.history import Looked, Membership, Page, Search
 from app.domain.state import Outcome
 from app.domain.values import Chat, Member, Message, Person
@@ -22,6 +25,7 @@ from app.domain.values import Chat, Member, Message, Person
 _WORDS_SQLITE = "message_words.id in (select rowid from message_search where message_search match :words)"
 
 _BEYOND = 2**63 - 1
+_LISTS_TOGETHER = 20
 _CHAT_FOR = (
     "select c.*, m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq, u.username, u.display_name,"
     " u.kind as user_kind from chats c left join (members m join users u on u.id = m.user_id)"
@@ -43,6 +47,7 @@ class SqlHistory:
     def __init__(self, database: Database, reader: Database | None = None) -> None:
         self._primary = database
         self._reader = reader or database
+        self._listed = Together(self._memberships_of, _LISTS_TOGETHER)
 
     @property
     def tells_heads(self) -> bool:
@@ -74,6 +79,21 @@ class SqlHistory:
         async with self._primary.read() as connection:
             return await _member(connection, chat_id, user_id)
 
+    async def _memberships_of(
+        self, asked: Sequence[tuple[str, int, int]]
+    ) -> dict[tuple[str, int, int], list[Membership]]:
+        """PostgreSQL: asked: user, how many chats at the most, how far to count what is unread."""
+        found: dict[tuple[str, int, int], list[Membership]] = {}
+        for limit, unread_max in dict.fromkeys(one[1:] for one in asked):
+            users = [user_id for user_id, *rest in asked if tuple(rest) == (limit, unread_max)]
+            of_all = statement(
+                users, archived=None, hidden=None, before=None, limit=limit, unread_max=unread_max, chat_ids=None
+            )
+            for user_id, own in groupby(await self._primary.fetch(*of_all), key=lambda row: str(row.user_id)):
+                found[user_id, limit, unread_max] = [membership_of(row) for row in own]
+                await asyncio.sleep(0)  # others have their turn between
+        return found
+
     async def memberships(
         self,
         user_id: str,
@@ -86,8 +106,10 @@ class SqlHistory:
         hidden: bool | None = None,
     ) -> list[Membership]:
         if self._primary.postgresql and not self._primary.is_viewing:
+            if (archived, before, chat_ids, hidden) == (None, None, None, None):
+                return await self._listed.ask((user_id, limit, unread_max)) or []
             asked = statement(
-                user_id,
+                [user_id],
                 archived=archived,
                 hidden=hidden,
                 before=before,

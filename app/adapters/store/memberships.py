@@ -32,16 +32,16 @@ _MINE = (
     " left join reads rd on rd.user_id = me.user_id and rd.chat_id = ch.id"
     " left join hidden_chats hd on hd.user_id = me.user_id and hd.chat_id = ch.id"
     " left join lateral (select m.seq, m.created_at from messages m where m.chat_id = ch.id order by m.seq desc limit 1) s on true"
-    " where me.user_id = :user_id"
+    " where me.user_id = v.id"
 )
 _UNREAD = (
     "(select count(*) as unread from (select 1 from messages k where k.chat_id = mine.id and k.seq > mine.mark"
-    " and k.sender_id <> :user_id and k.deleted_at is null and k.kind <> 'system' limit :most) as found)"
+    " and k.sender_id <> mine.user_id and k.deleted_at is null and k.kind <> 'system' limit :most) as found)"
 )
 
 
 def statement(
-    user_id: str,
+    user_ids: Sequence[str],
     *,
     archived: bool | None,
     hidden: bool | None,
@@ -50,8 +50,8 @@ def statement(
     unread_max: int,
     chat_ids: Sequence[str] | None,
 ) -> tuple[str, dict[str, Any]]:
-    """(text, parameters) of what `History.memberships` asks for."""
-    params: dict[str, Any] = {"user_id": user_id, "most": unread_max, "limit": limit}
+    """(text, parameters) of what `History.memberships` asks for, of each of these; its rows stand by user, in their order."""
+    params: dict[str, Any] = {"user_ids": list(user_ids), "most": unread_max, "limit": limit}
     mine, of_mine = _MINE, ["true"]
     if chat_ids is not None:
         mine += " and me.chat_id = any(cast(:chat_ids as uuid[]))"
@@ -65,10 +65,11 @@ def statement(
         params |= {"at": before[0], "id": before[1]}
     text = (
         f"select mine.*, {_LAST}, x.shown, n.unread, u.username, u.display_name, u.kind as user_kind"
-        f" from (select * from ({mine}) all_mine where {' and '.join(of_mine)} order by moved_at desc, id desc limit :limit) mine"
+        " from unnest(cast(:user_ids as uuid[])) with ordinality as v(id, o) cross join lateral"
+        f" (select * from ({mine}) all_mine where {' and '.join(of_mine)} order by moved_at desc, id desc limit :limit) mine"
         " join users u on u.id = mine.user_id left join messages p on p.chat_id = mine.id and p.seq = mine.said"
         f" left join lateral {REACTIONS} x on true left join lateral {_UNREAD} n on true"
-        " order by mine.moved_at desc, mine.id desc"
+        " order by v.o, mine.moved_at desc, mine.id desc"
     )
     return text, params
 

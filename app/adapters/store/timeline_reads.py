@@ -9,13 +9,19 @@ import sqlalchemy as sa
 from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
+from app.adapters.together import Together
 from app.domain.events import Event, message_created
 from app.domain.state import Pair
+
+_TOGETHER, _LISTS_TOGETHER = 100, 20
 
 
 class SqlTimeline:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._places = Together(self._joined_by, _TOGETHER)
+        self._place = Together(self._joined_one, _TOGETHER)
+        self._open = Together(self._open_replies, _LISTS_TOGETHER)
 
     async def events(self, chat_id: str, after: int, limit: int) -> list[Event]:
         m, x = t.messages, t.changes
@@ -45,23 +51,51 @@ class SqlTimeline:
         return _contiguous(events, after)[:limit]
 
     async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
-        source, params = self._database.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids or ()])
-        of_these = f"{source} join members m on m.chat_id = v.id" if chat_ids is not None else "members m"
-        sql = f"select m.chat_id, m.joined_seq, c.head from {of_these} join chats c on c.id = m.chat_id where m.user_id = :user_id"
-        found = await self._database.fetch(sql, {"user_id": user_id} | (params if chat_ids is not None else {}))
-        return {str(row.chat_id): (row.joined_seq, row.head) for row in found}
+        if chat_ids is None:
+            return await self._places.ask(user_id) or {}
+        if len(chat_ids) == 1:
+            place = await self._place.ask((user_id, chat_ids[0]))
+            return {} if place is None else {chat_ids[0]: place}
+        found = await self._joined_one([(user_id, chat_id) for chat_id in chat_ids])
+        return {chat_id: place for (_, chat_id), place in found.items()}
+
+    async def _joined_by(self, user_ids: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+        source, params = self._database.values("v", {"id": "uuid"}, [(user_id,) for user_id in user_ids])
+        sql = (
+            f"select m.user_id, m.chat_id, m.joined_seq, c.head from {source} join members m on m.user_id = v.id"
+            " join chats c on c.id = m.chat_id"
+        )
+        found: dict[str, dict[str, tuple[int, int]]] = {}
+        for row in await self._database.fetch(sql, params):
+            found.setdefault(str(row.user_id), {})[str(row.chat_id)] = (row.joined_seq, row.head)
+        return found
+
+    async def _joined_one(self, pairs: Sequence[Pair]) -> dict[Pair, tuple[int, int]]:
+        """pairs: of a user and a chat."""
+        source, params = self._database.values("v", {"user_id": "uuid", "chat_id": "uuid"}, pairs)
+        sql = (
+            f"select m.user_id, m.chat_id, m.joined_seq, c.head from {source}"
+            " join members m on m.chat_id = v.chat_id and m.user_id = v.user_id join chats c on c.id = m.chat_id"
+        )
+        found = await self._database.fetch(sql, params)
+        return {(str(row.user_id), str(row.chat_id)): (row.joined_seq, row.head) for row in found}
 
     async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
         async with self._database.read() as connection:
             return bool(await rows.leavings(connection, chat_id, user_id, after))
 
     async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
-        source, params = self._database.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+        return await self._open.ask(tuple(chat_ids)) or []
+
+    async def _open_replies(self, lists: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], list[Pair]]:
+        of_any = dict.fromkeys(chat_id for chat_ids in lists for chat_id in chat_ids)
+        source, params = self._database.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in of_any])
         sql = (
             f"select r.chat_id, r.message_id from {source} join replies r on r.chat_id = v.id"
             " where not r.finished and r.attempt > 0"
         )
-        return [(str(row.chat_id), str(row.message_id)) for row in await self._database.fetch(sql, params)]
+        found = [(str(row.chat_id), str(row.message_id)) for row in await self._database.fetch(sql, params)]
+        return {chat_ids: [pair for pair in found if pair[0] in chat_ids] for chat_ids in lists} if found else {}
 
 
 def _contiguous(events: list[Event], after: int) -> list[Event]:

@@ -45,13 +45,12 @@ class Feeds:
         return self._feeds[chat_id]
 
     async def hear(self, chat_ids: Iterable[str], also: Sequence[str] = ()) -> None:
-        """Count on these chats' channels; each is given up again by `unhear`. also: other channels, taken up with them."""
+        """Count on these chats' channels; each is given up again by `unhear`. Returns when they are heard, whoever asked
+        first. also: other channels, taken up with them."""
         channels = list(also)
         for chat_id in chat_ids:
-            feed = self._feeds.setdefault(chat_id, Feed(chat_id))
-            feed.refs += 1
-            if feed.refs == 1:
-                channels.append(chat_channel(chat_id))
+            self._feeds.setdefault(chat_id, Feed(chat_id)).refs += 1
+            channels.append(chat_channel(chat_id))
         await self._fan_out.subscribe(channels)
 
     def unhear(self, chat_id: str) -> None:

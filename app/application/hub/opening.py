@@ -19,8 +19,8 @@ from app.application.signals import user_channel
 from app.application.turns import Turns
 
 WELCOME_CHATS = 200
-HELLOS_AT_ONCE = 6
-"""Each holds a connection to the database for a moment; the rest of the pool is for who is there already."""
+HELLOS_AT_ONCE = 60
+"""What they read at the same time they read together: a statement of each kind at a time, whoever comes."""
 HELLOS_WAITING_MAX, HELLOS_WAITING_EACH = 5_000, 40
 """What some seconds serve; one more is told to try again."""
 
