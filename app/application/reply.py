@@ -29,6 +29,11 @@ TURNS_MAX = 50
 BODY_MAX = 100_000
 RETRIES_MAX = 2
 DRAIN_S = 25.0
+DELTA_CHARS = 100
+"""So much is worth a frame, whose other fields are twice as long."""
+DELTA_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.3)
+"""What is less waits so long behind the delta before it: the first not at all, the second a little, the later ones longer."""
+_CLOCK_S = 0.001
 
 
 class _Lost(Exception):
@@ -43,6 +48,10 @@ class _Answer:
         self.text = ""
         self.half = ""
         self.index = 0
+        self.told = 0
+        """Characters of the text that went out as deltas, of which `index` is the next."""
+        self.written = False
+        self.news = asyncio.Event()
         self.usage: Usage | None = None
         self.progressed = False
         self.stopping = asyncio.Event()
@@ -54,6 +63,18 @@ class _Answer:
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, self.half = text[:-1], text[-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def add(self, text: str) -> None:
+        had_news = self.told < len(self.text)
+        self.text += text
+        self.progressed = True
+        if not had_news or len(self.text) - self.told >= DELTA_CHARS:
+            self.news.set()
+
+    def end(self) -> None:
+        """Nothing is added any more."""
+        self.written = True
+        self.news.set()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -209,28 +230,44 @@ class AssistantWorker:
             prompt = await self._jobs.prompt(answer.job, TURNS_MAX)
         except Transient as error:
             raise ModelFailed("unavailable", "the question could not be read", retry=True) from error
-        async with aclosing(self._model.stream(prompt)) as pieces:  # type: ignore[type-var]
-            async for piece in pieces:
-                if isinstance(piece, Finish):
-                    answer.usage = piece.usage
-                elif isinstance(piece, Delta) and piece.text:
-                    await self._say(answer, piece.text)
-
-    async def _say(self, answer: _Answer, text: str) -> None:
-        text = answer.whole_characters(text.replace("\x00", ""))
-        if not text:
-            return
-        if len(answer.text) + len(text) > BODY_MAX:
-            raise ModelFailed("too_long", f"the answer is longer than {BODY_MAX} characters")
-        answer.text += text
-        index, answer.index = answer.index, answer.index + 1
-        answer.progressed = True
+        answer.written = False
+        telling = asyncio.create_task(self._tell(answer))
         try:
-            if not await self._live.append(answer.key, answer.job.attempt, index, text, answer.text):
-                answer.lost.set()
-                raise _Lost
-        except Transient:
-            pass  # nobody hears this delta; whoever lost it is given the text so far before the next one
+            async with aclosing(self._model.stream(prompt)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    if isinstance(piece, Finish):
+                        answer.usage = piece.usage
+                    elif isinstance(piece, Delta) and (text := answer.whole_characters(piece.text.replace("\x00", ""))):
+                        if len(answer.text) + len(text) > BODY_MAX:
+                            raise ModelFailed("too_long", f"the answer is longer than {BODY_MAX} characters")
+                        answer.add(text)
+                    if telling.done():
+                        break
+        finally:
+            answer.end()
+            await telling
+
+    async def _tell(self, answer: _Answer) -> None:
+        """What is written goes out: what comes first at once, then by so much, or after a while. All of it, when it ends."""
+        clock = asyncio.get_running_loop().time
+        told_at = clock()
+        while answer.told < len(answer.text) or not answer.written:
+            new = len(answer.text) - answer.told
+            due_s = DELTA_PAUSES_S[min(answer.index, len(DELTA_PAUSES_S) - 1)] - (clock() - told_at)
+            if not new or (due_s > _CLOCK_S and new < DELTA_CHARS and not answer.written):
+                answer.news.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(due_s if new else None):
+                        await answer.news.wait()
+                continue
+            whole, index, told_at = answer.text, answer.index, clock()
+            text, answer.told, answer.index = whole[answer.told :], len(whole), index + 1
+            try:
+                if not await self._live.append(answer.key, answer.job.attempt, index, text, whole):
+                    answer.lost.set()
+                    raise _Lost
+            except Transient:
+                pass  # nobody hears this delta; whoever lost it is given the text so far before the next one
 
     async def _end(self, answer: _Answer, status: str, failure: Failure | None) -> None:
         """The end is a command. Repeated with the same id until the row says that it is over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -184,8 +185,7 @@ async def test_an_answer_is_its_deltas_and_ends_once(world: World) -> None:
     end = await world.until_over()
     assert [(delta.attempt, delta.index, delta.text) for delta in heard] == [
         (1, 0, "Hello"),
-        (1, 1, ", "),
-        (1, 2, "world"),
+        (1, 1, ", world"),
     ]
     assert world.store.ids == [derived_id("complete", *KEY, "1")], "the same from whoever ends this attempt"
     assert (end.message_id, end.attempt, end.status, end.body, end.failure, end.usage) == (
@@ -193,6 +193,52 @@ async def test_an_answer_is_its_deltas_and_ends_once(world: World) -> None:
     )  # fmt: skip
     assert world.statuses == ["complete"] and world.model.closed == 1 and world.troubles == []
     assert world.worker._answers == {}
+
+
+TOKEN = "token "
+
+
+@trial([*[TOKEN, 0.02] * 500, DONE])
+async def test_many_small_pieces_travel_together_the_first_at_once_and_all_of_them_in_order(world: World) -> None:
+    at: list[float] = []
+    heard: list[Any] = []
+    loop = asyncio.get_running_loop()
+
+    def hear(channel: str, payload: bytes) -> None:
+        at.append(loop.time())
+        heard.append(unpack("chat", payload))
+
+    world.fan_out.listen(hear, lambda: None)
+    await world.fan_out.subscribe(["chat:chat"])
+    end = await world.until_over()
+    pauses = [later - sooner for sooner, later in itertools.pairwise(at)]
+    assert heard[0].text == TOKEN and at[0] == pytest.approx(world.model.calls[0]), "who waits sees that it begins"
+    assert pauses[:3] == pytest.approx([0.05, 0.1, 0.2], abs=0.001) and max(pauses) < 0.301
+    assert [delta.index for delta in heard] == list(range(len(heard))) and len(heard) < 45
+    assert "".join(delta.text for delta in heard) == end.body == TOKEN * 500
+
+
+@trial([*["x" * 60, 0.01] * 20, DONE])
+async def test_what_is_worth_a_frame_does_not_wait(world: World) -> None:
+    heard: list[Any] = []
+    world.fan_out.listen(lambda channel, payload: heard.append(unpack("chat", payload)), lambda: None)
+    await world.fan_out.subscribe(["chat:chat"])
+    await world.until_over()
+    assert [len(delta.text) for delta in heard] == [60, *[120] * 9, 60]
+
+
+@trial(["one ", 1.0, "two ", 0.01, "three ", 5.0, "four", DONE])
+async def test_what_was_not_told_yet_is_told_before_the_end(world: World) -> None:
+    heard: list[Any] = []
+    world.fan_out.listen(
+        lambda channel, payload: heard.append(unpack("chat", payload)) if channel == "chat:chat" else None, lambda: None
+    )
+    await world.fan_out.subscribe(["chat:chat"])
+    await asyncio.sleep(1.02)
+    world.store.stop_requested = True
+    await world.tell("stop", list(KEY))
+    end = await world.until_over()
+    assert end.status == "stopped" and "".join(delta.text for delta in heard) == end.body == "one two three "
 
 
 @trial(["a", 5.0, "b", 5.0, "c", DONE])
