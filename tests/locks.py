@@ -24,6 +24,7 @@ def main() -> None:
         "requirements.lock": runtime,
         "requirements-dev.lock": runtime + groups["dev"],
         "requirements-pages.lock": groups["pages"],
+        "requirements-node.lock": groups["node"],
     }
     wrong = []
     for file, requirements in wanted.items():
