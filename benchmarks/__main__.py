@@ -83,10 +83,13 @@ def memory_kib(pid: int) -> float:
 
 
 class Watch:
-    """CPU of a server's processes, and of everybody else, over a run."""
+    """CPU of a server's processes, and of everybody else, over a run; or from `again` on."""
 
     def __init__(self, pids: dict[str, int], all_ours: list[int]) -> None:
         self._pids, self._ours = pids, all_ours
+        self.again()
+
+    def again(self) -> None:
         self._began, self._at = self._now(), time.monotonic()
 
     def _now(self) -> tuple[dict[str, float], float, float]:
@@ -120,7 +123,7 @@ class Bench:
 
     def _watched(self, of: Contender, spec: dict[str, Any]) -> Figures:
         watch = Watch(of.pids, self._ours(of))
-        result = load(spec, self.servers.folder)
+        result = load(spec, self.servers.folder, watch.again if spec["do"] == "send" else lambda: None)
         return result | watch.told(result.get("sent", 1))
 
     def _rooms(self, of: Contender, chats: int = 20, members: int = 10, **more: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 A process of its own, so that its cost is told apart. Latency counts from when a message was due until a member has it, over
 all deliveries to all members; `last` is until the last member has it. Each delivery is looked at: lost, twice, out of order.
 
-spec: kind parley | socketio | tutorial; do send | join | history | storm | streams; sockets [{url, token, chat_id, user_id}]; members
+spec: kind parley | socketio | tutorial; do send | join | history | storm | streams; sockets [{url, token, chat_id or chat_ids, user_id}]; members
 (who hear each message); the rest as each verb names it.
 """
 
@@ -96,8 +96,10 @@ class Socket(WSListener):
         assert self.transport is not None
         chat_id = self.of["chat_id"]
         if self.load.kind == "parley":
+            chats = self.of.get("chat_ids", [chat_id])
             lines = [
-                f'{{"type":"message.send","ref":"{n}","chat_id":"{chat_id}","client_message_id":"{uuid4()}","body":"{body}"}}'
+                f'{{"type":"message.send","ref":"{n}","chat_id":"{chats[n // self.load.senders % len(chats)]}",'
+                f'"client_message_id":"{uuid4()}","body":"{body}"}}'
                 for n, body in bodies
             ]
             return self.transport.send(WSMsgType.TEXT, "\n".join(lines).encode())
@@ -115,6 +117,7 @@ class Load:
         self.last: dict[int, float] = {}
         self.sent = self.delivered = self.twice = self.out_of_order = self.errors = self.refused = self.closes = 0
         self.counting_from = 0.0
+        self.senders = spec.get("senders", len(self.sockets))
         self.ending = False
 
     def closed(self, socket: Socket) -> None:
@@ -157,9 +160,10 @@ class Load:
     async def send(self) -> dict[str, Any]:
         """rate, seconds, warm_s; senders: how many of the sockets speak (all)."""
         await self.open_all()
+        print(json.dumps({"joined": len(self.sockets)}), flush=True)
         warm, rate = self.spec.get("warm_s", 1.0), self.spec["rate"]
         self.counting_from = time.time() + warm
-        senders = self.sockets[: self.spec.get("senders", len(self.sockets))]
+        senders = self.sockets[: self.senders]
         began, seconds = time.monotonic(), warm + self.spec["seconds"]
         while (now := time.monotonic() - began) < seconds:
             batches: dict[int, list[tuple[int, str]]] = {}

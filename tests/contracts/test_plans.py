@@ -15,6 +15,7 @@ import pytest
 
 from app.adapters.store.database import Database
 from app.adapters.store.migrate import migrate
+from app.adapters.store.word_index import SqlWordIndex
 from app.application.ports.history import Search
 from app.domain.command import Command
 from app.domain.text import words
@@ -99,6 +100,8 @@ async def database(servers: Servers) -> AsyncIterator[Database]:
 async def test_hot_statements_touch_what_they_are_about(database: Database, statistics: str) -> None:
     s = Setting(database)
     await s.start(statistics)
+    index = SqlWordIndex(database)
+    assert await index.follow(), "all messages were there before, and wait"
     last = await s.history.message_at(s.chats[0], MESSAGES)
     assert last is not None
     commands = s.say(100)
@@ -131,6 +134,7 @@ async def test_hot_statements_touch_what_they_are_about(database: Database, stat
         ),
         "where one is": (lambda: s.timeline.joined(s.anna, None), 60),
         "outcomes": (lambda: s.history.outcomes([command.key for command in commands]), 400),
+        "words behind the commit": (index.follow, 300),
         "a rare word": (lambda: s.history.search(s.anna, Search(words("5999")), 50), 300),
         "a common word": (lambda: s.history.search(s.anna, Search(words("word")), 50), 12_000),
     }  # fmt: skip

@@ -244,18 +244,27 @@ class SqlWordIndex:
             return []
         source, params = self._database.values("v", {"chat_id": "uuid", "after": "int8", "upto": "int8"}, ranges)
         of_changes = (
-            " union all select m.chat_id, x.seq as place, m.id, m.body from v join changes x on x.chat_id = v.chat_id"
-            " and x.seq > v.after and x.seq <= v.upto join messages m on m.chat_id = x.chat_id and m.id = x.message_id"
+            f" union all select m.chat_id, x.seq as place, m.id, m.body from v {self._in_range('changes', 'x')}"
+            " join messages m on m.chat_id = x.chat_id and m.id = x.message_id"
         )
         found = await connection.execute(
             sa.text(
-                f"with v as (select * from {source}) select m.chat_id, m.seq as place, m.id, m.body from v join messages m"
-                " on m.chat_id = v.chat_id and m.seq > v.after and m.seq <= v.upto"
+                f"with v as (select * from {source}) select m.chat_id, m.seq as place, m.id, m.body"
+                f" from v {self._in_range('messages', 'm')}"
                 f"{'' if newest_first else of_changes} order by place{' desc' if newest_first else ''}"
             ),
             params,
         )
         return [(str(row.chat_id), row.place, str(row.id), row.body) for row in found]
+
+    def _in_range(self, table: str, name: str) -> str:
+        """Joined to the ranges `v`: their rows. PostgreSQL may think that a range holds a part of the chat, and read all of it:
+        the limit, which the range has anyway, says how few they are."""
+        within = f"{name}.chat_id = v.chat_id and {name}.seq > v.after and {name}.seq <= v.upto"
+        if self._database.postgresql:
+            few = f"select * from {table} {name} where {within} order by {name}.seq limit {_EVENTS_OF_A_CHAT}"
+            return f"cross join lateral ({few}) {name}"
+        return f"join {table} {name} on {within}"
 
     async def _write(
         self, connection: AsyncConnection, rows: dict[str, tuple[int, int, int]], cut: list[tuple[str, str, str]]
