@@ -5,7 +5,7 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test unit check format stack bench bench-short compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse test-long pages plots lock clean help
+.PHONY: run test unit check format stack bench bench-short growth soak compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse test-long pages plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,13 +44,21 @@ format: .venv/dev.ok ## mend format and lint
 stack: .venv/dev.ok ## the real stack from plain processes: make stack PORT=8100
 	@$(BIN)/python -m stack --port $(if $(filter command line,$(origin PORT)),$(PORT),8100)
 
-bench: .venv/dev.ok ## fourteen workloads beside Socket.IO on Node and the tutorial's server, three times each, at most an hour; writes benchmarks/result.json
+bench: .venv/dev.ok ## sixteen workloads beside Socket.IO on Node and the tutorial's server, three times each, at most an hour; writes benchmarks/result.json
 	@$(BIN)/python -m stack.packages
 	@$(BIN)/python -m benchmarks
 
 bench-short: .venv/dev.ok ## the same, once each and without the long ladders; at most 10 minutes
 	@$(BIN)/python -m stack.packages
 	@$(BIN)/python -m benchmarks --short
+
+growth: .venv/dev.ok ## what a message costs with 20,000 chats, a million messages, a thousand members, two of each process; ten minutes
+	@$(BIN)/python -m stack.packages
+	@$(BIN)/python -m benchmarks.growth
+
+soak: .venv/dev.ok ## half an hour at half load, a million messages before it: memory stays; at most 45 minutes
+	@$(BIN)/python -m stack.packages
+	@$(BIN)/python -m benchmarks.soak
 
 compare: .venv/dev.ok ## this version beside an older one (BEFORE=a revision), in turn, three times: what a message costs
 	@$(BIN)/python -m benchmarks.compare --before $(BEFORE)
