@@ -27,8 +27,10 @@ coverage: .venv/dev.ok ## branch coverage over unit, contract and scenario tests
 	@$(BIN)/python -m stack.packages
 	@$(BIN)/python -m tests.covered
 
-test-long: .venv/dev.ok ## what make test has no time for: coming and going for a minute, rolling, upgrade, journey; at most 40 minutes
-	@$(MAKE) -s handover surroundings rolling upgrade journey
+test-long: .venv/dev.ok ## what make test has no time for: tests marked long, surroundings, rolling, upgrade, journey; at most 40 minutes
+	@$(BIN)/python -m stack.packages
+	@COME_AND_GO_S=60 $(BIN)/python -m pytest -m long -n 2 --dist loadgroup --durations=10 --ignore tests/faults/test_surroundings.py --ignore tests/faults/test_clocks.py
+	@$(MAKE) -s surroundings rolling upgrade journey
 
 check: .venv/dev.ok ## format, lint, types, import contracts, lock files
 	@echo "== checks"
@@ -67,11 +69,11 @@ faults: .venv/dev.ok ## the fault test and the planted defects, 15 to 30 minutes
 	@$(BIN)/python -m tests.faults.defects
 
 handover: .venv/dev.ok ## a worker leaves and joins every 3 s for a minute, the database stopped for 20 s of it
-	@COME_AND_GO_S=60 $(BIN)/python -m pytest -q -k come_and_go
+	@COME_AND_GO_S=60 $(BIN)/python -m pytest -m "" -k come_and_go
 
 surroundings: .venv/dev.ok ## a database that is read only for half a minute, a network that is cut, a full disk, clocks that differ; 5 minutes
 	@$(BIN)/python -m stack.packages
-	@PASSING_S=30 NETWORK_ROUNDS=4 $(BIN)/python -m pytest -q tests/faults/test_surroundings.py tests/faults/test_clocks.py
+	@PASSING_S=30 NETWORK_ROUNDS=4 $(BIN)/python -m pytest -m "" tests/faults/test_surroundings.py tests/faults/test_clocks.py
 
 rolling: .venv/dev.ok ## every process restarted in turn, three times, under load: nothing lost; 2 minutes
 	@$(BIN)/python -m tests.faults.rolling

@@ -77,6 +77,7 @@ def test_the_image_is_made_of_make_targets_and_what_it_copies_exists() -> None:
             assert (ROOT / path).exists() and f"!{path}" in (ROOT / ".dockerignore").read_text().split()
 
 
+@pytest.mark.long
 def test_the_image_s_steps_give_a_program_that_serves(tmp_path: Path) -> None:
     """The Dockerfile's steps in an empty folder: what it copies, the make target that it runs, the program that it starts."""
     for name in ("Makefile", "requirements.lock"):

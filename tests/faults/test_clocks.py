@@ -46,6 +46,7 @@ async def crowd(own: World) -> AsyncIterator[People]:
 @pytest.mark.parametrize(
     "offset", ["+20s", "-20s"] if "PASSING_S" in os.environ else ["+20s"]
 )  # `make surroundings`: both
+@pytest.mark.long
 async def test_gateways_that_are_seconds_apart_serve_the_same_people(own: World, offset: str) -> None:
     assert own.stack is not None
     await again(own.stack.gateways[0], offset)
@@ -64,6 +65,7 @@ async def test_gateways_that_are_seconds_apart_serve_the_same_people(own: World,
                 await asyncio.wait_for(client.send(chat["id"], "hello"), paced(15))
 
 
+@pytest.mark.long
 async def test_a_refusal_is_remembered_by_workers_of_whatever_day(own: World, crowd: People) -> None:
     """A worker a day ahead must not forget fresh refusals; what a gateway a day ahead or behind sends is of today."""
     assert own.stack is not None

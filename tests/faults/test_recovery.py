@@ -150,6 +150,7 @@ async def loads_in_all_lanes(crowd: People) -> list[Load]:
     return list(loads.values())
 
 
+@pytest.mark.long
 async def test_a_second_worker_takes_half_of_the_lanes_and_workers_come_and_go(
     own: tuple[World, Servers], crowd: People
 ) -> None:
@@ -258,6 +259,7 @@ async def test_a_refusal_that_is_delivered_again_after_the_unmute_stays_one(
     assert [m["body"] for m in page["items"]] == ["after"]
 
 
+@pytest.mark.long
 async def test_a_rolling_restart_with_a_new_secret_loses_nothing(own: tuple[World, Servers], crowd: People) -> None:
     world, servers = own
     assert world.stack is not None
@@ -288,6 +290,7 @@ async def test_a_logout_is_known_to_a_gateway_that_starts_later(own: tuple[World
         await asyncio.to_thread(gateway.child.stop)
 
 
+@pytest.mark.long
 async def test_the_assistant_worker_or_redis_ended_in_mid_answer(own: tuple[World, Servers], crowd: People) -> None:
     world, servers = own
     assert world.stack is not None
@@ -312,6 +315,7 @@ async def test_the_assistant_worker_or_redis_ended_in_mid_answer(own: tuple[Worl
     assert len(ends()) == 2
 
 
+@pytest.mark.long
 async def test_the_embedded_process_killed_in_mid_answer_ends_it_after_its_restart() -> None:
     folder = Path(tempfile.mkdtemp(prefix="parley-k-", dir="/tmp"))
     world = start_embedded(folder=folder)

@@ -71,6 +71,7 @@ async def all_ready(world: World) -> None:
     assert all(role.child.running() for role in world.stack.roles)
 
 
+@pytest.mark.long
 async def test_a_network_that_is_cut_or_stands_still(own: tuple[World, dict[str, Wire]], crowd: People) -> None:
     """Between all processes and each of their servers in turn, under load and in the middle of answers."""
     world, wires = own

@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from parley_client import Client
 from stack.parley import Role
 from tests.world import People, World, start_embedded, stop_embedded
@@ -18,6 +20,7 @@ async def act(role: Role, *words: str) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(role.run, *words)
 
 
+@pytest.mark.long
 async def test_a_backup_under_load_brings_everything_back_and_clients_begin_anew() -> None:
     world = start_embedded()
     assert world.role is not None

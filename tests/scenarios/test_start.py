@@ -153,6 +153,7 @@ cli()
 """What waits for a quarter of a minute waits for a second."""
 
 
+@pytest.mark.long
 def test_a_standby_at_start_and_what_check_says_of_it(servers: Servers) -> None:
     """It may be promoted, and is waited for; then one line, and an exit code."""
     postgres, redis, broker = servers.postgres, servers.redis.url, servers.rabbitmq.vhost("standby")
