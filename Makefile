@@ -5,7 +5,7 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test unit check format stack bench bench-short growth soak compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse test-long pages plots lock clean help
+.PHONY: run test unit check format stack bench bench-short growth soak profile compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse test-long pages plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,7 +13,7 @@ help: ## what there is
 run: .venv/run.ok ## serve everything in one process: make run PORT=8000
 	@$(if $(PORT),PORT=$(PORT)) $(BIN)/python -m app
 
-test: .venv/dev.ok check ## all checks and tests, real servers included (set up by themselves)
+test: .venv/dev.ok check ## all checks and all tests but those marked long, real servers included (set up by themselves)
 	@$(BIN)/python -m stack.packages
 	@echo "== tests"
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=10 --durations-min=1
@@ -61,6 +61,11 @@ growth: .venv/dev.ok ## what a message costs with 20,000 chats, a million messag
 soak: .venv/dev.ok ## half an hour at half load, a million messages before it: memory stays; at most 45 minutes
 	@$(BIN)/python -m stack.packages
 	@$(BIN)/python -m benchmarks.soak
+
+profile: .venv/deep.ok ## where gateway and worker spend their time, by stage, at 200 and at 4,000 messages a second; two minutes
+	@$(BIN)/python -m stack.packages
+	@$(BIN)/python -m benchmarks.profile 200
+	@$(BIN)/python -m benchmarks.profile 4000
 
 compare: .venv/dev.ok ## this version beside an older one (BEFORE=a revision), in turn, three times: what a message costs
 	@$(BIN)/python -m benchmarks.compare --before $(BEFORE)

@@ -318,16 +318,17 @@ def main() -> None:
                     runs.setdefault(name, []).append(found)
                     busy = "  (BUSY MACHINE)" if found.get("foreign_cores", 0) > BUSY_CORES else ""
                     print("    " + ", ".join(f"{key} {value:.1f}" for key, value in found.items()) + busy, flush=True)
-            result[workload] = {SHAPES.get(name, name): median(runs[name]) for name in names}
+            result[workload] = {
+                SHAPES.get(name, name): median(runs[name]) | {"runs": len(runs[name])} for name in names
+            }
             for name, figures in result[workload].items():
                 times_, by = compared(workload, result[workload].get("parley", {}), figures)
                 if name != "parley" and times_:
                     print(f"{workload}: parley is {times_:.2f} × {name}, by {by}", flush=True)
-            if not asked.only:
-                RESULT.write_text(json.dumps(result, indent=2) + "\n")
     finally:
         servers.stop()
-    if not asked.only:
+    if not asked.only and not asked.servers:
+        RESULT.write_text(json.dumps(result, indent=2) + "\n")
         table.main()
         print(table.table())
 

@@ -245,7 +245,11 @@ class AssistantWorker:
                         break
         finally:
             answer.end()
-            await telling
+            try:
+                await asyncio.shield(telling)
+            except asyncio.CancelledError:  # a stop: what was written is told all the same
+                await telling
+                raise
 
     async def _tell(self, answer: _Answer) -> None:
         """What is written goes out: what comes first at once, then by so much, or after a while. All of it, when it ends."""

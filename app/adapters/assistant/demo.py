@@ -25,7 +25,7 @@ _NUMBERS = {
 _ASKED = re.compile(r"\b(\d{1,3}|" + "|".join(_NUMBERS) + r")\s+sentences?\b", re.IGNORECASE)
 _SENTENCES = (
     "This is the demo assistant of Parley, not a language model.",
-    "Every word of this answer travels as a delta to all who are in the chat.",
+    "This answer travels in pieces, as it is written, to all who are in the chat.",
     "You can stop it, and what was said so far is kept.",
     "You can reload in the middle, and the text so far is there again.",
     "Ask for forty sentences and it goes on long enough to try.",

@@ -83,12 +83,14 @@ class RedisFanOut:
         self._channels.update(channels)
         new = tuple(channel for channel in channels if channel not in self._heard)
         if new and self._pubsub is not None:
-            await self._new.ask(new)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                    await self._new.ask(new)
 
     async def _subscribe(self, lists: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], None]:
-        if self._pubsub is None:  # all channels are taken up when it is back
-            return {}
         new = list({channel: None for channels in lists for channel in channels if channel in self._channels})
+        if self._pubsub is None or not new:  # all channels are taken up when it is back
+            return {}
         loop = asyncio.get_running_loop()
         confirmed = [loop.create_future() for _ in new]
         for channel, future in zip(new, confirmed, strict=True):
@@ -170,6 +172,9 @@ class RedisFanOut:
                 for future in self._waiting.pop(channel, ()):
                     if not future.done():
                         future.set_result(None)
+
+            elif message["type"] == "unsubscribe":  # behind whatever was confirmed before it
+                self._heard.discard(message["channel"].decode())
 
     def why_not(self) -> str | None:
         return self._deaf or self._dumb

@@ -19,6 +19,9 @@ class InProcessOpenSockets(NothingHeld):
         mine[session_id] = None
         return list(mine)[: max(0, len(mine) - most)]
 
+    def has(self, user_id: str, session_id: str) -> bool:
+        return session_id in self._open.get(user_id, ())
+
     def closed(self, user_id: str, session_id: str) -> None:
         mine = self._open.get(user_id, {})
         mine.pop(session_id, None)

@@ -52,6 +52,7 @@ class RedisOpenSockets:
     async def _add(self, new: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
         """new: user, session. All that each one's user has, oldest first."""
         now = self._clock()
+        new = [one for one in new if self._mine.has(*one)]  # it may be gone again
         async with asyncio.timeout(DEADLINE_S):
             pipe = self._redis.pipeline(transaction=False)
             for user_id, session_id in new:

@@ -82,8 +82,12 @@ class SqlHistory:
     async def _memberships_of(
         self, asked: Sequence[tuple[str, int, int]]
     ) -> dict[tuple[str, int, int], list[Membership]]:
-        """PostgreSQL: asked: user, how many chats at the most, how far to count what is unread."""
+        """asked: user, how many chats at the most, how far to count what is unread. SQLite has them one after the other."""
         found: dict[tuple[str, int, int], list[Membership]] = {}
+        if not self._primary.postgresql:
+            for one in asked:
+                found[one] = await self._memberships(one[0], limit=one[1], unread_max=one[2])
+            return found
         for limit, unread_max in dict.fromkeys(one[1:] for one in asked):
             users = [user_id for user_id, *rest in asked if tuple(rest) == (limit, unread_max)]
             of_all = statement(
@@ -105,9 +109,30 @@ class SqlHistory:
         chat_ids: Sequence[str] | None = None,
         hidden: bool | None = None,
     ) -> list[Membership]:
+        if (archived, before, chat_ids, hidden) == (None, None, None, None) and not self._primary.is_viewing:
+            return await self._listed.ask((user_id, limit, unread_max)) or []
+        return await self._memberships(
+            user_id,
+            archived=archived,
+            before=before,
+            limit=limit,
+            unread_max=unread_max,
+            chat_ids=chat_ids,
+            hidden=hidden,
+        )
+
+    async def _memberships(
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        unread_max: int,
+        archived: bool | None = None,
+        before: tuple[datetime, str] | None = None,
+        chat_ids: Sequence[str] | None = None,
+        hidden: bool | None = None,
+    ) -> list[Membership]:
         if self._primary.postgresql and not self._primary.is_viewing:
-            if (archived, before, chat_ids, hidden) == (None, None, None, None):
-                return await self._listed.ask((user_id, limit, unread_max)) or []
             asked = statement(
                 [user_id],
                 archived=archived,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from app.domain.events import Event, message_created
 from app.domain.state import Pair
 
 _TOGETHER, _LISTS_TOGETHER = 100, 20
+_ROWS_A_TURN = 1_000
 
 
 class SqlTimeline:
@@ -66,7 +68,9 @@ class SqlTimeline:
             " join chats c on c.id = m.chat_id"
         )
         found: dict[str, dict[str, tuple[int, int]]] = {}
-        for row in await self._database.fetch(sql, params):
+        for place, row in enumerate(await self._database.fetch(sql, params)):
+            if place % _ROWS_A_TURN == 0:
+                await asyncio.sleep(0)  # others have their turn between
             found.setdefault(str(row.user_id), {})[str(row.chat_id)] = (row.joined_seq, row.head)
         return found
 
@@ -94,8 +98,12 @@ class SqlTimeline:
             f"select r.chat_id, r.message_id from {source} join replies r on r.chat_id = v.id"
             " where not r.finished and r.attempt > 0"
         )
-        found = [(str(row.chat_id), str(row.message_id)) for row in await self._database.fetch(sql, params)]
-        return {chat_ids: [pair for pair in found if pair[0] in chat_ids] for chat_ids in lists} if found else {}
+        found: dict[str, list[Pair]] = {}
+        for row in await self._database.fetch(sql, params):
+            found.setdefault(str(row.chat_id), []).append((str(row.chat_id), str(row.message_id)))
+        if not found:
+            return {}
+        return {ids: [pair for chat_id in ids if chat_id in found for pair in found[chat_id]] for ids in lists}
 
 
 def _contiguous(events: list[Event], after: int) -> list[Event]:

@@ -84,7 +84,7 @@ class ParleyWebSocketProtocol(WebSocketsSansIOProtocol):
             if self.close_sent:  # its answer is waited for, but not behind whatever it still sends
                 self._behind_close += self._frames
                 self._deaf = self._behind_close > _FRAMES_A_TURN
-            if self.conn.parser_exc is not None or self._deaf:
+            if self.conn.eof_sent or self._deaf:  # it closed, or broke the rules: nothing behind that counts
                 self._unread.clear()
         if taken and self.on_frames is not None:
             self.on_frames(taken)

@@ -21,6 +21,9 @@ from app.application.turns import Turns
 WELCOME_CHATS = 200
 HELLOS_AT_ONCE = 60
 """What they read at the same time they read together: a statement of each kind at a time, whoever comes."""
+ALONE_AT_ONCE = 6
+"""Of those who name chats beyond their latest, which each reads for itself; the rest of the database's connections is for who
+is there already."""
 HELLOS_WAITING_MAX, HELLOS_WAITING_EACH = 5_000, 40
 """What some seconds serve; one more is told to try again."""
 
@@ -41,6 +44,7 @@ class Opening:
     ) -> None:
         self.turns = Turns(HELLOS_AT_ONCE, HELLOS_WAITING_MAX, HELLOS_WAITING_EACH)
         """To read what a hello needs, from user to user: a crowd that comes back at once waits here, not for the database."""
+        self._alone = Turns(ALONE_AT_ONCE, HELLOS_AT_ONCE, HELLOS_AT_ONCE)
         self._sessions = sessions
         self._feeds = feeds
         self._delivering = delivering
@@ -101,9 +105,15 @@ class Opening:
         shown = {membership.chat.id for membership in listed}
         missing = [chat_id for chat_id in named if chat_id not in shown]
         if missing:
-            listed += await self._history.memberships(
-                user_id, archived=None, before=None, limit=len(missing), unread_max=WELCOME_UNREAD_MAX, chat_ids=missing
-            )
+            async with self._alone.turn(user_id):
+                listed += await self._history.memberships(
+                    user_id,
+                    archived=None,
+                    before=None,
+                    limit=len(missing),
+                    unread_max=WELCOME_UNREAD_MAX,
+                    chat_ids=missing,
+                )
         return listed
 
     def _begin(self, session: Session, mine: dict[str, tuple[int, int]], heads: dict[str, int]) -> None:

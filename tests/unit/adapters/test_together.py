@@ -7,22 +7,28 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.adapters.together import CROWD_S, Together
+from app.adapters.together import CALLS_MAX, CROWD_S, PATIENCE_S, Together
+from app.application.ports.errors import DeadlineMissed, Transient
 from tests.unit.virtual_time import run
 
 LOAD_S = 0.002
 
 
 class Loader:
-    """Doubles what it is asked; 13 has no answer, 666 raises."""
+    """Doubles what it is asked; 13 has no answer, 666 raises, 99 takes for ever. fail: what the next calls raise."""
 
     def __init__(self, most: int = 10) -> None:
         self.calls: list[list[int]] = []
+        self.fail: list[Exception] = []
         self.together = Together(self.load, most)
 
     async def load(self, keys: Sequence[int]) -> dict[int, int]:
         self.calls.append(list(keys))
+        if 99 in keys:
+            await asyncio.sleep(1_000)
         await asyncio.sleep(LOAD_S)
+        if self.fail:
+            raise self.fail.pop(0)
         if 666 in keys:
             raise ValueError("no")
         return {key: 2 * key for key in keys if key != 13}
@@ -65,15 +71,57 @@ def test_so_many_at_once_and_not_more() -> None:
     run(go())
 
 
-def test_what_it_raises_each_who_asked_hears_and_nobody_behind_them() -> None:
+def test_what_is_wrong_with_one_key_only_who_asked_it_hears() -> None:
     async def go() -> None:
         loader = Loader()
-        asked = [asyncio.create_task(loader.together.ask(n)) for n in (1, 666)]
+        asked = [asyncio.create_task(loader.together.ask(n)) for n in (1, 2, 666, 3)]
         await asyncio.sleep(LOAD_S / 2)
-        behind = asyncio.create_task(loader.together.ask(2))
+        behind = asyncio.create_task(loader.together.ask(4))
         done = await asyncio.gather(*asked, return_exceptions=True)
-        assert [type(one) for one in done] == [ValueError, ValueError]
-        assert await behind == 4 and await loader.together.ask(3) == 6
+        assert [type(one) if isinstance(one, Exception) else one for one in done] == [2, 4, ValueError, 6]
+        assert await behind == 8 and loader.calls == [[1, 2, 666, 3], [1, 2], [666, 3], [666], [3], [4]]
+
+    run(go())
+
+
+def test_of_an_outage_all_who_wait_hear_at_once() -> None:
+    async def go() -> None:
+        loader = Loader(most=2)
+        loader.fail = [Transient("away")]
+        done = await asyncio.gather(*(loader.together.ask(n) for n in range(7)), return_exceptions=True)
+        assert [type(one) for one in done] == [Transient] * 7 and loader.calls == [[0, 1]]
+        assert await loader.together.ask(5) == 10, "who asks behind it is asked for anew"
+
+    run(go())
+
+
+def test_what_took_too_long_is_less_the_next_time_and_grows_again() -> None:
+    async def go() -> None:
+        loader = Loader(most=8)
+        loader.fail = [DeadlineMissed("5 s")]
+        done = await asyncio.gather(*(loader.together.ask(n) for n in range(24)), return_exceptions=True)
+        assert [isinstance(one, DeadlineMissed) for one in done] == [True] * 8 + [False] * 16
+        assert [len(keys) for keys in loader.calls] == [8, 4, 8, 4]
+
+    run(go())
+
+
+def test_behind_a_call_that_hangs_others_go_past_it() -> None:
+    async def go() -> None:
+        loader, loop = Loader(), asyncio.get_running_loop()
+        hanging = [asyncio.create_task(loader.together.ask(99))]
+        await asyncio.sleep(0.01)
+        began = loop.time()
+        assert await loader.together.ask(1) == 2
+        assert loop.time() - began < PATIENCE_S + CROWD_S + LOAD_S
+        assert await loader.together.ask(2) == 4
+        for _ in range(CALLS_MAX):  # and however many hang, there are so many calls
+            hanging.append(asyncio.create_task(loader.together.ask(99)))
+            await asyncio.sleep(2 * PATIENCE_S)
+        assert sum(99 in keys for keys in loader.calls) == CALLS_MAX
+        for one in hanging:
+            one.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
 
     run(go())
 
@@ -85,7 +133,7 @@ def test_who_leaves_takes_nobody_along() -> None:
         await asyncio.sleep(LOAD_S / 2)
         leaving.cancel()
         assert await staying == 2
-        left = asyncio.create_task(loader.together.ask(666))
+        left = asyncio.create_task(loader.together.ask(666))  # what it would have heard is nobody's
         await asyncio.sleep(0)
         left.cancel()
         await asyncio.sleep(CROWD_S + LOAD_S)

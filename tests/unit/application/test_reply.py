@@ -241,6 +241,37 @@ async def test_what_was_not_told_yet_is_told_before_the_end(world: World) -> Non
     assert end.status == "stopped" and "".join(delta.text for delta in heard) == end.body == "one two three "
 
 
+class Slow(InProcessLiveTexts):
+    """Takes 0.4 s for each delta."""
+
+    async def append(self, *arguments: Any) -> bool:
+        await asyncio.sleep(0.4)
+        return await super().append(*arguments)
+
+
+def test_a_stop_in_the_middle_of_the_last_delta_takes_nothing_from_it() -> None:
+    async def go() -> None:
+        world = World(["one ", 1.0, "two ", 0.01, "three", DONE])
+        world.live = Slow(world.fan_out)
+        worker = world.make("slow")
+        heard: list[Any] = []
+        world.fan_out.listen(
+            lambda channel, payload: heard.append(unpack("chat", payload)) if channel == "chat:chat" else None,
+            lambda: None,
+        )
+        world.fan_out.listen(worker.handle, lambda: None)
+        await world.fan_out.subscribe(["chat:chat", ASSISTANTS])
+        running = asyncio.create_task(worker.run())
+        await asyncio.sleep(1.2)  # the model has ended; "two " is on its way, "three" waits behind it
+        world.store.stop_requested = True
+        await world.tell("stop", list(KEY))
+        end = await world.until_over()
+        assert end.status == "stopped" and "".join(delta.text for delta in heard) == end.body == "one two three"
+        running.cancel()
+
+    run(go())
+
+
 @trial(["a", 5.0, "b", 5.0, "c", DONE])
 async def test_the_lease_is_renewed_and_progress_told_while_it_is_written(world: World) -> None:
     await asyncio.sleep(9)

@@ -138,6 +138,30 @@ def test_behind_a_close_little_more_is_taken_and_what_comes_then_is_thrown_away(
     run(go())
 
 
+@pytest.mark.parametrize("end", [frame(8, b"\x03\xe8"), frame(1, b"\xff"), frame(0x41, b"x")])
+def test_behind_its_own_close_and_behind_what_breaks_the_rules_nothing_is_looked_at(end: bytes) -> None:
+    async def go() -> None:
+        peer = Peer()
+        protocol, transport = await peer.connect()
+        transport.written.clear()
+        looked_at = 0
+        take = protocol._take_frame
+
+        def counted() -> bool:
+            nonlocal looked_at
+            looked_at += 1
+            return take()
+
+        protocol._take_frame = counted  # type: ignore[method-assign]
+        protocol.data_received(end + frame(9) * 40_000)
+        protocol.data_received(frame(9) * 40_000)
+        await asyncio.sleep(0.1)
+        assert looked_at < 10 and not protocol._unread and transport.closed
+        assert len([data for data in transport.written if data]) == 1, "it is told once"
+
+    run(go())
+
+
 def test_frames_of_every_kind_count_and_text_comes_in_order() -> None:
     async def go() -> None:
         peer = Peer()
