@@ -1,7 +1,7 @@
 """A scripted model server that speaks the OpenAI API on loopback: python -m stack.model_server --port 9000
 
 What it does is told by the question. `script: {"words": 40, "every_ms": 20}` streams forty words; also "fail": 429 (with
-"times": how often, "retry_after": seconds), "end": "cut" (mid-stream), "no_finish", "stall", "garbage", "stamp": true (the first word is when it
+"times": how often, "retry_after": seconds), "end": "cut" (mid-stream), "no_finish", "stall", "garbage", "raw": what is sent as the stream, piece by piece, "stamp": true (the first word is when it
 was said, Unix seconds). Without a script it repeats the question. GET /log: each request with its end: "done", or "closed" when the caller went away.
 """
 
@@ -67,6 +67,12 @@ async def _stream(script: dict[str, Any], entry: dict[str, Any], model: str) -> 
     words = script.get("text", "").split() or [f"word{n}" for n in range(script.get("words", 10))]
     end = script.get("end", "finish")
     try:
+        for piece in script.get("raw", ()):
+            yield piece
+            await asyncio.sleep(0.01)
+        if "raw" in script:
+            entry["end"] = "done"
+            return
         yield _chunk(model, {"role": "assistant", "content": ""})
         if script.get("stamp"):
             words[0] = f"{time.time():.6f}"

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -106,5 +106,59 @@ async def test_no_server_is_unavailable() -> None:
     ],
 )  # fmt: skip
 def test_what_a_server_counts_is_a_count_or_nothing(told: Any, usage: Usage | None) -> None:
-    assert counted(SimpleNamespace(prompt_tokens=told[0], completion_tokens=told[1])) == usage
-    assert counted(SimpleNamespace()) is None
+    assert counted({"prompt_tokens": told[0], "completion_tokens": told[1]}) == usage
+    assert counted({}) is None and counted([1, 2]) is None
+
+
+def said(content: Any, **more: Any) -> str:
+    return f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': content}, **more}]})}\n\n"
+
+
+END = said(None, finish_reason="stop") + "data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ([said("one "), said("two"), END], "one two"),
+        (list(said("cut anywhere ü") + END), "cut anywhere ü"),  # a character a piece
+        ([(said("with CR ") + said("LF") + END).replace("\n", "\r\n")], "with CR LF"),
+        ([": a comment\n\n", "event: message\nid: 1\nretry: 5\n", said("and fields"), END], "and fields"),
+        (['data: {"choices": [{"delta":\ndata: {"content": "of two lines"}}]}\n\n', END], "of two lines"),
+        (["data:" + said("no blank")[6:], END], "no blank"),
+        (['data: {"choices": null}\n\n', 'data: {}\n\n', 'data: {"choices": []}\n\n', said("x"), END], "x"),
+        (['data: {"choices": [{"delta": null}]}\n\n', 'data: {"choices": [{}]}\n\n', said("x"), END], "x"),
+        ([said([{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]), said(5), END], "in parts"),
+        ([said("x"), said("", finish_reason="whatever it calls it")], "x"),
+        ([said("x"), 'data: {"usage": [], "choices": []}\n\n', END.rstrip("\n")], "x"),
+        ([said("x"), END, "data: {no JSON behind the end\n\n"], "x"),
+    ],
+)  # fmt: skip
+async def test_a_stream_is_read_in_whatever_form_it_comes(model: OpenAIModel, raw: list[str], text: str) -> None:
+    found, _ = await collect(model, ask(f"script: {json.dumps({'raw': raw})}"))
+    assert found == text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [said("x"), 'data: {"error": {"message": "no"}}\n\n', END],
+        [said("x"), "data: [1, 2]\n\n", END],
+        [said("x"), 'data: {"choices": [1]}\n\n', END],
+        [said("x"), 'data: {"choices": 5}\n\n', END],
+        [said("x"), "data: " + "x" * 1_100_000],
+    ],
+)
+async def test_what_cannot_be_read_is_garbage(model: OpenAIModel, raw: list[str]) -> None:
+    with pytest.raises(ModelFailed) as caught:
+        await collect(model, ask(f"script: {json.dumps({'raw': raw})}"))
+    assert (caught.value.code, caught.value.retry) == ("garbage", True)
+
+
+@pytest.mark.parametrize(
+    "raw", [["<html>not a stream</html>"], ['{"choices": [{"message": {"content": "whole"}}]}'], []]
+)
+async def test_what_is_no_stream_is_cut(model: OpenAIModel, raw: list[str]) -> None:
+    with pytest.raises(ModelFailed) as caught:
+        await collect(model, ask(f"script: {json.dumps({'raw': raw})}"))
+    assert caught.value.code == "cut"
