@@ -76,6 +76,39 @@ async def test_who_subscribes_while_others_wait_for_it_hears_from_then_on_too(ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_who_gives_up_what_is_not_heard_yet_hears_nothing_and_disturbs_nobody(
+    kind: str, servers: Servers
+) -> None:
+    heard: list[Any] = []
+    channel, other = f"chat:{new_id()}", f"chat:{new_id()}"
+    async with running(kind, servers, heard) as (fan_out, _):
+        await fan_out.subscribe([other])
+        for _ in range(5):
+            asked = asyncio.create_task(fan_out.subscribe([channel]))
+            await asyncio.sleep(0)
+            await fan_out.unsubscribe([channel])
+            await asked
+            await fan_out.publish([(channel, b"for nobody"), (other, b"still heard")])
+        await until(lambda: len(heard) >= 5)
+        await fan_out.subscribe([channel])
+        await fan_out.publish([(channel, b"again")])
+        await until(lambda: len(heard) >= 6)
+        assert heard == [(other, b"still heard")] * 5 + [(channel, b"again")]
+
+
+async def test_while_redis_stands_still_a_crowd_waits_a_second_and_not_one_each(servers: Servers) -> None:
+    heard: list[Any] = []
+    async with running("redis", servers, heard) as (fan_out, _):
+        servers.redis.child.pause()
+        try:
+            began = asyncio.get_running_loop().time()
+            await asyncio.gather(*(fan_out.subscribe([f"chat:{new_id()}"]) for _ in range(300)))
+            assert asyncio.get_running_loop().time() - began < 3
+        finally:
+            servers.redis.child.resume()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_live_texts_refuse_superseded_and_ended_attempts(kind: str, servers: Servers) -> None:
     heard: list[Any] = []
     key = (new_id(), new_id())

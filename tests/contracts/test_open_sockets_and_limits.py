@@ -34,6 +34,18 @@ async def test_the_oldest_sockets_beyond_the_most_are_named(kind: str, servers: 
     await other.close()
 
 
+async def test_a_socket_that_is_gone_before_it_is_counted_never_is(servers: Servers) -> None:
+    sockets = RedisOpenSockets(servers.redis.url)
+    user, gone, here, newest = (new_id() for _ in range(4))
+    opening = asyncio.create_task(sockets.opened(user, gone, 2))
+    also = asyncio.create_task(sockets.opened(user, here, 2))
+    await asyncio.sleep(0)
+    sockets.closed(user, gone)
+    assert await opening == [] and await also == []
+    assert await sockets.opened(user, newest, 2) == [], "two are open, and no ghost beside them"
+    await sockets.close()
+
+
 async def test_what_one_gateway_counted_the_other_knows_after_settling(servers: Servers) -> None:
     settings = LimitSettings(5, 100, 100, 100, failures_per_pair=4)
     limits = [SharedLimits(servers.redis.url, settings) for _ in range(2)]
