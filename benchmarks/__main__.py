@@ -1,4 +1,4 @@
-"""python -m benchmarks [--short] [--only w4,w0_200] [--against socketio]: Parley beside what people would build themselves.
+"""python -m benchmarks [--short] [--only w4,w0_200] [--servers parley]: Parley beside what people would build themselves.
 
 Real servers with fsync, everything on one machine and on loopback, the load in a process of its own. Each workload is run with
 each server in turn, three times (once with --short), and the median is told; a ladder is climbed once and the rate found is
@@ -295,11 +295,14 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="each once, without the long ladders; at most 10 minutes")
     parser.add_argument("--only", help="these workloads, with commas between")
     parser.add_argument("--servers", help="these servers, with commas between")
+    parser.add_argument("--times", type=int, help="so often each")
+    parser.add_argument("--keep", action="store_true", help="put what --only names into the result, in place of what is there")
     asked = parser.parse_args()
     from benchmarks import table  # it reads what is written here
 
     workloads = asked.only.split(",") if asked.only else SHORT if asked.short else tuple(WORKLOADS)
-    times = 1 if asked.short or asked.only else 3
+    times = asked.times or (1 if asked.short or asked.only else 3)
+    keeps = asked.keep or not (asked.only or asked.servers)
     result: dict[str, Any] = {}
     servers, began = Servers(fsync=True), time.monotonic()
     try:
@@ -327,7 +330,9 @@ def main() -> None:
                     print(f"{workload}: parley is {times_:.2f} × {name}, by {by}", flush=True)
     finally:
         servers.stop()
-    if not asked.only and not asked.servers:
+    if keeps:
+        before = json.loads(RESULT.read_text()) if asked.only else {}
+        result = {name: (before | result)[name] for name in WORKLOADS if name in before | result}
         RESULT.write_text(json.dumps(result, indent=2) + "\n")
         table.main()
         print(table.table())
