@@ -296,7 +296,9 @@ def main() -> None:
     parser.add_argument("--only", help="these workloads, with commas between")
     parser.add_argument("--servers", help="these servers, with commas between")
     parser.add_argument("--times", type=int, help="so often each")
-    parser.add_argument("--keep", action="store_true", help="put what --only names into the result, in place of what is there")
+    parser.add_argument(
+        "--keep", action="store_true", help="put what --only names into the result, in place of what is there"
+    )
     asked = parser.parse_args()
     from benchmarks import table  # it reads what is written here
 

@@ -37,7 +37,7 @@ _KEEP_BATCHES_S = 600
 _KEY = {"chat_id": "uuid", "actor_id": "uuid", "id": "uuid"}
 
 
-_APPEND = f"select done, at from append_messages({', '.join(f'${n}' for n in range(1, 18))})"
+_APPEND = f"select done, at from append_new_messages({', '.join(f'${n}' for n in range(1, 18))})"
 _NO_SHARD = "a shard has no row: the number of shards changed under this process"
 _FORMED_AT_ONCE = 1_000
 _LETTERS_KEPT = timedelta(days=7)
