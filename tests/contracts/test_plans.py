@@ -154,7 +154,8 @@ async def test_a_plan_that_was_made_when_the_table_was_empty_is_as_good(database
     """Plans are kept by each connection until there are new statistics, a minute or more on a young database."""
     s = Setting(database)
     await s.start("none", messages=False)
-    for chat_id in s.chats:  # they are remembered, so that what is said first is appended to a table without any message
+    # They are remembered, so that what is said first is appended to a table without any message.
+    for chat_id in s.chats:
         [result] = await s.do(Command(chat_id, s.anna, new_id(), c.UpdateChat(("title",), "t")))
         assert result.outcome.seq
     for _ in range(5):
@@ -163,9 +164,7 @@ async def test_a_plan_that_was_made_when_the_table_was_empty_is_as_good(database
     for chat_id in s.chats:
         await s.fill(chat_id, 1 + await s.driver.fetchval("select head from chats where id = $1", chat_id))
     s.worker._remembered.forget()
-    assert all(
-        result.outcome.seq for result in await s.do(*s.say(100))
-    )  # the plan of the reading way is another's affair
+    assert all(result.outcome.seq for result in await s.do(*s.say(100)))  # read: another plan's affair
     before = await s.rows()
     for _ in range(5):
         await s.do(*s.say(100))
