@@ -160,7 +160,6 @@ async def test_a_plan_that_was_made_when_the_table_was_empty_is_as_good(database
         assert result.outcome.seq
     for _ in range(5):
         await s.do(*s.say(10))
-    heads = dict.fromkeys(s.chats, 1 + 25)
     for chat_id in s.chats:
         await s.fill(chat_id, 1 + await s.driver.fetchval("select head from chats where id = $1", chat_id))
     s.worker._remembered.forget()
