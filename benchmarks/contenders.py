@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -251,11 +251,20 @@ class Tutorial(_OneProcess):
 
 
 @contextmanager
-def parley(servers: Servers) -> Iterator[Parley]:
-    """One gateway and one worker: on two cores more of them only make smaller batches."""
+def parley(
+    servers: Servers,
+    gateways: int = 1,
+    workers: int = 1,
+    assistants: int = 0,
+    environment: dict[str, str] | None = None,
+) -> Iterator[Parley]:
+    """One gateway and one worker: on two cores more of them only make smaller batches. environment: beside its own."""
     database = servers.postgres.database(f"parley_{uuid.uuid4().hex[:8]}")
-    environment = LIMITS | {"BROKER_URL": servers.rabbitmq.vhost(f"v{uuid.uuid4().hex[:8]}")}
-    stack = Stack(servers, gateways=1, workers=1, assistants=0, environment=environment, database_url=database)
+    own = LIMITS | {"BROKER_URL": servers.rabbitmq.vhost(f"v{uuid.uuid4().hex[:8]}")}
+    stack = Stack(
+        servers, gateways=gateways, workers=workers, assistants=assistants, environment=own | (environment or {}),
+        database_url=database,
+    )  # fmt: skip
     stack.start()
     try:
         yield Parley(servers, stack)
@@ -266,21 +275,11 @@ def parley(servers: Servers) -> Iterator[Parley]:
 @contextmanager
 def answering(servers: Servers) -> Iterator[Parley]:
     """With two who write answers, and a scripted model's server."""
-    database = servers.postgres.database(f"parley_{uuid.uuid4().hex[:8]}")
     port = free_port()
     command: list[str | Path] = [sys.executable, "-m", "stack.model_server", "--port", str(port)]
-    environment = LIMITS | {
-        "BROKER_URL": servers.rabbitmq.vhost(f"v{uuid.uuid4().hex[:8]}"),
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
-        "OPENAI_API_KEY": "scripted",
-    }
-    stack = Stack(servers, gateways=1, workers=1, assistants=2, environment=environment, database_url=database)
-    with _child("model", command, servers):
-        stack.start()
-        try:
-            yield Parley(servers, stack)
-        finally:
-            stack.stop()
+    model = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "scripted"}
+    with _child("model", command, servers), parley(servers, assistants=2, environment=model) as of:
+        yield of
 
 
 @contextmanager
@@ -311,7 +310,7 @@ def tutorial(servers: Servers) -> Iterator[Tutorial]:
         yield Tutorial(servers, child, port, database)
 
 
-CONTENDERS = {
+CONTENDERS: dict[str, Callable[[Servers], AbstractContextManager[Any]]] = {
     "parley": parley, "socketio": socketio, "tutorial": tutorial, "embedded": embedded, "answering": answering,
 }  # fmt: skip
 

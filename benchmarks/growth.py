@@ -1,4 +1,4 @@
-"""python -m benchmarks.growth: what grows with the service, and what doesn't. Ten minutes; needs three gigabytes.
+"""python -m benchmarks.growth: what grows with the service, and what doesn't. Five minutes; needs three gigabytes.
 
 What a message costs with 20 chats and with 20,000, in a chat of a thousand messages and of a million; what a delivery costs in
 a chat of 10, 100 and 1,000; two gateways and workers beside one of each; what idle sockets cost. Processor time is that of all
@@ -10,16 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
 
 from benchmarks.__main__ import Figures, Watch, cpu_us, load
-from benchmarks.contenders import LIMITS, Parley, Places, settle
-from stack.parley import Stack
+from benchmarks.contenders import Parley, Places, fetch, parley, settle
 from stack.servers import Servers
 
 PEOPLE, MEMBERS, FEW, MANY = 200, 10, 20, 20_000
@@ -34,26 +30,6 @@ _MEMBERS = (
     " select c.id, ($2::uuid[])[1 + (c.n - 1 + 20 * k) % $3], 'member', now(), 1"
     " from unnest($1::uuid[]) with ordinality as c(id, n), generate_series(0, $4 - 1) k"
 )
-_MESSAGES = (
-    "with h as (select id, head from chats where id = $1), m as (insert into messages"
-    " (chat_id, seq, id, sender_id, kind, client_message_id, body, status, created_at)"
-    " select h.id, h.head + n, gen_random_uuid(), $2, 'user', gen_random_uuid(), 'words of a message ' || n, 'complete', now()"
-    " from h, generate_series(1, $3) n returning 1) update chats set head = head + $3 where id = $1 and (select count(*) from m) = $3"
-)
-
-
-@contextmanager
-def parley(servers: Servers, gateways: int = 1, workers: int = 1) -> Iterator[Parley]:
-    database = servers.postgres.database(f"growth_{uuid.uuid4().hex[:8]}")
-    environment = LIMITS | {"BROKER_URL": servers.rabbitmq.vhost(f"v{uuid.uuid4().hex[:8]}")}
-    stack = Stack(
-        servers, gateways=gateways, workers=workers, assistants=0, environment=environment, database_url=database
-    )
-    stack.start()
-    try:
-        yield Parley(servers, stack)
-    finally:
-        stack.stop()
 
 
 def in_many_chats(of: Parley, count: int) -> Places:
@@ -110,23 +86,10 @@ def messages(servers: Servers) -> None:
     for count in (1_000, DEEP):
         with parley(servers) as of:
             places = of.places(1, MEMBERS)
-            chat_id, user_id = places[0]["chat_id"], places[0]["user_id"]
-
-            async def fill(
-                database: str = of.database, chat: str = chat_id, user: str = user_id, n: int = count
-            ) -> None:
-                driver = await asyncpg.connect(database)
-                await driver.execute(_MESSAGES, chat, user, n, timeout=600)
-                await driver.execute("vacuum analyze", timeout=300)  # else it does so by itself meanwhile
-                await driver.close()
-
-            asyncio.run(fill())
+            pages = of.said(places, count)
+            fetch(of.database, "vacuum messages, chats")  # else it does so by itself meanwhile
             settle()
             told(f"{count:,} messages", send(of, places, 200))
-            pages = [
-                {"page": f"{of.stack.urls[0]}/v1/chats/{chat_id}/messages?limit=50",
-                 "headers": {"Authorization": f"Bearer {one['token']}"}} for one in places
-            ]  # fmt: skip
             spec = {
                 "kind": "parley",
                 "do": "history",

@@ -67,6 +67,8 @@ class Together(Generic[K, V]):
                 await asyncio.sleep(CROWD_S)
             self._began_at = loop.time()
             taken = {key: self._asked.pop(key) for key in list(islice(self._asked, self._size))}
+            if not taken:  # another call took them while this one waited
+                return
             try:
                 await self._answer(taken)
             finally:

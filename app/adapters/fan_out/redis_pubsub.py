@@ -172,7 +172,6 @@ class RedisFanOut:
                 for future in self._waiting.pop(channel, ()):
                     if not future.done():
                         future.set_result(None)
-
             elif message["type"] == "unsubscribe":  # behind whatever was confirmed before it
                 self._heard.discard(message["channel"].decode())
 

@@ -90,10 +90,8 @@ class SqlHistory:
             return found
         for limit, unread_max in dict.fromkeys(one[1:] for one in asked):
             users = [user_id for user_id, *rest in asked if tuple(rest) == (limit, unread_max)]
-            of_all = statement(
-                users, archived=None, hidden=None, before=None, limit=limit, unread_max=unread_max, chat_ids=None
-            )
-            for user_id, own in groupby(await self._primary.fetch(*of_all), key=lambda row: str(row.user_id)):
+            of_all = await self._primary.fetch(*statement(users, limit=limit, unread_max=unread_max))
+            for user_id, own in groupby(of_all, key=lambda row: str(row.user_id)):
                 found[user_id, limit, unread_max] = [membership_of(row) for row in own]
                 await asyncio.sleep(0)  # others have their turn between
         return found

@@ -43,12 +43,12 @@ _UNREAD = (
 def statement(
     user_ids: Sequence[str],
     *,
-    archived: bool | None,
-    hidden: bool | None,
-    before: tuple[datetime, str] | None,
     limit: int,
     unread_max: int,
-    chat_ids: Sequence[str] | None,
+    archived: bool | None = None,
+    hidden: bool | None = None,
+    before: tuple[datetime, str] | None = None,
+    chat_ids: Sequence[str] | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """(text, parameters) of what `History.memberships` asks for, of each of these; its rows stand by user, in their order."""
     params: dict[str, Any] = {"user_ids": list(user_ids), "most": unread_max, "limit": limit}

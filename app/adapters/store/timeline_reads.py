@@ -22,7 +22,7 @@ class SqlTimeline:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._places = Together(self._joined_by, _TOGETHER)
-        self._place = Together(self._joined_one, _TOGETHER)
+        self._place = Together(self._joined_in, _TOGETHER)
         self._open = Together(self._open_replies, _LISTS_TOGETHER)
 
     async def events(self, chat_id: str, after: int, limit: int) -> list[Event]:
@@ -58,7 +58,7 @@ class SqlTimeline:
         if len(chat_ids) == 1:
             place = await self._place.ask((user_id, chat_ids[0]))
             return {} if place is None else {chat_ids[0]: place}
-        found = await self._joined_one([(user_id, chat_id) for chat_id in chat_ids])
+        found = await self._joined_in([(user_id, chat_id) for chat_id in chat_ids])
         return {chat_id: place for (_, chat_id), place in found.items()}
 
     async def _joined_by(self, user_ids: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
@@ -74,7 +74,7 @@ class SqlTimeline:
             found.setdefault(str(row.user_id), {})[str(row.chat_id)] = (row.joined_seq, row.head)
         return found
 
-    async def _joined_one(self, pairs: Sequence[Pair]) -> dict[Pair, tuple[int, int]]:
+    async def _joined_in(self, pairs: Sequence[Pair]) -> dict[Pair, tuple[int, int]]:
         """pairs: of a user and a chat."""
         source, params = self._database.values("v", {"user_id": "uuid", "chat_id": "uuid"}, pairs)
         sql = (
@@ -103,7 +103,7 @@ class SqlTimeline:
             found.setdefault(str(row.chat_id), []).append((str(row.chat_id), str(row.message_id)))
         if not found:
             return {}
-        return {ids: [pair for chat_id in ids if chat_id in found for pair in found[chat_id]] for ids in lists}
+        return {ids: [pair for chat_id in ids for pair in found.get(chat_id, ())] for ids in lists}
 
 
 def _contiguous(events: list[Event], after: int) -> list[Event]:
