@@ -12,8 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(__file__).parents[1] / ".servers"
-_PACKAGES = ("postgresql", "redis-server", "rabbitmq-server", "prometheus", "haproxy", "pgbouncer", "libfaketime")
-_NAMES = "PostgreSQL, Redis, RabbitMQ, Prometheus, HAProxy, PgBouncer and libfaketime"
+_PACKAGES = (
+    "postgresql",
+    "redis-server",
+    "rabbitmq-server",
+    "prometheus",
+    "haproxy",
+    "nginx-light",
+    "caddy",
+    "pgbouncer",
+    "libfaketime",
+)
+_NAMES = "PostgreSQL, Redis, RabbitMQ, Prometheus, HAProxy, nginx, Caddy, PgBouncer and libfaketime"
 _BARE_APT = (
     "Dir::Etc::PreferencesParts=/dev/null",
     "Debug::NoLocking=1",
@@ -57,6 +67,14 @@ class Programs:
         return self._place("/usr/sbin/haproxy")
 
     @property
+    def nginx(self) -> Path:
+        return self._place("/usr/sbin/nginx")
+
+    @property
+    def caddy(self) -> Path:
+        return self._place("/usr/bin/caddy")
+
+    @property
     def pgbouncer(self) -> Path:
         return self._place("/usr/sbin/pgbouncer")
 
@@ -97,6 +115,8 @@ class Programs:
                 self.rabbitmq / "rabbitmq-server",
                 self.prometheus,
                 self.haproxy,
+                self.nginx,
+                self.caddy,
                 self.pgbouncer,
                 self.faketime,
             )

@@ -1,6 +1,8 @@
 """python -m tests.abuse [--stack]: abusers one after another beside a hundred ordinary people, and what the others feel.
 
-The others are in ten chats of ten; twenty messages a second are said among them, and each pings. Told is, for each
+The others are in ten chats of ten; twenty messages a second are said among them, and each pings. Before the first abuser
+the service is used at each of its doors as people use it, so that memory is counted from a process that has served, and
+what an abuser leaves behind is his. Told is, for each
 abuser: what became of it and when, the p50 and p99 of the others' messages (sent until the last of ten has it) and pings
 against the same run without, how many of them were cut off, how many turns of the loop took one socket over 20 ms, and memory. Latency is shown here, never asserted.
 """
@@ -210,6 +212,24 @@ async def gets(people: People) -> str:
     return f"told {counted}"
 
 
+async def ordinary(people: People) -> str:
+    """What people do in an hour: they come, forget their password, read what was written, look for a word."""
+    url = people.world.urls[0]
+    await asyncio.gather(many(people, 20, register), many(people, 20, guess))
+    person = await people.make("reader")
+    chat_id = await people.group(person, person)
+    client = await person.client()
+    for _ in range(3):
+        await asyncio.gather(*(client.send(chat_id, "ü" * 8_000) for _ in range(50)))
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+        for n in range(60):
+            headers = {"Authorization": f"Bearer {person.rest.access_token}"}
+            paths = ("/v1/chats", f"/v1/chats/{chat_id}/messages?limit=100", "/v1/search?q=words", "/docs")
+            await asyncio.gather(*(http.get(path, headers=headers) for path in paths))
+            await asyncio.sleep(0.05 if n % 10 else 1)
+    return "stayed"
+
+
 ABUSERS: dict[str, Callable[[People], Awaitable[str]]] = {
     "a bad hello with 32,000 lines, four at once": hello_with_lines,
     "control pings without end": lambda people: flood(people, lambda: None),
@@ -262,6 +282,7 @@ async def run(world: World, only: str, rounds: int) -> None:
     print(
         "| abuser | what became of it | others' messages, p50 / p99 ms | pings, ms | cut | turns > 20 ms | MiB |\n|---|---|---|---|---|---|---|"
     )
+    await ordinary(people)
     for name in ("(nobody)", *[name for name in ABUSERS if only in name] * rounds):
         await asyncio.sleep(3)
         others.said.clear()

@@ -91,7 +91,12 @@ async def no_room(servers: Servers) -> Refusing:
     return Refusing("BROKER_URL", url, "gateway", "broker", "it has no such vhost", "broker", mend)
 
 
-@pytest.mark.parametrize("case", CASES)
+IN_EACH_RUN = ("redis, a wrong password", "rabbitmq, no right to read")
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in IN_EACH_RUN else pytest.param(case, marks=pytest.mark.long) for case in CASES]
+)
 async def test_what_refuses_is_told_everywhere_and_seen_to_be_well_again(servers: Servers, case: str) -> None:
     how = await CASES[case](servers)
     good = {

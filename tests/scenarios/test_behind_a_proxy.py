@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -16,7 +18,8 @@ from stack.packages import find_programs
 from stack.processes import Child, free_port, wait_until
 from tests.world import World, new_id, start_embedded, stop_embedded
 
-CONFIGURATION = """
+DOCS = (Path(__file__).parents[2] / "docs" / "proxies.md").read_text()
+HAPROXY = """
 defaults
     mode http
     timeout connect 5s
@@ -24,36 +27,111 @@ defaults
     timeout server 30s
 frontend clients
     bind 127.0.0.1:{port}
-    http-request set-header X-Forwarded-Host %[req.hdr(host)]
-    http-request set-header X-Forwarded-Prefix /chat if {{ path_beg /chat/ }}
+{lines}
     http-request set-header Host inside.example
-    {cut}
     default_backend parley
 backend parley
     server parley 127.0.0.1:{there}
 """
-CUT = r"http-request replace-path /chat(/.*) \1"
+NGINX = """
+daemon off;
+pid {folder}/pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{lines}
+}}
+"""
+TRAEFIK = os.environ.get("TRAEFIK", "")  # a program of it, which Debian doesn't have
 
 
-@pytest.fixture(scope="module", params=["cut off", "left there"])
+def example(name: str) -> str:
+    """The lines that the documentation gives for this proxy, under a path."""
+    found = re.search(rf"^{name}[^\n]*:\n```\n(.*?)```", DOCS.partition("## Under a path")[2], re.M | re.S)
+    assert found is not None, name
+    return found[1]
+
+
+def haproxy(folder: Path, port: int, there: str, lines: str) -> list[str | Path]:
+    settings = folder / "haproxy.cfg"
+    settings.write_text(HAPROXY.format(port=port, there=there, lines=lines))
+    return [find_programs().haproxy, "-f", settings]
+
+
+def nginx(folder: Path, port: int, there: str) -> list[str | Path]:
+    lines = re.sub(r"listen 443 ssl;", f"listen 127.0.0.1:{port};", example("nginx"))
+    lines = re.sub(r"ssl_certificate.*;\n", "", lines).replace("127.0.0.1:8000", f"127.0.0.1:{there}")
+    settings = folder / "nginx.conf"
+    settings.write_text(NGINX.format(folder=folder, lines=lines))
+    return [find_programs().nginx, "-p", folder, "-c", settings]
+
+
+def caddy(folder: Path, port: int, there: str) -> list[str | Path]:
+    lines = example("Caddy").replace("example.com", f"http://:{port}").replace("127.0.0.1:8000", f"127.0.0.1:{there}")
+    settings = folder / "Caddyfile"
+    settings.write_text("{\n\tadmin off\n}\n" + lines)
+    return [find_programs().caddy, "run", "--adapter", "caddyfile", "--config", settings]
+
+
+def traefik(folder: Path, port: int, there: str) -> list[str | Path]:
+    """Labels are the same tree as a file's; a file names the server by its address."""
+    tree: dict[str, Any] = {}
+    lines = example("Traefik").replace("example.com", "127.0.0.1")
+    for label, _, value in (line.partition("=") for line in lines.splitlines()):
+        *path, last = label.removeprefix("traefik.").split(".")
+        place = tree
+        for name in path:
+            place = place.setdefault(name, {})
+        place[last] = value
+    for router in tree["http"]["routers"].values():
+        router |= {"middlewares": [router["middlewares"]], "service": "parley"}
+    for middleware in tree["http"]["middlewares"].values():
+        middleware["stripPrefix"] = {"prefixes": [middleware.pop("stripprefix")["prefixes"]]}
+    tree["http"]["services"] = {"parley": {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{there}"}]}}}
+    settings = folder / "traefik.yaml"  # JSON is YAML
+    settings.write_text(json.dumps(tree))
+    return [TRAEFIK, f"--entrypoints.web.address=127.0.0.1:{port}", f"--providers.file.filename={settings}"]
+
+
+@pytest.fixture(
+    scope="module",
+    params=["HAProxy", "HAProxy, the path left there", "nginx", "Caddy", *(["Traefik"] if TRAEFIK else [])],
+)
 def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
-    """(the service, the address that clients use)"""
+    """(the service, the address that clients use), behind each proxy as docs/proxies.md says"""
     world = start_embedded({"TRUSTED_PROXIES": "127.0.0.1"})
     folder: Path = tmp_path_factory.mktemp("proxy")
-    port = free_port()
-    settings = folder / "haproxy.cfg"
-    cut = CUT if request.param == "cut off" else ""
-    settings.write_text(CONFIGURATION.format(port=port, there=world.urls[0].rpartition(":")[2], cut=cut))
-    programs = find_programs()
-    proxy = Child("haproxy", [programs.haproxy, "-f", settings], folder / "log", programs.environment)
+    port, there = free_port(), world.urls[0].rpartition(":")[2]
+    match request.param:
+        case "nginx":
+            command = nginx(folder, port, there)
+        case "Caddy":
+            command = caddy(folder, port, there)
+        case "Traefik":
+            command = traefik(folder, port, there)
+        case left:
+            lines = example("HAProxy").splitlines()
+            kept = [line for line in lines if "," not in left or "replace-path" not in line]
+            command = haproxy(folder, port, there, "\n".join(kept))
+    environment = find_programs().environment | {"HOME": str(folder)}
+    proxy = Child("proxy", command, folder / "log", environment)
     proxy.start()
 
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+    url = f"http://127.0.0.1:{port}/chat"
 
-    wait_until(listens, "HAProxy", 10)
-    yield world, f"http://127.0.0.1:{port}/chat"
+    def serves() -> bool:
+        with suppress(httpx2.TransportError):
+            return httpx2.get(f"{url}/livez").status_code == 200
+        return False
+
+    wait_until(serves, request.param, 10)
+    yield world, url
     proxy.stop()
     stop_embedded(world)
 
