@@ -4,7 +4,8 @@ The others are in ten chats of ten; twenty messages a second are said among them
 the service is used at each of its doors as people use it, so that memory is counted from a process that has served, and
 what an abuser leaves behind is his. Told is, for each
 abuser: what became of it and when, the p50 and p99 of the others' messages (sent until the last of ten has it) and pings
-against the same run without, how many of them were cut off, how many turns of the loop took one socket over 20 ms, and memory. Latency is shown here, never asserted.
+against the same run without, how many of them were cut off, how many turns of the loop took one socket over 20 ms, the memory that
+the system sees and what is held in it. Latency is shown here, never asserted.
 """
 
 from __future__ import annotations
@@ -251,26 +252,30 @@ ABUSERS: dict[str, Callable[[People], Awaitable[str]]] = {
 }
 
 
-async def slow_turns(world: World) -> int:
-    """Turns of the loop on behalf of one socket that took more than 20 ms, since the processes started."""
+async def told(world: World) -> tuple[int, float]:
+    """Turns of the loop on behalf of one socket that took more than 20 ms, since the processes started; and the blocks of
+    memory that the objects of the largest of them hold, in thousands."""
     async with httpx2.AsyncClient() as http:
         pages = [(await http.get(f"{url}/metrics")).text.splitlines() for url in world.urls]
-    found = 0.0
+    turns, blocks = 0.0, 0.0
     for page in pages:
-        values = dict(line.rsplit(" ", 1) for line in page if line.startswith("parley_socket_turn_seconds_"))
+        values = dict(line.rsplit(" ", 1) for line in page if line.startswith("parley_"))
         all_, quick = values["parley_socket_turn_seconds_count"], values['parley_socket_turn_seconds_bucket{le="0.02"}']
-        found += float(all_) - float(quick)
-    return int(found)
+        turns += float(all_) - float(quick)
+        blocks = max(blocks, float(values["parley_memory_blocks"]) / 1_000)
+    return int(turns), blocks
 
 
-def line(name: str, what: str, others: Others, memory: float, cut: int, slow: int) -> str:
+def line(name: str, what: str, others: Others, memory: float, blocks: float, cut: int, slow: int) -> str:
     def ms(found: list[float]) -> str:
         if len(found) < 5:
             return "–"
         cuts = statistics.quantiles(found, n=100)
         return f"{1e3 * cuts[49]:.0f} / {1e3 * cuts[98]:.0f}"
 
-    return f"| {name} | {what} | {ms(others.said)} | {ms(others.pinged)} | {cut} | {slow} | {memory:.0f} |"
+    return (
+        f"| {name} | {what} | {ms(others.said)} | {ms(others.pinged)} | {cut} | {slow} | {memory:.0f} | {blocks:.0f} |"
+    )
 
 
 async def run(world: World, only: str, rounds: int) -> None:
@@ -280,14 +285,14 @@ async def run(world: World, only: str, rounds: int) -> None:
     going = asyncio.create_task(others.go_on())
     await asyncio.sleep(3)
     print(
-        "| abuser | what became of it | others' messages, p50 / p99 ms | pings, ms | cut | turns > 20 ms | MiB |\n|---|---|---|---|---|---|---|"
+        "| abuser | what became of it | others' messages, p50 / p99 ms | pings, ms | cut | turns > 20 ms | MiB | held, 1,000 blocks |\n|---|---|---|---|---|---|---|---|"
     )
     await ordinary(people)
     for name in ("(nobody)", *[name for name in ABUSERS if only in name] * rounds):
         await asyncio.sleep(3)
         others.said.clear()
         others.pinged.clear()
-        before, began, slow = others.connections, time.monotonic(), await slow_turns(world)
+        before, began, slow = others.connections, time.monotonic(), (await told(world))[0]
         what = ""
         if name in ABUSERS:  # in a process of its own, so that what it costs isn't taken for the others' waiting
             command = [sys.executable, "-m", "tests.abuse", "--abuser", name, "--url", world.urls[0]]
@@ -296,10 +301,11 @@ async def run(world: World, only: str, rounds: int) -> None:
             what = f"{said.decode().strip()}, {time.monotonic() - began:.0f} s"
         await asyncio.sleep(max(0.0, SECONDS - (time.monotonic() - began)))
         memory = max(memory_mib(role) for role in roles_of(world))
-        slow = await slow_turns(world) - slow
-        print(line(name, what, others, memory, others.connections - before, slow), flush=True)
+        turns, blocks = await told(world)
+        print(line(name, what, others, memory, blocks, others.connections - before, turns - slow), flush=True)
     await asyncio.sleep(60)
-    print(f"A minute behind the last: {max(memory_mib(role) for role in roles_of(world)):.0f} MiB", flush=True)
+    memory, (_, blocks) = max(memory_mib(role) for role in roles_of(world)), await told(world)
+    print(f"A minute behind the last: {memory:.0f} MiB, {blocks:.0f} thousand blocks", flush=True)
     going.cancel()
     await people.close()
 

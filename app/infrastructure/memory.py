@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
+import time
+from contextlib import suppress
 
 GIVEN_BACK_EACH_S = 30.0
+QUICK_S = 0.02
+SELDOM = 10_000
+"""A collection of 50 ms comes each eight minutes."""
 _M_TRIM_THRESHOLD = -1  # mallopt(3)
 _KEPT_BYTES = 1024 * 1024
 
@@ -20,13 +26,24 @@ def keep_little() -> None:
 
 
 async def give_back() -> None:
-    """Now and then also what is free between what is used: whole pages, wherever they lie. In a thread, without the
-    interpreter's lock."""
-    try:
+    """Now and then what nobody can reach any more, and what is free between what is used: whole pages, wherever they lie.
+
+    Objects that name each other in a circle wait for the collector, which seldom comes by itself (`process.py`). A whole
+    collection stops the loop for as long as it takes to look at each object: where that is more than QUICK_S, it comes
+    the more seldom and only what is young is looked at meanwhile. Pages go in a thread, without the interpreter's lock.
+    """
+    trim = None
+    with suppress(OSError, AttributeError):
         trim = ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError):
-        await asyncio.Event().wait()
-        return
+    whole_at = time.monotonic()
     while True:
         await asyncio.sleep(GIVEN_BACK_EACH_S)
-        await asyncio.to_thread(trim, 0)
+        began = time.monotonic()
+        if began < whole_at:
+            gc.collect(1)
+        else:
+            gc.collect()
+            took = time.monotonic() - began
+            whole_at = began + (SELDOM * took if took > QUICK_S else 0)
+        if trim is not None:
+            await asyncio.to_thread(trim, 0)

@@ -32,6 +32,8 @@ UNKNOWN = Counter(
 )
 LANES = Gauge("parley_worker_lanes", "Lanes of this worker", ["state"])
 SOCKETS = Gauge("parley_sockets", "Open sockets of this process")
+BLOCKS = Gauge("parley_memory_blocks", "Blocks of memory that the interpreter's objects hold")
+BLOCKS.set_function(sys.getallocatedblocks)
 REPLIES = Counter("parley_replies_total", "Replies ended by this process", ["status"])
 FORGED = Counter("parley_fan_out_forged_total", "Messages in Redis that none of our processes signed")
 DROPS = Counter("parley_announcements_dropped_total", "Publishes that Redis did not take")

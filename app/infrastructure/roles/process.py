@@ -109,7 +109,7 @@ class Process:
             self.keep("metrics", make_server(inside, settings, settings.metrics_port).serve())
         await self._announce_address(server, serving)
         # What lives as long as the process is never looked at again, and what lives for a message dies by its
-        # references: full collections would only stop everything for a while.
+        # references: collections would only stop everything for a while. The few circles go by memory.give_back.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

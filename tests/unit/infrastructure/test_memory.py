@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import platform
+import weakref
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,32 @@ async def test_what_is_free_between_what_is_used_goes_back(monkeypatch: pytest.M
     finally:
         giving.cancel()
     assert len(kept) == 400
+
+
+class Circle:
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.mark.parametrize("quick_s", [10.0, 0.0])
+async def test_what_names_itself_in_a_circle_goes_whatever_its_age(
+    monkeypatch: pytest.MonkeyPatch, quick_s: float
+) -> None:
+    monkeypatch.setattr(memory, "GIVEN_BACK_EACH_S", 0.05)
+    monkeypatch.setattr(memory, "QUICK_S", quick_s)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 100)
+    giving = asyncio.create_task(memory.give_back())
+    try:
+        for age in range(2 if quick_s else 1):  # where a whole collection is slow, what is old may wait
+            lost = Circle()
+            seen = weakref.ref(lost)
+            for _ in range(age):
+                gc.collect(1)
+            del lost
+            async with asyncio.timeout(10):
+                while seen() is not None:
+                    await asyncio.sleep(0.02)
+    finally:
+        giving.cancel()
+        gc.set_threshold(*thresholds)
