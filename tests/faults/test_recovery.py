@@ -340,6 +340,7 @@ async def test_the_embedded_process_killed_in_mid_answer_ends_it_after_its_resta
     stop_embedded(world)
 
 
+@pytest.mark.long
 def test_half_a_world_refuses_to_start_and_says_why(tmp_path: Path) -> None:
     import subprocess
     import sys

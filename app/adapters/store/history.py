@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -141,45 +142,18 @@ class SqlHistory:
                 chat_ids=chat_ids,
             )
             return [membership_of(row) for row in await self._primary.fetch(*asked)]
-        ch, me, rd, hd = t.chats, t.members, t.reads, t.hidden_chats
-        later = sa.func.greatest if self._primary.postgresql else sa.func.max
-        m = t.messages.alias()
-        newest = sa.select(m).where(m.c.chat_id == ch.c.id).order_by(m.c.seq.desc()).limit(1)
-        spoken_at = newest.with_only_columns(m.c.created_at).scalar_subquery()
-        spoken_seq = newest.with_only_columns(m.c.seq).scalar_subquery()
-        moved_at = later(sa.func.coalesce(spoken_at, ch.c.created_at), me.c.joined_at, type_=t.Time())
-        since = sa.func.coalesce(spoken_seq, 0)
-        is_hidden = sa.func.coalesce(sa.and_(hd.c.seq >= since, hd.c.seq >= me.c.joined_seq), sa.false())
-        query = (
-            sa.select(
-                ch,
-                moved_at.label("moved_at"),
-                is_hidden.label("hidden"),
-                me.c.role,
-                me.c.muted_until,
-                me.c.joined_at,
-                me.c.joined_seq,
-                rd.c.seq.label("read_seq"),
-            )
-            .select_from(
-                me.join(ch, ch.c.id == me.c.chat_id)
-                .outerjoin(rd, sa.and_(rd.c.user_id == user_id, rd.c.chat_id == ch.c.id))
-                .outerjoin(hd, sa.and_(hd.c.user_id == user_id, hd.c.chat_id == ch.c.id))
-            )
-            .where(me.c.user_id == user_id)
-            .order_by(moved_at.desc(), ch.c.id.desc())
-            .limit(limit)
+        query = _list_of_chats(
+            self._primary.postgresql, archived is not None, hidden, chat_ids is not None, before is not None
         )
+        params: dict[str, Any] = {"user": user_id, "most": limit}
         if archived is not None:
-            query = query.where(ch.c.archived == archived)
-        if hidden is not None:
-            query = query.where(is_hidden if hidden else ~is_hidden)
+            params["is_archived"] = archived
         if chat_ids is not None:
-            query = query.where(ch.c.id.in_(list(chat_ids)))
+            params["chat_ids"] = list(chat_ids)
         if before is not None:
-            query = query.where(sa.tuple_(moved_at, ch.c.id) < sa.tuple_(*_literals(before)))
+            params |= {"before_at": before[0], "before_id": before[1]}
         async with self._primary.read() as connection:
-            found = (await connection.execute(query)).all()
+            found = (await connection.execute(query, params)).all()
             person = await _person(connection, user_id)
             # Who came by an older version has no mark, and begins where they joined all the same.
             marks = {str(row.id): max(row.read_seq or 0, row.joined_seq) for row in found}
@@ -361,6 +335,55 @@ class SqlHistory:
             )
             unread = await _unread(self._primary, connection, user_id, {chat_id: int(mark or 0)}, unread_max)
         return int(mark or 0), unread.get(chat_id, 0)
+
+
+@cache
+def _list_of_chats(
+    postgresql: bool, by_archived: bool, hidden: bool | None, of_these: bool, goes_on: bool
+) -> sa.Select[Any]:
+    """Chats of `user`, moved last first, `most` of them; of those that are `is_archived`, are hidden or not, are among
+    `chat_ids`, stand behind `before_at`, `before_id`. Built once: parts of a statement name each other in a circle, and a
+    statement a call kept the collector busy."""
+    ch, me, rd, hd = t.chats, t.members, t.reads, t.hidden_chats
+    user = sa.bindparam("user", type_=t.Id)
+    m = t.messages.alias()
+    newest = sa.select(m).where(m.c.chat_id == ch.c.id).order_by(m.c.seq.desc()).limit(1)
+    spoken_at = newest.with_only_columns(m.c.created_at).scalar_subquery()
+    spoken_seq = newest.with_only_columns(m.c.seq).scalar_subquery()
+    later = sa.func.greatest if postgresql else sa.func.max
+    moved_at = later(sa.func.coalesce(spoken_at, ch.c.created_at), me.c.joined_at, type_=t.Time())
+    since = sa.func.coalesce(spoken_seq, 0)
+    is_hidden = sa.func.coalesce(sa.and_(hd.c.seq >= since, hd.c.seq >= me.c.joined_seq), sa.false())
+    query = (
+        sa.select(
+            ch,
+            moved_at.label("moved_at"),
+            is_hidden.label("hidden"),
+            me.c.role,
+            me.c.muted_until,
+            me.c.joined_at,
+            me.c.joined_seq,
+            rd.c.seq.label("read_seq"),
+        )
+        .select_from(
+            me.join(ch, ch.c.id == me.c.chat_id)
+            .outerjoin(rd, sa.and_(rd.c.user_id == user, rd.c.chat_id == ch.c.id))
+            .outerjoin(hd, sa.and_(hd.c.user_id == user, hd.c.chat_id == ch.c.id))
+        )
+        .where(me.c.user_id == user)
+        .order_by(moved_at.desc(), ch.c.id.desc())
+        .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+    if by_archived:
+        query = query.where(ch.c.archived == sa.bindparam("is_archived", type_=sa.Boolean))
+    if hidden is not None:
+        query = query.where(is_hidden if hidden else ~is_hidden)
+    if of_these:
+        query = query.where(ch.c.id.in_(sa.bindparam("chat_ids", expanding=True, type_=t.Id)))
+    if goes_on:
+        place = sa.tuple_(sa.bindparam("before_at", type_=t.Time()), sa.bindparam("before_id", type_=t.Id))
+        query = query.where(sa.tuple_(moved_at, ch.c.id) < place)
+    return query
 
 
 def _literals(before: tuple[datetime, str]) -> tuple[Any, Any]:

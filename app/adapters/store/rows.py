@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -210,50 +211,47 @@ def _members_in(payload: Any) -> tuple[Member, ...]:
     return payload.members if isinstance(payload, ChatCreated) else ()
 
 
-async def whole_messages(connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:
-    """Messages of these rows with the reactions on them."""
-    messages = [message_of(row) for row in found]
-    by_chat: dict[str, list[str]] = {}
-    for message in messages:
-        by_chat.setdefault(message.chat_id, []).append(message.id)
-    reactions: dict[Pair, Any] = {}
-    for chat_id, ids in by_chat.items():
-        reactions |= await shown_reactions(connection, chat_id, ids)
-    return [
-        replace(message, reactions=shown) if (shown := reactions.get((message.chat_id, message.id))) else message
-        for message in messages
-    ]
-
-
-async def shown_reactions(
-    connection: AsyncConnection, chat_id: str, message_ids: Iterable[str]
-) -> dict[Pair, tuple[Reaction, ...]]:
-    """Reactions on messages of one chat as the public resource shows them: count, and the first people."""
-    ids = list(message_ids)
-    if not ids:
-        return {}
+@cache
+def _reactions_on() -> sa.Select[Any]:
+    """Reactions on `message_ids` of `chat_ids`: of each emoji how many, and the first people. Built once: parts of a
+    statement name each other in a circle, and a statement a call kept the collector busy."""
     r = t.reactions
-    place = sa.func.row_number().over(partition_by=(r.c.message_id, r.c.emoji), order_by=(r.c.seq, r.c.user_id))
-    whole = sa.over(sa.func.count(), partition_by=(r.c.message_id, r.c.emoji))
-    first = sa.over(sa.func.min(r.c.seq), partition_by=(r.c.message_id, r.c.emoji))
+    one = (r.c.chat_id, r.c.message_id, r.c.emoji)
+    place = sa.func.row_number().over(partition_by=one, order_by=(r.c.seq, r.c.user_id))
+    whole = sa.over(sa.func.count(), partition_by=one)
+    first = sa.over(sa.func.min(r.c.seq), partition_by=one)
     ranked = (
         sa.select(r, place.label("place"), whole.label("whole"), first.label("first"))
-        .where(r.c.chat_id == chat_id, r.c.message_id.in_(ids))
+        .where(r.c.chat_id.in_(sa.bindparam("chat_ids", expanding=True, type_=t.Id)))
+        .where(r.c.message_id.in_(sa.bindparam("message_ids", expanding=True, type_=t.Id)))
         .subquery()
     )
-    rows = await connection.execute(
+    return (
         sa.select(ranked)
         .where(ranked.c.place <= REACTION_USERS_SHOWN)
-        .order_by(ranked.c.message_id, ranked.c.first, ranked.c.place)
+        .order_by(ranked.c.chat_id, ranked.c.message_id, ranked.c.first, ranked.c.place)
     )
-    found: dict[Pair, dict[str, tuple[int, list[str]]]] = {}
-    for row in rows:
-        per_emoji = found.setdefault((chat_id, row.message_id), {})
-        per_emoji.setdefault(row.emoji, (row.whole, []))[1].append(row.user_id)
-    return {
-        key: tuple(Reaction(emoji, count, tuple(users)) for emoji, (count, users) in per_emoji.items())
-        for key, per_emoji in found.items()
+
+
+async def whole_messages(connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:
+    """Messages of these rows with the reactions on them, as the public resource shows them."""
+    messages = [message_of(row) for row in found]
+    if not messages:
+        return []
+    params = {
+        "chat_ids": list({message.chat_id for message in messages}),
+        "message_ids": [message.id for message in messages],
     }
+    shown: dict[Pair, dict[str, tuple[int, list[str]]]] = {}
+    for row in await connection.execute(_reactions_on(), params):
+        per_emoji = shown.setdefault((row.chat_id, row.message_id), {})
+        per_emoji.setdefault(row.emoji, (row.whole, []))[1].append(row.user_id)
+    return [
+        replace(message, reactions=tuple(Reaction(emoji, count, tuple(users)) for emoji, (count, users) in on.items()))
+        if (on := shown.get((message.chat_id, message.id)))
+        else message
+        for message in messages
+    ]
 
 
 def moved_marks(database: Database, read: dict[Pair, int]) -> tuple[str, dict[str, Any]]:
