@@ -16,7 +16,7 @@ TO_REACH = {
     "w7": 1.0,
 }  # fmt: skip
 """How many times Socket.IO."""
-_SHOWN = {"rate": "{:,.0f}/s", "seconds": "{:.1f} s", "p50_ms": "p50 {:.1f} ms", "p99_ms": "p99 {:.1f} ms", "max_ms": "latest {:.0f} ms",
+_SHOWN = {"rate": "{:,.0f}/s", "seconds": "{:.1f} s", "p50_ms": "p50 {:.1f} ms", "p99_ms": "p99 {:.1f} ms", "max_ms": "latest {:.0f} ms", "sync_max_ms": "slowest sync {:.0f} ms",
           "kib": "{:.0f} KiB", "cpu_us": "{:,.0f} µs CPU", "bytes": "{:.1f} bytes for one of text"}  # fmt: skip
 _LATEST_OF = ("steady",)
 _WIDTH, _ROW, _LEFT, _EACH = 720, 26, 110, 90
