@@ -44,6 +44,7 @@ SERVICE: list[Panel] = [
     ("4xx by route", "reqps", [(rate(COUNT + '{status=~"4.."}', "route, status"), "{{route}} {{status}}")]),
     ("5xx by route", "reqps", [(or_zero(rate(COUNT + '{status=~"5.."}', "route")), "{{route}}")]),
     ("Open sockets", "short", [("sum by (instance) (parley_sockets)", "{{instance}}")]),
+    ("Blocks of memory held", "short", [("sum by (instance) (parley_memory_blocks)", "{{instance}}")]),
     (
         "Messages a second",
         "ops",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def example(name: str) -> str:
     return found[1]
 
 
-def haproxy(folder: Path, port: int, there: str, lines: str) -> list[str | Path]:
+def haproxy(folder: Path, port: int, there: str, *, cut: bool = True) -> list[str | Path]:
+    """cut: whether the path is taken off, as the example does, or left there."""
+    lines = "\n".join(line for line in example("HAProxy").splitlines() if cut or "replace-path" not in line)
     settings = folder / "haproxy.cfg"
     settings.write_text(HAPROXY.format(port=port, there=there, lines=lines))
     return [find_programs().haproxy, "-f", settings]
@@ -99,26 +102,24 @@ def traefik(folder: Path, port: int, there: str) -> list[str | Path]:
     return [TRAEFIK, f"--entrypoints.web.address=127.0.0.1:{port}", f"--providers.file.filename={settings}"]
 
 
-@pytest.fixture(
-    scope="module",
-    params=["HAProxy", "HAProxy, the path left there", "nginx", "Caddy", *(["Traefik"] if TRAEFIK else [])],
-)
+PROXIES: dict[str, Callable[[Path, int, str], list[str | Path]]] = {
+    "HAProxy": haproxy,
+    "HAProxy, the path left there": partial(haproxy, cut=False),
+    "nginx": nginx,
+    "Caddy": caddy,
+}
+"""The command of each: it listens at a port and leads to Parley's, its files in a folder."""
+if TRAEFIK:
+    PROXIES["Traefik"] = traefik
+
+
+@pytest.fixture(scope="module", params=PROXIES)
 def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
-    """(the service, the address that clients use), behind each proxy as docs/proxies.md says"""
+    """(the service, the address that clients use)"""
     world = start_embedded({"TRUSTED_PROXIES": "127.0.0.1"})
     folder: Path = tmp_path_factory.mktemp("proxy")
-    port, there = free_port(), world.urls[0].rpartition(":")[2]
-    match request.param:
-        case "nginx":
-            command = nginx(folder, port, there)
-        case "Caddy":
-            command = caddy(folder, port, there)
-        case "Traefik":
-            command = traefik(folder, port, there)
-        case left:
-            lines = example("HAProxy").splitlines()
-            kept = [line for line in lines if "," not in left or "replace-path" not in line]
-            command = haproxy(folder, port, there, "\n".join(kept))
+    port = free_port()
+    command = PROXIES[request.param](folder, port, world.urls[0].rpartition(":")[2])
     environment = find_programs().environment | {"HOME": str(folder)}
     proxy = Child("proxy", command, folder / "log", environment)
     proxy.start()

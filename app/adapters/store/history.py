@@ -251,7 +251,7 @@ class SqlHistory:
                 query = query.where(m.c.seq < before)
         async with self._reader.read() as connection:
             found = (await connection.execute(query)).all()
-            return Page(await rows.whole_messages(connection, found[:limit]), len(found) > limit)
+            return Page(await rows.whole_messages(self._primary, connection, found[:limit]), len(found) > limit)
 
     async def page_at(self, chat_id: str, head: int, before: int | None, after: int | None, limit: int) -> Page | None:
         if not self._primary.postgresql:
@@ -280,7 +280,7 @@ class SqlHistory:
     async def _one_message(self, where: sa.ColumnElement[bool], chat_id: str) -> Message | None:
         async with self._primary.read() as connection:
             found = await connection.execute(sa.select(t.messages).where(t.messages.c.chat_id == chat_id, where))
-            messages = await rows.whole_messages(connection, found.all())
+            messages = await rows.whole_messages(self._primary, connection, found.all())
         return messages[0] if messages else None
 
     async def anywhere(self, message_id: str) -> Message | None:
@@ -302,7 +302,7 @@ class SqlHistory:
             query = query.where(p.c.seq < before)
         async with self._reader.read() as connection:
             found = (await connection.execute(query)).all()
-            messages = await rows.whole_messages(connection, found)
+            messages = await rows.whole_messages(self._primary, connection, found)
         return [(row.pin_seq, message) for row, message in zip(found, messages, strict=True)]
 
     async def search(self, user_id: str, search: Search, limit: int) -> Looked:
@@ -310,7 +310,7 @@ class SqlHistory:
         if not database.postgresql:
             async with database.read() as connection:
                 found = (await connection.execute(_search_sqlite(user_id, search).limit(limit))).all()
-                messages = await rows.whole_messages(connection, found)
+                messages = await rows.whole_messages(self._primary, connection, found)
             return Looked(messages, (messages[-1].created_at, messages[-1].id) if len(messages) == limit else None)
         keys, goes_on = await found_words.find(database, user_id, search, limit)
         source, params = database.values("v", {"chat_id": "uuid", "id": "uuid"}, keys)
@@ -320,7 +320,7 @@ class SqlHistory:
         )
         async with database.read() as connection:
             found = (await connection.execute(sa.text(sql), params)).all()
-            return Looked(await rows.whole_messages(connection, found), goes_on)
+            return Looked(await rows.whole_messages(self._primary, connection, found), goes_on)
 
     async def outcomes(self, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], Outcome]:
         async with self._primary.read() as connection:
@@ -386,11 +386,6 @@ def _list_of_chats(
     return query
 
 
-def _literals(before: tuple[datetime, str]) -> tuple[Any, Any]:
-    at, id_ = before
-    return sa.literal(at, t.Time()), sa.literal(id_, t.Id)
-
-
 def _search_sqlite(user_id: str, search: Search) -> sa.Select[Any]:
     m, w = t.messages.c, t.message_words.c
     words = " ".join(f'"{term}"' for term in search.terms)
@@ -409,7 +404,9 @@ def _search_sqlite(user_id: str, search: Search) -> sa.Select[Any]:
     if search.until is not None:
         query = query.where(m.created_at < search.until)
     if search.before is not None:
-        query = query.where(sa.tuple_(m.created_at, m.id) < sa.tuple_(*_literals(search.before)))
+        at, id_ = search.before
+        place = sa.tuple_(sa.literal(at, t.Time()), sa.literal(id_, t.Id))
+        query = query.where(sa.tuple_(m.created_at, m.id) < place)
     return query.order_by(m.created_at.desc(), m.id.desc())
 
 
@@ -458,4 +455,4 @@ async def _last_messages(database: Database, connection: AsyncConnection, chat_i
         ),
         params,
     )
-    return {message.chat_id: message for message in await rows.whole_messages(connection, found.all())}
+    return {message.chat_id: message for message in await rows.whole_messages(database, connection, found.all())}

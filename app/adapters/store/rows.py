@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -211,45 +210,34 @@ def _members_in(payload: Any) -> tuple[Member, ...]:
     return payload.members if isinstance(payload, ChatCreated) else ()
 
 
-@cache
-def _reactions_on() -> sa.Select[Any]:
-    """Reactions on `message_ids` of `chat_ids`: of each emoji how many, and the first people. Built once: parts of a
-    statement name each other in a circle, and a statement a call kept the collector busy."""
-    r = t.reactions
-    one = (r.c.chat_id, r.c.message_id, r.c.emoji)
-    place = sa.func.row_number().over(partition_by=one, order_by=(r.c.seq, r.c.user_id))
-    whole = sa.over(sa.func.count(), partition_by=one)
-    first = sa.over(sa.func.min(r.c.seq), partition_by=one)
-    ranked = (
-        sa.select(r, place.label("place"), whole.label("whole"), first.label("first"))
-        .where(r.c.chat_id.in_(sa.bindparam("chat_ids", expanding=True, type_=t.Id)))
-        .where(r.c.message_id.in_(sa.bindparam("message_ids", expanding=True, type_=t.Id)))
-        .subquery()
-    )
-    return (
-        sa.select(ranked)
-        .where(ranked.c.place <= REACTION_USERS_SHOWN)
-        .order_by(ranked.c.chat_id, ranked.c.message_id, ranked.c.first, ranked.c.place)
-    )
+_EACH_EMOJI = "over (partition by r.chat_id, r.message_id, r.emoji"
+_REACTIONS_ON = (
+    "select * from (select r.chat_id, r.message_id, r.emoji, r.user_id,"
+    f" row_number() {_EACH_EMOJI} order by r.seq, r.user_id) as place, count(*) {_EACH_EMOJI}) as whole,"
+    f" min(r.seq) {_EACH_EMOJI}) as first from {{source}}"
+    " join reactions r on r.chat_id = v.chat_id and r.message_id = v.message_id) ranked"
+    " where place <= :shown order by chat_id, message_id, first, place"
+)
 
 
-async def whole_messages(connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:
-    """Messages of these rows with the reactions on them, as the public resource shows them."""
+async def whole_messages(database: Database, connection: AsyncConnection, found: Sequence[Any]) -> list[Message]:
+    """Messages of these rows with the reactions on them, as the public resource shows them: count, and the first people."""
     messages = [message_of(row) for row in found]
     if not messages:
         return []
-    params = {
-        "chat_ids": list({message.chat_id for message in messages}),
-        "message_ids": [message.id for message in messages],
+    pairs = list(dict.fromkeys((message.chat_id, message.id) for message in messages))
+    source, params = database.values("v", {"chat_id": "uuid", "message_id": "uuid"}, pairs)
+    statement = sa.text(_REACTIONS_ON.format(source=source))
+    on: dict[Pair, dict[str, tuple[int, list[str]]]] = {}
+    for row in await connection.execute(statement, params | {"shown": REACTION_USERS_SHOWN}):
+        per_emoji = on.setdefault((str(row.chat_id), str(row.message_id)), {})
+        per_emoji.setdefault(row.emoji, (row.whole, []))[1].append(str(row.user_id))
+    reactions = {
+        key: tuple(Reaction(emoji, count, tuple(users)) for emoji, (count, users) in per_emoji.items())
+        for key, per_emoji in on.items()
     }
-    shown: dict[Pair, dict[str, tuple[int, list[str]]]] = {}
-    for row in await connection.execute(_reactions_on(), params):
-        per_emoji = shown.setdefault((row.chat_id, row.message_id), {})
-        per_emoji.setdefault(row.emoji, (row.whole, []))[1].append(row.user_id)
     return [
-        replace(message, reactions=tuple(Reaction(emoji, count, tuple(users)) for emoji, (count, users) in on.items()))
-        if (on := shown.get((message.chat_id, message.id)))
-        else message
+        replace(message, reactions=shown) if (shown := reactions.get((message.chat_id, message.id))) else message
         for message in messages
     ]
 

@@ -44,7 +44,10 @@ class SqlTimeline:
                 if named
                 else []
             )
-            messages = {message.id: message for message in await rows.whole_messages(connection, [*created, *about])}
+            messages = {
+                message.id: message
+                for message in await rows.whole_messages(self._database, connection, [*created, *about])
+            }
             changes = [rows.event_of_change(row, messages.get(str(row.message_id))) for row in changed]
             changes = await rows.as_named_now(connection, changes)
         events = [message_created(messages[str(row.id)], rows.text_or_none(row.command_id)) for row in created]
