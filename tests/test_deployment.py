@@ -228,6 +228,24 @@ def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     newest = max(path.name for path in (ROOT / "app/adapters/store/migrations/versions").glob("0*.py"))[:4]
     assert len(re.findall(r"^ok ", done.stdout, re.MULTILINE)) == 6 and f"schema {newest}" in done.stdout
+    role.child.environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
+    done = role.run("check")
+    assert done.returncode == 0 and "demo" in done.stdout
+    (tmp_path / "jwt_secret").write_text("a secret that others may read")
+    tmp_path.chmod(0o755)
+    done = role.run("check", "--json")
+    found = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 1 and set(found) == {"policies", "files", "database", "assistant"}
+    assert not found["files"]["good"] and "chmod go=" in found["files"]["finding"] and found["database"]["good"]
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [pytest.param(slice(2, 3), id="one round"), pytest.param(slice(4), id="all rounds", marks=pytest.mark.long)],
+)
+def test_check_says_in_words_what_is_wrong_with_each_server(real: World, rounds: slice) -> None:
+    assert real.stack is not None
+    role = real.stack.make("gateway", 8)
     port, servers = free_port(), real.stack.servers
 
     async def name_two() -> None:
@@ -247,7 +265,7 @@ def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
     servers.postgres._psql("postgres", 'alter database "check_read_only" set default_transaction_read_only = on')
     redis, database = servers.redis.url, real.stack.environment["DATABASE_URL"]
     no_right, no_channel = "it refuses this name the right", "give the name keys, channels and scripts"
-    for wrong in (
+    all_rounds: list[dict[str, tuple[str, str]]] = [
         {
             "REDIS_URL": (redis.replace("redis://", "redis://mute:pw@"), no_channel),
             "BROKER_URL": (broker.replace("guest:guest", "reader:pw"), no_right),
@@ -266,7 +284,8 @@ def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
             "DATABASE_READ_URL": (f"{database}_not", "no such database"),
         },
         {"REDIS_URL": (f"redis://127.0.0.1:{port}/0", "nothing listens there")},
-    ):
+    ]
+    for wrong in all_rounds[rounds]:
         given = {name: value for name, (value, _) in wrong.items()}
         role.child.environment = (
             role.child.environment | real.stack.environment | {"COMMAND_SHARDS": "8", "DATABASE_READ_URL": ""} | given
@@ -276,12 +295,3 @@ def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
         assert done.returncode == 1 and len(bad) == len(wrong), done.stdout + done.stderr
         assert all(any(words in line for line in bad) for _, words in wrong.values()), done.stdout + done.stderr
         assert "wrong-canary" not in done.stdout + done.stderr and "Traceback" not in done.stderr
-    role.child.environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
-    done = role.run("check")
-    assert done.returncode == 0 and "demo" in done.stdout
-    (tmp_path / "jwt_secret").write_text("a secret that others may read")
-    tmp_path.chmod(0o755)
-    done = role.run("check", "--json")
-    found = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
-    assert done.returncode == 1 and set(found) == {"policies", "files", "database", "assistant"}
-    assert not found["files"]["good"] and "chmod go=" in found["files"]["finding"] and found["database"]["good"]

@@ -107,9 +107,10 @@ async def test_what_is_found_is_the_same_however_it_is_looked_for(
         {}, {"chat_id": s.chats[1]}, {"sender_id": s.ben}, {"since": middle}, {"until": middle}, {"chat_id": s.chats[2]},
         {"since": middle - timedelta(seconds=1), "until": middle, "sender_id": s.anna}, {"chat_id": s.chats[4]},
     ]  # fmt: skip
-    for user in (s.anna, s.ben):
-        for query in ("tea", "rare", "tea cake", "nowhere"):
-            for more in asked:
+    slow = way == "the estimate was wrong"  # each of these waits for what is given up first
+    for user in (s.anna,) if slow else (s.anna, s.ben):
+        for query in ("tea", "rare") if slow else ("tea", "rare", "tea cake", "nowhere"):
+            for more in asked[:3] if slow else asked:
                 wanted = s.wanted(user, Search(words(query), **more))
                 for limit in (1, 3, 100):
                     found, calls = await s.page_by_page(user, query, limit, **more)

@@ -109,6 +109,7 @@ async def test_a_network_that_is_cut_or_stands_still(own: tuple[World, dict[str,
     await all_ready(world)
 
 
+@pytest.mark.long
 async def test_a_database_that_is_read_only_for_a_while(own: tuple[World, dict[str, Wire]], crowd: People) -> None:
     world, _ = own
     assert world.stack is not None

@@ -212,6 +212,7 @@ async def test_a_token_can_be_refreshed_on_the_socket(people: People) -> None:
     assert answer["type"] == "ok" and 800 < answer["expires_in"] <= 900
 
 
+@pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)
 async def test_a_socket_that_stops_reading_is_gone_and_others_go_on(people: People) -> None:
     anna, bert = await people.make(), await people.make()
     chat_id = await people.group(anna, bert)
