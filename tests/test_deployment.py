@@ -165,6 +165,7 @@ async def test_clients_talk_through_the_balancer(balanced: str) -> None:
     await people.close()
 
 
+@pytest.mark.long
 async def test_the_broker_s_users_may_what_they_need_and_no_more(servers: Servers) -> None:
     programs = find_programs()
     vhost = await asyncio.to_thread(servers.rabbitmq.vhost, "users")

@@ -149,6 +149,7 @@ async def test_a_database_that_is_read_only_for_a_while(own: tuple[World, dict[s
     await all_ready(world)
 
 
+@pytest.mark.long
 async def test_a_disk_that_is_full_at_the_first_start() -> None:
     """One line, and an exit code; no half of a secret or a database is left that the next start would take for whole."""
     if not may_mount():

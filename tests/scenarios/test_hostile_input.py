@@ -56,7 +56,24 @@ async def test_before_a_good_hello_only_its_line_is_read_and_it_is_small(people:
     await raw.close()
 
 
-@pytest.mark.parametrize("what", ["control pings", "pings by thousands", "lines of one character", "fragments"])
+WITHOUT_END = {
+    "control pings": "real",
+    "pings by thousands": "embedded",
+    "lines of one character": "real",
+    "fragments": "embedded",
+}
+"""Each with the world where each run tries it; the other is for `make test-long`."""
+
+
+@pytest.mark.parametrize(
+    ("world", "what"),
+    [
+        pytest.param(world, what, marks=[] if here == world else [pytest.mark.long])
+        for what, here in WITHOUT_END.items()
+        for world in ("embedded", "real")
+    ],
+    indirect=["world"],
+)
 async def test_one_socket_that_sends_without_end_is_closed_and_others_are_served(people: People, what: str) -> None:
     """None of these counts as a request; all of it is work. The door is one in both worlds: of the four, one is tried in both."""
     if what != "control pings" and not people.world.embedded:

@@ -181,6 +181,7 @@ async def test_the_21st_socket_closes_the_oldest(people: People) -> None:
     assert (await opened[1].ask({"type": "ping"}))["type"] == "pong"
 
 
+@pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)
 async def test_requests_over_the_limit_are_told_to_wait_then_cut_off(people: People) -> None:
     anna = await people.make()
     await people.group(anna)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
 from parley_client import Problem
 from stack.otlp_receiver import OtlpReceiver
 from stack.pace import within
@@ -95,6 +97,7 @@ async def test_the_trace_of_a_message_and_its_answer_over_all_processes(servers:
     assert [span["name"] for span in roots] == ["submit message.send"], "one tree"
 
 
+@pytest.mark.long
 async def test_the_trace_of_a_message_in_one_process() -> None:
     with OtlpReceiver() as receiver:
         world = start_embedded(QUICK | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url})
