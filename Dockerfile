@@ -5,6 +5,13 @@ WORKDIR /srv/parley
 COPY Makefile requirements.lock ./
 RUN make .venv/run.ok
 
+FROM node:22-slim AS web
+WORKDIR /srv/parley/web
+COPY web/package.json web/package-lock.json web/.npmrc ./
+RUN npm ci --no-audit --no-fund
+COPY web .
+RUN npm run build
+
 FROM python:3.11-slim
 RUN useradd --create-home --uid 10001 parley
 WORKDIR /srv/parley
@@ -13,6 +20,7 @@ COPY policies policies
 COPY parley_client parley_client
 COPY app app
 COPY docs/protocol.md docs/protocol.md
+COPY --from=web /srv/parley/web/dist web/dist
 USER parley
 ENV PATH=/srv/parley/.venv/bin:$PATH PYTHONUNBUFFERED=1
 EXPOSE 8000

@@ -5,13 +5,17 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test unit check format stack bench bench-short growth soak profile compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse test-long pages plots lock clean help
+.PHONY: run web test unit check format stack bench bench-short growth soak profile compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse test-long pages web-pictures web-trace plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/run.ok ## serve everything in one process: make run PORT=8000
+	@WEB=$${WEB:-on}; [ "$$WEB" = off ] || $(BIN)/python -m stack.build_web --or-without
 	@$(if $(PORT),PORT=$(PORT)) $(BIN)/python -m app
+
+web: .venv/run.ok ## the web client alone, built once for each state of web/
+	@$(BIN)/python -m stack.build_web
 
 test: .venv/dev.ok check ## all checks and all tests but those marked long, real servers included (set up by themselves)
 	@$(BIN)/python -m stack.packages
@@ -39,6 +43,7 @@ check: .venv/dev.ok ## format, lint, types, import contracts, lock files
 	@$(BIN)/lint-imports --no-cache > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 	@$(BIN)/python -m tests.locks
 	@$(BIN)/python -m stack.make_frames --check
+	@$(BIN)/python -m stack.build_web --check
 
 format: .venv/dev.ok ## mend format and lint
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
@@ -86,6 +91,12 @@ rolling: .venv/dev.ok ## every process restarted in turn, three times, under loa
 pages: .venv/pages.ok ## the pages in Debian's Chromium, offline: authorize and send from /docs; a minute
 	@$(BIN)/python -m tests.pages
 
+web-pictures: .venv/dev.ok ## each main state of the web client, desktop and phone, light and dark, into docs/pictures; a minute
+	@$(BIN)/python -m tests.web.pictures
+
+web-trace: .venv/dev.ok ## a chat of a hundred thousand messages in the browser: opening, scrolling, streaming; two minutes
+	@$(BIN)/python -m tests.web.long_chat
+
 plots: .venv/pages.ok ## the stack under load for 30 s, and what each dashboard shows of it, drawn; a minute
 	@$(BIN)/python -m tests.plots
 
@@ -112,7 +123,7 @@ lock: .venv/dev.ok ## compile the lock files anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group deep -c requirements-dev.lock -o requirements-deep.lock
 
 clean: ## remove what was set up
-	rm -rf .venv .servers
+	rm -rf .venv .servers web/node_modules web/dist
 
 .venv/bin/python:
 	@echo "making .venv with $(PYTHON) …"

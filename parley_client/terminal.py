@@ -18,6 +18,7 @@ from prompt_toolkit.patch_stdout import patch_stdout
 
 from parley_client.client import Client, Frame, Rejected
 from parley_client.directory import LOST, Directory, printable
+from parley_client.replies import Replies
 from parley_client.rest import Problem, Rest, SignedOut
 from parley_client.signing_in import StaySignedIn, come_back, sign_in
 
@@ -57,6 +58,7 @@ class Terminal:
         self._recent: dict[str, list[Frame]] = {}
         self._oldest: dict[str, int] = {}
         self._streams: dict[str, dict[str, str]] = {}
+        self._replies = Replies()
         self._last_reply: dict[str, str] = {}
         self._typing: dict[tuple[str, str], tuple[str, float]] = {}
         self._typed_at = 0.0
@@ -141,10 +143,9 @@ class Terminal:
         kind, chat_id = frame["type"], frame.get("chat_id", "")
         here = chat_id == self._here_or_nothing()
         if kind in ("reply.delta", "reply.snapshot"):
-            streams = self._streams.setdefault(chat_id, {})
-            fresh = kind == "reply.snapshot" or frame["index"] == 0
-            before = "" if fresh else streams.get(frame["message_id"], "")
-            streams[frame["message_id"]] = before + frame["text"]
+            if self._replies.take(frame):
+                writing = self._replies.writing[frame["message_id"]]
+                self._streams.setdefault(chat_id, {})[frame["message_id"]] = writing.text
         elif kind == "typing":
             until = asyncio.get_running_loop().time() + frame["expires_in_ms"] / 1000
             self._typing[(chat_id, frame["user_id"])] = (await self._directory.name(frame["user_id"]), until)
@@ -184,6 +185,7 @@ class Terminal:
             self._streams.setdefault(chat_id, {}).setdefault(message["id"], "")
         elif kind in ("message.completed", "message.deleted"):
             self._streams.get(chat_id, {}).pop(message["id"], None)
+            self._replies.end(message["id"])
         if not here:
             if (
                 kind == "message.created"

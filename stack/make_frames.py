@@ -1,10 +1,11 @@
-"""python -m stack.make_frames: the frames of the socket as types for `parley_client`, made from the AsyncAPI document.
+"""python -m stack.make_frames: what the service sends, as types for both clients, made from its AsyncAPI and OpenAPI documents.
 
-The client knows nothing of the service's code, so that anybody may take it; what it gets is written out for it.
+The clients know nothing of the service's code, so that anybody may take them; what they get is written out for them.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -14,6 +15,9 @@ from app.adapters.wire import registry
 from stack.parley import ROOT
 
 FILE = ROOT / "parley_client" / "frames.py"
+WEB_FILE = ROOT / "web" / "src" / "client" / "frames.ts"
+OPENAPI = ROOT / "tests" / "snapshots" / "openapi.json"
+"""Kept equal to what is served by tests/unit/test_snapshots.py."""
 _HEAD = '''"""What the service sends on a socket, as types. Made from its AsyncAPI document by `python -m stack.make_frames`."""
 
 from __future__ import annotations
@@ -30,6 +34,17 @@ class UnknownEvent(TypedDict):
     at: str
     actor_id: str
 '''
+
+_WEB_HEAD = "/** What the service sends and takes. Made from its AsyncAPI and OpenAPI documents by `python -m stack.make_frames`. */\n"
+_WEB_OPAQUE = """/** An event of a newer version: advance past its seq. */
+export interface UnknownEvent {
+  type: string;
+  chat_id: string;
+  seq: number;
+  at: string;
+  actor_id: string;
+}
+"""
 
 _ACTOR = "    actor: NotRequired[PersonJson | None]\n"
 """The client's own, where it was asked for names."""
@@ -112,8 +127,63 @@ def formatted() -> str:
     return done.stdout
 
 
+def made_for_web() -> str:
+    """The same frames, and what REST shows, in TypeScript."""
+    document = asyncapi()
+    of_rest = json.loads(OPENAPI.read_text())["components"]["schemas"]
+    schemas = {name: schema for name, schema in of_rest.items() if schema.get("type") == "object"}
+    schemas |= document["components"]["schemas"]
+    names = {
+        key: message["payload"]["$ref"].rpartition("/")[2]
+        for key, message in document["components"]["messages"].items()
+    }
+    parts = [_WEB_HEAD, *(_interface(_plain(name), schemas[name]) for name in sorted(schemas)), _WEB_OPAQUE]
+    groups = {
+        "DurableEvent": [names[f"frame.{name}"] for name in registry.EVENTS],
+        "Signal": [names[f"frame.{name}"] for name in registry.SIGNALS],
+        "Answer": [names[f"frame.{name}"] for name in registry.ANSWERS],
+        "SocketRequest": [name for key, name in names.items() if key.startswith("request.")],
+    }
+    for group, members in groups.items():
+        parts.append(f"export type {group} =\n" + "\n".join(f"  | {_plain(name)}" for name in members) + ";\n")
+    parts.append("export type Frame = DurableEvent | Signal | Answer;\n")
+    return "\n".join(parts)
+
+
+def _plain(name: str) -> str:
+    return name.replace("[", "Of").replace("]", "").replace("_", "")
+
+
+def _interface(name: str, schema: dict[str, Any]) -> str:
+    lines = [f"/** {words} */"] if (words := schema.get("description", "").replace("\n", " ")) else []
+    lines.append(f"export interface {name} {{")
+    for field, kind in schema.get("properties", {}).items():
+        lines.append(f"  {field}{'' if field in schema.get('required', ()) else '?'}: {_of_web(kind)};")
+    return "\n".join([*lines, "}\n"])
+
+
+def _of_web(field: dict[str, Any]) -> str:
+    if "$ref" in field:
+        return _plain(field["$ref"].rpartition("/")[2])
+    if "const" in field or "enum" in field:
+        return " | ".join(json.dumps(value) for value in field.get("enum", [field.get("const")]))
+    if "anyOf" in field:
+        return " | ".join(_of_web(one) for one in field["anyOf"])
+    kinds = {"string": "string", "integer": "number", "boolean": "boolean", "number": "number", "null": "null"}
+    if field.get("type") == "array":
+        if "prefixItems" in field:
+            return f"[{', '.join(map(_of_web, field['prefixItems']))}]"
+        inner = _of_web(field.get("items", {}))
+        return f"({inner})[]" if "|" in inner else f"{inner}[]"
+    if field.get("type") == "object":
+        return "Record<string, unknown>"
+    return kinds.get(field.get("type", ""), "unknown")
+
+
 if __name__ == "__main__":
-    if "--check" not in sys.argv:
-        FILE.write_text(formatted())
-    elif FILE.read_text() != formatted():
-        sys.exit("parley_client/frames.py is not what the document says: python -m stack.make_frames")
+    wanted = {FILE: formatted(), WEB_FILE: made_for_web()}
+    for file, text in wanted.items():
+        if "--check" not in sys.argv:
+            file.write_text(text)
+        elif file.read_text() != text:
+            sys.exit(f"{file.relative_to(ROOT)} is not what the documents say: python -m stack.make_frames")

@@ -150,7 +150,7 @@ def _bring() -> Programs:
         _install(_NAMES, _PACKAGES)
         found = Programs()
     else:
-        _unpack(CACHE)
+        _unpack(CACHE, _NAMES, _PACKAGES)
         found = Programs(str(CACHE))
     if not found.complete():
         raise NoServers(f"apt-get brought no complete set of {', '.join(_PACKAGES)}: install them yourself")
@@ -164,14 +164,50 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
         raise NoServers(f"{' '.join(command[:3])} … failed; install what is missing yourself\n{tail}")
 
 
-def find_chromium() -> Path:
-    """For the pages' tests alone. Raises NoServers."""
-    program = Path("/usr/bin/chromium")
+@dataclass(frozen=True)
+class Chromium:
+    """environment: beside one's own, where it is unpacked into a folder instead of installed."""
+
+    program: Path
+    environment: dict[str, str]
+
+
+_CHROMIUM = ("chromium", "fonts-dejavu-core", "fonts-noto-color-emoji", "libatomic1")
+
+
+def find_chromium() -> Chromium:
+    """For the tests of pages. Installs it where it is missing, one process at a time. Raises NoServers."""
+    if (found := _chromium()) is not None:
+        return found
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (found := _chromium()) is not None:
+            return found
+        if shutil.which("apt-get") is None:
+            raise NoServers(f"install Chromium, whatever your system calls it: {', '.join(_CHROMIUM)}")
+        if os.geteuid() == 0:
+            _install("Chromium", _CHROMIUM)
+        else:
+            _unpack(CACHE, "Chromium", _CHROMIUM)
+    if (found := _chromium()) is None:
+        raise NoServers("apt-get brought no Chromium: install it yourself")
+    return found
+
+
+def _chromium() -> Chromium | None:
+    if (installed := Path("/usr/lib/chromium/chromium")).exists():
+        return Chromium(installed, {})
+    program = CACHE / "usr/lib/chromium/chromium"
     if not program.exists():
-        if os.geteuid() != 0 or shutil.which("apt-get") is None:
-            raise NoServers("install Chromium: apt-get install chromium")
-        _install("Chromium", ["chromium"])
-    return program
+        return None
+    libraries = CACHE / "usr/lib/x86_64-linux-gnu"
+    fonts = CACHE / "fonts.conf"
+    fonts.write_text(
+        f"<fontconfig><dir>{CACHE}/usr/share/fonts</dir><cachedir>{CACHE}/cache/fonts</cachedir></fontconfig>"
+    )
+    path = f"{libraries}:{CACHE}/lib/x86_64-linux-gnu:{libraries}/pulseaudio"
+    return Chromium(program, {"LD_LIBRARY_PATH": path, "FONTCONFIG_FILE": str(fonts)})
 
 
 def _install(names: str, packages: Sequence[str]) -> None:
@@ -191,9 +227,9 @@ def _install(names: str, packages: Sequence[str]) -> None:
             policy.unlink()
 
 
-def _unpack(folder: Path) -> None:
+def _unpack(folder: Path, names: str, packages: Sequence[str]) -> None:
     """Debian's packages without root: fetched, then unpacked into a folder."""
-    say(f"unpacking {_NAMES} into {folder.name}/ (once, about 120 MB) …")
+    say(f"unpacking {names} into {folder.name}/ (once, some 120 MB) …")
     apt = folder / ".apt"
     for sub in ("lists/partial", "archives/partial"):
         (apt / sub).mkdir(parents=True, exist_ok=True)
@@ -209,7 +245,7 @@ def _unpack(folder: Path) -> None:
     ]
     get = ["apt-get", "-q", *(word for option in options for word in ("-o", option))]
     _run([*get, "update"])
-    _run([*get, "install", "-y", "--download-only", "--no-install-recommends", *_PACKAGES])
+    _run([*get, "install", "-y", "--download-only", "--no-install-recommends", *packages])
     for package in sorted((apt / "archives").glob("*.deb")):
         _run(["dpkg-deb", "-x", str(package), str(folder)])
     shutil.rmtree(apt)

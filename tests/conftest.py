@@ -22,7 +22,9 @@ settings.register_profile(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make test` goes two lanes side by side, each with servers of its own: what ends them, and the rest."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("faults" if "faults" in item.path.parts else "rest"))
+        item.add_marker(
+            pytest.mark.xdist_group(next((lane for lane in ("faults", "web") if lane in item.path.parts), "rest"))
+        )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

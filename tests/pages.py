@@ -30,7 +30,8 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
-                executable_path=str(chromium),
+                executable_path=str(chromium.program),
+                env={**os.environ, **chromium.environment},
                 args=["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
                 chromium_sandbox=os.geteuid() != 0,
             )

@@ -109,7 +109,11 @@ def test_every_dependency_has_its_reason() -> None:
         re.split(r"[\[><=]", d)[0]
         for d in [*project["project"]["dependencies"], *(one for group in groups.values() for one in group)]
     ]
-    reasons = (ROOT / "docs" / "dependencies.md").read_text().split("## To run")[1]
+    reasons = (ROOT / "docs" / "dependencies.md").read_text().split("## To run")[1].split("## Of npm")[0]
+    page = json.loads((ROOT / "web" / "package.json").read_text())
+    npm = (ROOT / "docs" / "dependencies.md").read_text().split("## Of npm")[1]
+    given = {name for name in [*page["dependencies"], *page["devDependencies"]] if not name.startswith("@types/")}
+    assert given == set(re.findall(r"`(@?[\w/.-]+)`", npm.partition("|---|---|---|")[2])) - {"@types/*"}
     assert set(re.findall(r"`([\w-]+)`", reasons)) == set(named)
 
 

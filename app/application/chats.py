@@ -97,11 +97,24 @@ class Chats:
         return await self._reader.read(user_id, chat_id, lambda: self._membership(user_id, chat_id))
 
     async def mine(
-        self, user_id: str, archived: bool, hidden: bool, before: tuple[datetime, str] | None, limit: int
+        self,
+        user_id: str,
+        archived: bool,
+        hidden: bool,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        query: str | None = None,
     ) -> list[Membership]:
-        """Latest message or joining first."""
+        """Latest message or joining first. query: what a word of the title or somebody's name begins with."""
+        chat_ids = None if query is None else await self._history.called(user_id, query)
         return await self._history.memberships(
-            user_id, archived=archived, hidden=hidden, before=before, limit=limit, unread_max=UNREAD_MAX
+            user_id,
+            archived=archived,
+            hidden=hidden,
+            before=before,
+            limit=limit,
+            unread_max=UNREAD_MAX,
+            chat_ids=chat_ids,
         )
 
     async def hide(self, user_id: str, chat_id: str, hidden: bool) -> None:

@@ -190,6 +190,12 @@ class Identity:
         await self._accounts.end_session(session_id)
         await self.tell_ended(bearer.user_id, [session_id])
 
+    async def end_other_sessions(self, bearer: Bearer) -> None:
+        """All of one's own but this one."""
+        await self.tell_ended(
+            bearer.user_id, await self._accounts.end_other_sessions(bearer.user_id, bearer.session_id)
+        )
+
     async def refresh(self, token: str) -> SignedIn:
         new = secrets.token_urlsafe(32)
         tried = await self._accounts.use_refresh(_hash(token), _hash(new), REFRESH_GRACE_S, self._refresh_ttl_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI, Response, WebSocket
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.adapters.pages import pages
+from app.adapters.pages import client, pages
 from app.adapters.rest import accounts, chats, members, messages, openapi, operators, pins, policies, replies
 from app.adapters.rest.cursors import Cursors
 from app.adapters.rest.history_at_once import HistoryAtOnce
@@ -41,6 +41,8 @@ class Doors:
     use_cases: UseCases
     socket: SocketDoor
     cursors: Cursors
+    web: bool
+    """Whether the web client is served."""
 
     def open(self, app: FastAPI) -> None:
         app.state.use_cases, app.state.cursors = self.use_cases, self.cursors
@@ -49,6 +51,7 @@ class Doors:
         app.router.routes.append(HistoryAtOnce())
         for door in ROUTED:
             app.include_router(door.router)
+        app.include_router(client.made(self.web))
         openapi.install(app)
 
         @app.get(SOCKET_PATH, include_in_schema=False)

@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
+from app.adapters.origins import plain_origin
 from app.adapters.rest import problems
 from app.adapters.rest.door import HeadAsGet, RefuseSecretsInUrls, StrangersInTurn
 from app.adapters.rest.headers import EXPOSED, AnswerHeaders
 from app.adapters.rest.transport import ParleyHttpProtocol
-from app.adapters.websocket.connection import plain_origin
 from app.adapters.websocket.transport import ParleyWebSocketProtocol
 from app.adapters.wire.problems import INTERNAL, PROBLEM_TYPE
 from app.adapters.wire.service import ReadyJson, StatusJson

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     command_shards: int = Field(8, ge=1, le=256, description="stored at first start; see `python -m app shards`")
     command_lanes: int = Field(2, ge=1, le=256, description="counts at first start; see `python -m app lanes`")
     allowed_origins: str = Field("", description="comma-separated origins of browsers beside our own")
+    web: Literal["on", "off"] = Field("on", description="whether / serves the web client: on, off")
     trusted_proxies: str = Field("", description="comma-separated addresses whose X-Forwarded-* count")
     openai_api_key: str = Field("", description="with it, or OPENAI_BASE_URL, a model answers; else the demo assistant")
     openai_base_url: str = Field("", description="any OpenAI-compatible API, for instance http://localhost:11434/v1")

@@ -178,6 +178,7 @@ def may_mount() -> bool:
         return shutil.which("unshare") is not None and subprocess.run(mount, capture_output=True).returncode == 0
 
 
+@pytest.mark.long
 async def test_a_disk_that_is_full_for_a_while() -> None:
     """The embedded process on a file system of its own. Where none may be mounted, what SQLite raises of a full disk is
     tried in tests/contracts/test_full_disk.py alone: that is told."""

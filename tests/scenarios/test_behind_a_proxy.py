@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,17 +113,14 @@ if TRAEFIK:
     PROXIES["Traefik"] = traefik
 
 
-@pytest.fixture(scope="module", params=PROXIES)
-def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
+@contextmanager
+def proxied(name: str, folder: Path) -> Iterator[tuple[World, str]]:
     """(the service, the address that clients use)"""
     world = start_embedded({"TRUSTED_PROXIES": "127.0.0.1"})
-    folder: Path = tmp_path_factory.mktemp("proxy")
     port = free_port()
-    command = PROXIES[request.param](folder, port, world.urls[0].rpartition(":")[2])
+    command = PROXIES[name](folder, port, world.urls[0].rpartition(":")[2])
     environment = find_programs().environment | {"HOME": str(folder)}
     proxy = Child("proxy", command, folder / "log", environment)
-    proxy.start()
-
     url = f"http://127.0.0.1:{port}/chat"
 
     def serves() -> bool:
@@ -131,10 +128,19 @@ def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             return httpx2.get(f"{url}/livez").status_code == 200
         return False
 
-    wait_until(serves, request.param, 10)
-    yield world, url
-    proxy.stop()
-    stop_embedded(world)
+    try:
+        proxy.start()
+        wait_until(serves, name, 10)
+        yield world, url
+    finally:
+        proxy.stop()
+        stop_embedded(world)
+
+
+@pytest.fixture(scope="module", params=PROXIES)
+def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
+    with proxied(request.param, tmp_path_factory.mktemp("proxy")) as both:
+        yield both
 
 
 async def test_pages_lead_to_each_other_under_the_path(behind: tuple[World, str]) -> None:
@@ -142,7 +148,7 @@ async def test_pages_lead_to_each_other_under_the_path(behind: tuple[World, str]
     host = url.removesuffix("/chat")
     async with httpx2.AsyncClient(base_url=host) as http:
         seen: set[str] = set()
-        todo = ["/chat/"]
+        todo = ["/chat/", "/chat/about"]
         while todo:
             path = todo.pop()
             seen.add(path)

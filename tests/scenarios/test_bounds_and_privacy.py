@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import httpx2
+import pytest
 
 from stack.pace import within
 from stack.parley import Role
@@ -81,6 +82,7 @@ def open_files(role: Role) -> int:
     return len(os.listdir(f"/proc/{role.child.pid}/fd"))
 
 
+@pytest.mark.long
 async def test_what_a_crowd_takes_is_given_back_within_a_minute(real: World, servers: Servers) -> None:
     """Sockets, files, the broker's depth and the database's connections; memory stops growing after the first crowd."""
     assert real.stack is not None

@@ -28,7 +28,7 @@ async def fetched(world: World, path: str) -> httpx2.Response:
 
 
 async def test_pages_are_whole_and_name_nothing_outside(world: World) -> None:
-    seen, todo = set(), ["/", "/docs", "/docs/ws", "/docs/protocol"]
+    seen, todo = set(), ["/", "/about", "/docs", "/docs/ws", "/docs/protocol"]
     while todo:
         path = todo.pop()
         seen.add(path)

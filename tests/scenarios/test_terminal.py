@@ -200,6 +200,7 @@ async def test_a_refusal_is_shown_with_its_reason(people: People, screens: Open)
     await screen.see("you now\\?")
 
 
+@pytest.mark.long
 async def test_the_line_comes_back_by_itself_and_what_was_said_meanwhile_is_confirmed(screens: Open) -> None:
     world = start_embedded()
     assert world.role is not None

@@ -36,11 +36,17 @@ _POLICY = (
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-_PAGES = (("/", "Parley"), ("/docs", "REST"), ("/docs/ws", "Socket"), ("/docs/protocol", "Protocol"))
+_PAGES = (
+    ("/", "Chat"),
+    ("/about", "Parley"),
+    ("/docs", "REST"),
+    ("/docs/ws", "Socket"),
+    ("/docs/protocol", "Protocol"),
+)
 _OF_OURS = re.compile(r"""((?:href|src)="?)/""")
 
 
-def _page(request: Request, title: str, here: str, body: str, head: str = "") -> Response:
+def page_of_ours(request: Request, title: str, here: str, body: str, head: str = "") -> Response:
     links = "".join(
         f'<a href="{path}"{" aria-current=page" if path == here else ""}>{words}</a>' for path, words in _PAGES
     )
@@ -55,26 +61,26 @@ def _page(request: Request, title: str, here: str, body: str, head: str = "") ->
     return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
 
 
-@router.get("/")
-async def home(request: Request) -> Response:
-    return _page(request, "Parley", "/", (_OWN / "home.html").read_text())
+@router.get("/about")
+async def about(request: Request) -> Response:
+    return page_of_ours(request, "Parley", "/about", (_OWN / "home.html").read_text())
 
 
 @router.get("/docs")
 async def docs(request: Request) -> Response:
     head = '<link rel="stylesheet" href="/static/swagger-ui.css">'
     scripts = '<script src="/static/swagger-ui-bundle.js"></script><script src="/static/docs.js"></script>'
-    return _page(request, "Parley: REST", "/docs", f'<main class="wide" id="swagger-ui"></main>{scripts}', head)
+    return page_of_ours(request, "Parley: REST", "/docs", f'<main class="wide" id="swagger-ui"></main>{scripts}', head)
 
 
 @router.get("/docs/ws")
 async def docs_ws(request: Request) -> Response:
-    return _page(request, "Parley: the socket", "/docs/ws", _socket_page())
+    return page_of_ours(request, "Parley: the socket", "/docs/ws", _socket_page())
 
 
 @router.get("/docs/protocol")
 async def docs_protocol(request: Request) -> Response:
-    return _page(request, "Parley: the protocol", "/docs/protocol", _protocol_page())
+    return page_of_ours(request, "Parley: the protocol", "/docs/protocol", _protocol_page())
 
 
 @router.get("/asyncapi.json")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from app.adapters.rest.browser_session import BrowserSession, BrowserSessionArg
 from app.adapters.rest.cursors import Paging
 from app.adapters.rest.door import (
     BearerArg,
@@ -24,7 +25,7 @@ from app.adapters.rest.problems import responses
 from app.adapters.wire import people as wire
 from app.adapters.wire.problems import token_error_json
 from app.adapters.wire.values import Listed
-from app.application.identity import TICKET_TTL_S, SignInRefused
+from app.application.identity import TICKET_TTL_S, SignedIn, SignInRefused
 from app.application.ports.people import LiveSession
 from app.domain.errors import Code, ParleyError
 from app.domain.text import check_text
@@ -44,17 +45,20 @@ def client_of(request: Request) -> str:
     response_model=wire.TokensJson,
     responses=responses(Code.CONFLICT),
 )
-async def register(request: Request, body: wire.Registration, use_cases: UseCasesArg) -> Response:
+async def register(
+    request: Request, body: wire.Registration, use_cases: UseCasesArg, browser: BrowserSessionArg
+) -> Response:
     signed_in = await use_cases.identity.register(
         body.username, body.password, body.display_name, address_of(request.scope), client_of(request)
     )
-    return answer(wire.tokens_json(signed_in), 201)
+    return _tokens(signed_in, browser, 201)
 
 
 @router.post("/auth/token", summary="Sign in, or refresh (OAuth 2)", response_model=wire.TokensJson)
 async def token(
     request: Request,
     use_cases: UseCasesArg,
+    browser: BrowserSessionArg,
     grant_type: Annotated[str, Form()] = "",
     username: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
@@ -68,22 +72,29 @@ async def token(
         if grant_type == "password" and username and password:
             check_text(username + password + device)
             signed_in = await identity.sign_in(
-                username, password, address_of(request.scope), client_of(request), device
+                username, password, address_of(request.scope), client_of(request), device or browser.token
             )
-        elif grant_type == "refresh_token" and refresh_token:
-            check_text(refresh_token)
-            signed_in = await identity.refresh(refresh_token)
+        elif grant_type == "refresh_token" and (given := refresh_token or browser.token):
+            check_text(given)
+            signed_in = await identity.refresh(given)
         elif grant_type in ("password", "refresh_token", ""):
             raise SignInRefused("invalid_request", "a field is missing")
         else:
             raise SignInRefused("unsupported_grant_type", "password or refresh_token")
     except SignInRefused as refused:
-        return _refused(refused)
+        refusal = _refused(refused)
+        ended = grant_type == "refresh_token" and refused.error == "invalid_grant"
+        return browser.forget(refusal) if ended else refusal
     except ParleyError as error:
         return _refused(SignInRefused("invalid_request", error.reason))
-    fresh = answer(wire.tokens_json(signed_in))
+    return _tokens(signed_in, browser, 200)
+
+
+def _tokens(signed_in: SignedIn, browser: BrowserSession, status: int) -> Response:
+    body = wire.tokens_json(signed_in)
+    fresh = answer(browser.without_token(body), status)
     fresh.headers["Cache-Control"] = "no-store"
-    return fresh
+    return browser.keep(body, fresh) if browser.asked else fresh
 
 
 def _refused(refused: SignInRefused) -> Response:
@@ -96,9 +107,9 @@ def _refused(refused: SignInRefused) -> Response:
 
 
 @router.post("/auth/logout", status_code=204, summary="End this session", responses=responses())
-async def logout(who: BearerArg, use_cases: UseCasesArg) -> Response:
+async def logout(who: BearerArg, use_cases: UseCasesArg, browser: BrowserSessionArg) -> Response:
     await use_cases.identity.logout(who)
-    return nothing()
+    return browser.forget(nothing())
 
 
 @router.post(
@@ -146,6 +157,16 @@ async def sessions(
     before_id = paging.place[0] if paging.place else None
     found = await use_cases.identity.sessions(who, before_id, paging.to_ask)
     return answer(paging.page(found, lambda one: wire.session_json(one, who.session_id), lambda one: [one.id]))
+
+
+@router.delete("/me/sessions", status_code=204, summary="End all sessions of mine but this one", responses=responses())
+async def end_other_sessions(
+    who: BearerArg,
+    use_cases: UseCasesArg,
+    others: Annotated[Literal["true"], Query(description="all but the one that asks")],
+) -> Response:
+    await use_cases.identity.end_other_sessions(who)
+    return nothing()
 
 
 @router.delete("/me/sessions/{session_id}", status_code=204, summary="End a session of mine",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from app.adapters.rest.cursors import Paging
 from app.adapters.rest.door import (
@@ -25,7 +26,8 @@ from app.adapters.wire import chats as wire
 from app.adapters.wire.values import Listed
 from app.application.chats import ChatAssistant
 from app.application.ports.history import Membership
-from app.domain.errors import Code
+from app.domain.errors import Code, ParleyError
+from app.domain.text import check_text
 
 router = APIRouter(route_class=Route, prefix="/v1", tags=["chats"])
 
@@ -62,11 +64,18 @@ async def chats(
     limit: Limit = 50,
     archived: bool = False,
     hidden: bool = False,
+    query: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, description="what a word of the title, or a member's name, begins with"),
+    ] = None,
 ) -> Response:
-    query = f"chats {archived} {hidden}"
-    paging: Paging[Membership] = Paging(cursors, who.user_id, query, cursor, limit, datetime, str)
+    named = None if query is None else " ".join(check_text(query, "query").split())
+    if named == "":
+        raise ParleyError(Code.EMPTY, "query: nothing to see in it")
+    asked = f"chats {archived} {hidden} {named or ''}"
+    paging: Paging[Membership] = Paging(cursors, who.user_id, asked, cursor, limit, datetime, str)
     before = (paging.place[0], paging.place[1]) if paging.place else None
-    found = await use_cases.chats.mine(who.user_id, archived, hidden, before, paging.to_ask)
+    found = await use_cases.chats.mine(who.user_id, archived, hidden, before, paging.to_ask, named)
     return answer(paging.page(found, wire.chat_json, lambda found: [found.moved_at, found.chat.id]))
 
 

@@ -19,7 +19,7 @@ _ALWAYS = [
 
 def _added(scope: Scope, present: set[bytes]) -> list[tuple[bytes, bytes]]:
     """Beside those that the answer has already."""
-    added = list(_ALWAYS)
+    added = [(name, value) for name, value in _ALWAYS if name not in present]
     if b"content-security-policy" not in present:
         added.append((b"content-security-policy", _NOTHING_MAY_RUN))
     if b"cache-control" not in present and scope["path"].startswith("/v1/"):

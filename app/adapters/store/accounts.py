@@ -86,7 +86,7 @@ class SqlAccounts:
     async def search(self, query: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, Account]]:
         u, name = t.users.c, folded(query)
         rank = sa.case((u.username == name, 0), (u.folded_name == name, 1), else_=2)
-        found = sa.select(t.users, rank.label("rank")).where(~u.disabled, _begins(query, self._database.postgresql))
+        found = sa.select(t.users, rank.label("rank")).where(~u.disabled, name_begins(query, self._database.postgresql))
         by_name = u.username.collate("C") if self._database.postgresql else u.username  # the same on every database
         if after is not None:
             found = found.where(sa.or_(rank > after[0], sa.and_(rank == after[0], by_name > after[1])))
@@ -133,7 +133,7 @@ class SqlAccounts:
         u = t.users.c
         query = sa.select(t.users).where(u.username > after_name).order_by(u.username).limit(limit)
         if prefix:
-            query = query.where(_begins(prefix, self._database.postgresql))
+            query = query.where(name_begins(prefix, self._database.postgresql))
         async with self._database.read() as connection:
             return [_account(row) for row in await connection.execute(query)]
 
@@ -142,6 +142,10 @@ class SqlAccounts:
             await connection.execute(
                 sa.update(t.users).where(t.users.c.id == user_id).values(password_hash=password_hash)
             )
+            return await self._end(connection, t.sessions.c.user_id == user_id, t.sessions.c.id != keep_session)
+
+    async def end_other_sessions(self, user_id: str, keep_session: str) -> list[str]:
+        async with self._database.write() as connection:
             return await self._end(connection, t.sessions.c.user_id == user_id, t.sessions.c.id != keep_session)
 
     async def rehash(self, account: Account, password_hash: str) -> bool:
@@ -314,7 +318,7 @@ class SqlAccounts:
         return (row.session_id, user_id) if user_id else None
 
 
-def _begins(query: str, postgresql: bool) -> sa.ColumnElement[bool]:
+def name_begins(query: str, postgresql: bool) -> sa.ColumnElement[bool]:
     """Username or display name, as texts are compared; a row of an older version as its database lowers it, until
     `fold_names` was there. On PostgreSQL the bounds are what the indexes of patterns serve."""
     u, begin = t.users.c, folded(query)

@@ -15,18 +15,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import found_words, rows
 from app.adapters.store import tables as t
+from app.adapters.store.accounts import name_begins
 from app.adapters.store.database import Database, to_time
 from app.adapters.store.memberships import REACTIONS, membership_of, reactions_of, statement
 from app.adapters.store.read_facts import Facts
 from app.adapters.together import Together
 from app.application.ports.history import Looked, Membership, Page, Search
 from app.domain.state import Outcome
+from app.domain.text import folded
 from app.domain.values import Chat, Member, Message, Person
 
 _WORDS_SQLITE = "message_words.id in (select rowid from message_search where message_search match :words)"
 
 _BEYOND = 2**63 - 1
 _LISTS_TOGETHER = 20
+_TITLES_A_TURN = 500
 _CHAT_FOR = (
     "select c.*, m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq, u.username, u.display_name,"
     " u.kind as user_kind from chats c left join (members m join users u on u.id = m.user_id)"
@@ -119,6 +122,30 @@ class SqlHistory:
             chat_ids=chat_ids,
             hidden=hidden,
         )
+
+    async def called(self, user_id: str, query: str) -> list[str]:
+        me, others, u = t.members.alias("me"), t.members.alias("others"), t.users
+        named = (
+            sa.select(me.c.chat_id)
+            .distinct()
+            .select_from(me.join(others, others.c.chat_id == me.c.chat_id).join(u, u.c.id == others.c.user_id))
+            .where(me.c.user_id == user_id, u.c.id != user_id, name_begins(query, self._primary.postgresql))
+        )
+        titled = (
+            sa.select(t.chats.c.id, t.chats.c.title)
+            .select_from(me.join(t.chats, t.chats.c.id == me.c.chat_id))
+            .where(me.c.user_id == user_id, t.chats.c.title.is_not(None))
+        )
+        async with self._primary.read() as connection:
+            found = dict.fromkeys(map(str, await connection.scalars(named)))
+            titles = (await connection.execute(titled)).all()
+        wanted = " " + folded(query)
+        for at, (chat_id, title) in enumerate(titles):
+            if wanted in " " + " ".join(folded(title).split()):
+                found[str(chat_id)] = None
+            if at % _TITLES_A_TURN == 0:
+                await asyncio.sleep(0)
+        return list(found)
 
     async def _memberships(
         self,

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket
 
+from app.adapters.origins import origin_is_good
 from app.adapters.websocket.outbox import Outbox
 from app.adapters.websocket.state_machine import (
     Authenticate,
@@ -48,24 +49,6 @@ BURST_S = 10.0
 IN_FLIGHT_MAX = 100
 IN_FLIGHT_BYTES_MAX = 256 * 1024
 EXPIRING_S = 60.0
-
-
-def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
-    """Absent, the same host, or listed; `null` never. allowed: plain ones."""
-    if origin is None:
-        return True
-    made = plain_origin(origin)
-    same = (plain_origin(f"http://{host}"), plain_origin(f"https://{host}"))
-    return made != "null" and (made in same or made in allowed)
-
-
-def plain_origin(text: str) -> str:
-    """Letter case and a default port make no difference."""
-    made = text.lower()
-    for scheme, port in (("http://", ":80"), ("https://", ":443")):
-        if made.startswith(scheme):
-            return made.removesuffix(port)
-    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
@@ -101,7 +101,7 @@ class TokensJson(TypedDict):
     access_token: str
     token_type: Literal["bearer"]
     expires_in: int
-    refresh_token: str
+    refresh_token: NotRequired[str]
     user: UserJson
 
 

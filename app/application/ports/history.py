@@ -99,6 +99,11 @@ class History(Protocol):
         before: (moved_at, chat id) of the last one seen. unread_max: unread messages are counted up to it."""
         ...
 
+    async def called(self, user_id: str, query: str) -> list[str]:
+        """Ids of the user's chats where a word of the title, or the username or display name of somebody else in it, begins
+        so, as texts are compared (`folded`)."""
+        ...
+
     async def members(self, chat_id: str, after: str | None, limit: int) -> list[Member]:
         """By user id."""
         ...

@@ -160,6 +160,10 @@ class Accounts(Protocol):
         """Its tokens and tickets are no good from here on; the poll finds it. Ending it again does nothing."""
         ...
 
+    async def end_other_sessions(self, user_id: str, keep_session: str) -> list[str]:
+        """All of this user's but one; their ids."""
+        ...
+
     async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
         """Keep it for so many seconds, by the database's clock."""
         ...

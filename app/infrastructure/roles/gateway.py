@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from app.adapters.origins import plain_origin
 from app.adapters.rest.cursors import Cursors
-from app.adapters.websocket.connection import SocketDoor, plain_origin
+from app.adapters.websocket.connection import SocketDoor
 from app.application.ports.socket import Close
 from app.infrastructure import telemetry, wiring
 from app.infrastructure.doors import Doors
@@ -32,7 +33,7 @@ class GatewayRole:
             frame_max=world.settings.frame_max,
             on_turn=telemetry.TURN_SECONDS.observe,
         )
-        self.doors = Doors(self._use_cases, socket, Cursors(wiring.cursor_keys(world)))
+        self.doors = Doors(self._use_cases, socket, Cursors(wiring.cursor_keys(world)), world.settings.web == "on")
         self._healed = dict.fromkeys(self._hub.counts, 0)
 
     async def start(self, life: Life) -> None:

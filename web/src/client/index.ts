@@ -1,0 +1,10 @@
+export { ChatView, Chats, mentionsMe } from "./chats";
+export { Core } from "./core";
+export type { Refusal, Status } from "./core";
+export type * from "./frames";
+export { newId } from "./ids";
+export { Kept } from "./kept";
+export { Parley } from "./parley";
+export type { Note, Pending } from "./parley";
+export { Replies, type Writing } from "./replies";
+export { Problem, Rest, SignedOut, Unreachable } from "./rest";

@@ -1,0 +1,114 @@
+/** Which page is shown, and what stands over all of them. */
+import { lazy, Suspense, useEffect, type ReactNode } from "react";
+import { Link, Route, Router, Switch, useLocation } from "wouter";
+import { Auth } from "./auth";
+import { Banner, Problems, Renewal } from "./banner";
+import { ChatPage } from "./chat";
+import { t } from "./i18n";
+import { Sidebar } from "./sidebar";
+import { BASE, parley, preferences, useParley, usePage } from "./store";
+import { Boundary } from "./boundary";
+import { Empty } from "./empty";
+
+const Settings = lazy(() => import("./settings"));
+const Admin = lazy(() => import("./admin"));
+const Palette = lazy(() => import("./palette"));
+const NewChat = lazy(() => import("./new_chat"));
+const Keys = lazy(() => import("./keys"));
+
+export function App(): ReactNode {
+  const { phase, said } = usePage();
+  return (
+    <Router base={BASE}>
+      <div role="log" aria-live="polite" className="unseen" id="said">
+        {said}
+      </div>
+      {phase === "starting" && <main className="centred" aria-busy="true"><p className="quiet">{t("One moment …")}</p></main>}
+      {phase === "unreachable" && (
+        <main className="centred">
+          <h1>Parley</h1>
+          <p role="status">{t("The service can't be reached. Trying again …")}</p>
+        </main>
+      )}
+      {phase === "signed out" && <Auth />}
+      {phase === "signed in" && <Signed />}
+      <Problems />
+      <Renewal />
+    </Router>
+  );
+}
+
+function Signed(): ReactNode {
+  useParley();
+  const { menu, list } = usePage();
+  const [location, go] = useLocation();
+  useKeys(go);
+  useEffect(() => usePage.setState({ list: false, panel: false, editing: null }), [location]);
+  if (!parley.user || !parley.chats) return null;
+  const inChat = location !== "/";
+  return (
+    <div className={`frame${inChat && !list ? " in-chat" : ""}`}>
+      <a className="skip" href="#main">{t("Skip to the messages")}</a>
+      <Banner />
+      <Sidebar />
+      <div className="place" id="main">
+        <Boundary>
+        <Suspense fallback={<main className="centred" aria-busy="true" />}>
+          <Switch>
+            <Route path="/c/:chat/m/:seq">{({ chat, seq }) => <ChatPage key={`${chat}`} chatId={chat} seq={Number(seq)} />}</Route>
+            <Route path="/c/:chat">{({ chat }) => <ChatPage key={chat} chatId={chat} seq={null} />}</Route>
+            <Route path="/settings"><Settings /></Route>
+            <Route path="/admin"><Admin /></Route>
+            <Route path="/"><Empty /></Route>
+            <Route>
+              <main className="centred">
+                <h1>{t("There is nothing here")}</h1>
+                <p><Link href="/">{t("To the chats")}</Link></p>
+              </main>
+            </Route>
+          </Switch>
+        </Suspense>
+        </Boundary>
+      </div>
+      <Boundary>
+      <Suspense fallback={null}>
+        {menu === "palette" && <Palette />}
+        {menu === "new" && <NewChat />}
+        {menu === "keys" && <Keys />}
+      </Suspense>
+      </Boundary>
+    </div>
+  );
+}
+
+function useKeys(go: (path: string) => void): void {
+  useEffect(() => {
+    function pressed(event: KeyboardEvent): void {
+      const off = (preferences().single_keys ?? true) === false;
+      const typing = off || (event.target as HTMLElement).closest?.("input, textarea, select, [contenteditable]") || document.querySelector("[role=dialog], [role=menu]");
+      const command = event.ctrlKey || event.metaKey;
+      if (command && event.key.toLowerCase() === "k") {
+        event.preventDefault();
+        usePage.setState({ menu: usePage.getState().menu === "palette" ? "none" : "palette" });
+      } else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+        event.preventDefault();
+        const links = [...document.querySelectorAll<HTMLAnchorElement>("nav .chats a")];
+        const at = links.findIndex((one) => one.getAttribute("aria-current") === "page");
+        links[Math.max(0, Math.min(links.length - 1, at + (event.key === "ArrowDown" ? 1 : -1)))]?.click();
+      } else if (!typing && event.key === "?") {
+        usePage.setState({ menu: "keys" });
+      } else if (!typing && event.key === "n" && !command) {
+        event.preventDefault();
+        usePage.setState({ menu: "new" });
+      } else if (!typing && event.key === "/" && !command) {
+        event.preventDefault();
+        document.querySelector<HTMLTextAreaElement>("textarea[name=message]")?.focus();
+      } else if (command && event.key === ",") {
+        event.preventDefault();
+        go("/settings");
+      }
+    }
+    window.addEventListener("keydown", pressed);
+    return () => window.removeEventListener("keydown", pressed);
+  }, [go]);
+}

@@ -1,0 +1,230 @@
+/** A chat: its head, the column of messages, the composer, and who is in it. */
+import { lazy, Suspense, useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from "react";
+import { VList, type VListHandle } from "virtua";
+import { Link } from "wouter";
+import type { ChatView, MessageJson } from "../client";
+import { Composer } from "./composer";
+import { day, t } from "./i18n";
+import { Icon } from "./icons";
+import { Back, IconButton } from "./kit";
+import { Message, Waiting } from "./message";
+import { chatName, personName } from "./names";
+import { parley, useChat, useParley, usePage } from "./store";
+
+const Panel = lazy(() => import("./panel"));
+const NEAR = 400;
+const AT_END = 60;
+const GROUPED_MS = 5 * 60_000;
+
+export function ChatPage({ chatId, seq }: { chatId: string; seq: number | null }): ReactNode {
+  useParley();
+  const view = useChat(chatId);
+  const { panel } = usePage();
+  const [missing, setMissing] = useState(false);
+  useEffect(() => {
+    if (view || parley.gone.has(chatId)) return;
+    void parley.loadChat(chatId).then((found) => setMissing(!found), () => setMissing(true));
+  }, [chatId, view === undefined]);
+  if (!view) {
+    const gone = parley.gone.has(chatId) || missing;
+    return (
+      <main className="centred">
+        {gone ? <><div role="alert"><h1>{t("This chat isn't there for you")}</h1><p>{t("You were removed, it was never yours, or it doesn't exist.")}</p></div><p><Link href="/">{t("To the chats")}</Link></p></> : <p className="quiet">{t("One moment …")}</p>}
+      </main>
+    );
+  }
+  return (
+    <>
+      <main className="chat">
+        <Head view={view} />
+        <Column key={chatId} view={view} version={view.version} seq={seq} />
+        <Composer view={view} version={view.version} />
+      </main>
+      {panel && <Suspense fallback={null}><Panel view={view} version={view.version} /></Suspense>}
+    </>
+  );
+}
+
+function Head({ view }: { view: ChatView }): ReactNode {
+  const { chat } = view;
+  const typing = view.typing.map((one) => personName(parley, one.user_id));
+  const words = typing.length
+    ? t("{who} is typing …", { who: typing.slice(0, 3).join(", ") })
+    : chat.kind === "group"
+      ? t("{count, plural, one {# person} other {# people}}", { count: chat.members_count })
+      : "";
+  return (
+    <header className="head">
+      <Back />
+      <div className="words">
+        <h1><bdi>{chatName(parley, view)}</bdi></h1>
+        <span className="quiet small">{chat.archived ? t("archived") : words}</span>
+      </div>
+      <IconButton label={t("Search in this chat")} onClick={() => usePage.setState({ menu: "palette" })}><Icon name="search" /></IconButton>
+      <IconButton label={t("About this chat")} pressed={usePage.getState().panel} onClick={() => usePage.setState({ panel: !usePage.getState().panel })}><Icon name="list" /></IconButton>
+    </header>
+  );
+}
+
+type Row = { key: string; node: ReactNode; seq?: number };
+
+/** Answers to one question, in order; the newest is shown unless another was chosen. */
+function families(messages: MessageJson[]): Map<string, MessageJson[]> {
+  const roots = new Map<string, string>();
+  const found = new Map<string, MessageJson[]>();
+  for (const one of messages) {
+    if (one.kind !== "assistant") continue;
+    const root = one.regenerates ? (roots.get(one.regenerates) ?? one.regenerates) : one.id;
+    roots.set(one.id, root);
+    found.set(root, [...(found.get(root) ?? []), one]);
+  }
+  return found;
+}
+
+function Column({ view, version, seq }: { view: ChatView; version: number; seq: number | null }): ReactNode {
+  const list = useRef<VListHandle>(null);
+  /** By question: the answer that was chosen, while no newer one has come. */
+  const [chosen, setChosen] = useState<Record<string, { id: string; of: number }>>({});
+  const [firstUnread, setFirstUnread] = useState<number | null>(null);
+  const [end, setEnd] = useState<boolean | null>(null);
+  const place = useRef({ first: "", atEnd: true, opened: false, wanted: seq, offset: 0 });
+  const chatId = view.chat.id;
+  const role = view.chat.my_role;
+  const there = new Set(view.messages.slice(-200).map((one) => one.client_message_id));
+  const pending = parley.pendingIn(chatId).filter((one) => !there.has(one.id));
+  const online = parley.status === "online";
+
+  // What is unread is decided once the service has told it, or can't.
+  const [tries, setTries] = useState(0);
+  const decided = online || parley.status === "reconnecting";
+  useEffect(() => {
+    if (!decided) return;
+    place.current = { first: "", atEnd: true, opened: false, wanted: seq, offset: 0 };
+    const unread = view.chat.unread > 0 && seq === null ? view.chat.read_seq : null;
+    setFirstUnread(unread);
+    void parley.load(chatId, seq ?? (unread !== null && view.chat.unread > 30 ? unread + 1 : null)).then(() => {
+      if (!view.loaded) setTimeout(() => setTries(tries + 1), 2_000);
+    });
+    if (!view.members) void parley.loadMembers(chatId).catch(() => undefined);
+    if (!view.pins) void parley.loadPins(chatId).catch(() => undefined);
+  }, [chatId, seq, decided, tries]);
+
+  const names = parley.chats!.people.size;
+  const rows = useMemo(() => {
+    const made: Row[] = [];
+    const answers = families(view.messages);
+    const rootOf = new Map<string, string>();
+    for (const [root, all] of answers) for (const one of all) rootOf.set(one.id, root);
+    let before: MessageJson | null = null;
+    let pill = firstUnread === null;
+    for (const message of view.messages) {
+      const root = rootOf.get(message.id);
+      const family = root ? answers.get(root)! : null;
+      if (family && family.length > 1) {
+        const wished = chosen[root!];
+        const shown = (wished?.of === family.length ? family.find((one) => one.id === wished.id) : family.find((one) => one.seq === seq)) ?? family.at(-1)!;
+        if (shown.id !== message.id) continue;
+      }
+      if (!before || day(before.created_at) !== day(message.created_at)) {
+        made.push({ key: `day ${message.id}`, node: <div className="day" role="separator"><span>{day(message.created_at)}</span></div> });
+        before = null;
+      }
+      if (!pill && message.seq > firstUnread! && message.sender_id !== parley.user?.id) {
+        pill = true;
+        made.push({ key: "unread", node: <div className="day new" role="separator" aria-label={t("New messages")}><span>{t("New")}</span></div> });
+        before = null;
+      }
+      const grouped = before !== null && before.sender_id === message.sender_id && !message.reply_to && Date.parse(message.created_at) - Date.parse(before.created_at) < GROUPED_MS;
+      const step = (by: number) => {
+        const next = family![family!.findIndex((one) => one.id === message.id) + by];
+        if (next) setChosen((all) => ({ ...all, [root!]: { id: next.id, of: family!.length } }));
+      };
+      made.push({
+        key: message.id,
+        seq: message.seq,
+        node: <Message view={view} message={message} writing={parley.chats!.replies.get(message.id)} grouped={grouped} siblings={family} onSibling={step} lit={message.seq === seq} names={names} role={role} />,
+      });
+      before = message;
+    }
+    for (const one of pending) made.push({ key: one.id, node: <Waiting one={one} online={online} /> });
+    return made;
+  }, [version, chosen, firstUnread, pending.map((one) => `${one.id}${one.refusal?.code ?? ""}`).join(), online, seq, names, role]);
+
+  const first = view.messages[0]?.id ?? "";
+  const shift = place.current.first !== "" && place.current.first !== first && view.messages.some((one) => one.id === place.current.first);
+  useLayoutEffect(() => {
+    place.current.first = first;
+  });
+
+  useLayoutEffect(() => {
+    const handle = list.current;
+    if (!handle || !view.loaded || view.loading || !rows.length) return;
+    const at = place.current;
+    if (!at.opened) {
+      at.opened = true;
+      const target = at.wanted !== null ? rows.findIndex((one) => one.seq !== undefined && one.seq >= at.wanted!) : rows.findIndex((one) => one.key === "unread");
+      at.atEnd = target < 0;
+      requestAnimationFrame(() => requestAnimationFrame(() => list.current && scrolled(list.current.scrollOffset)));
+      if (target >= 0) handle.scrollToIndex(target, { align: at.wanted !== null ? "center" : "start" });
+      else handle.scrollToIndex(rows.length - 1, { align: "end" });
+    } else if (at.atEnd) handle.scrollToIndex(rows.length - 1, { align: "end" });
+  }, [rows, view.loaded]);
+
+  useEffect(() => {
+    const marked = () => {
+      if (place.current.atEnd && !view.hasNewer && view.loaded && document.visibilityState === "visible") parley.markRead(chatId, view.messages.at(-1)?.seq ?? 0);
+    };
+    marked();
+    document.addEventListener("visibilitychange", marked);
+    return () => document.removeEventListener("visibilitychange", marked);
+  }, [version, view.loaded, end]);
+
+  function scrolled(offset: number): void {
+    const handle = list.current;
+    if (!handle) return;
+    const left = handle.scrollSize - offset - handle.viewportSize;
+    const up = offset < place.current.offset - 2;
+    place.current.offset = offset;
+    const atEnd = left < AT_END && !view.hasNewer && !(up && left > 2);
+    if (atEnd !== place.current.atEnd) {
+      place.current.atEnd = atEnd;
+    }
+    setEnd(atEnd);
+    if (offset < NEAR && view.hasOlder && view.loaded) void parley.loadOlder(chatId);
+    if (left < NEAR && view.hasNewer) void parley.loadNewer(chatId);
+  }
+
+  const newest = pending.at(-1)?.id;
+  useEffect(() => {
+    if (newest) void toEnd();
+  }, [newest]);
+
+  async function toEnd(): Promise<void> {
+    if (view.hasNewer) {
+      place.current = { first: "", atEnd: true, opened: false, wanted: null, offset: 0 };
+      await parley.load(chatId);
+    }
+    place.current.atEnd = true;
+    list.current?.scrollToIndex(rows.length - 1, { align: "end" });
+    setEnd(true);
+  }
+
+  return (
+    <div className="column">
+      {view.loaded && !rows.length ? (
+        <div className="centred quiet"><p>{view.chat.kind === "assistant" ? t("Ask it anything.") : t("Nothing was said here yet. Say the first word.")}</p></div>
+      ) : (
+        <VList ref={list} shift={shift} onScroll={scrolled} className="messages" tabIndex={0} role="region" aria-label={t("Messages")} itemSize={72}>
+          {rows.map((one) => (
+            <div key={one.key} className="row">{one.node}</div>
+          ))}
+        </VList>
+      )}
+      {(end === false || view.hasNewer) && (
+        <button type="button" className="pill" onClick={() => void toEnd()}>
+          <Icon name="down" /> {view.chat.unread ? t("{count} new", { count: view.chat.unread }) : t("To the newest")}
+        </button>
+      )}
+    </div>
+  );
+}
