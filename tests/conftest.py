@@ -20,11 +20,18 @@ settings.register_profile(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` goes two lanes side by side, each with servers of its own: what ends them, and the rest."""
+    """`make test` goes two lanes side by side, each with servers of its own: what ends them, and the rest; who is through
+    first takes the browser's tests that need no servers."""
     for item in items:
-        item.add_marker(
-            pytest.mark.xdist_group(next((lane for lane in ("faults", "web") if lane in item.path.parts), "rest"))
+        of_the_stack = {"world", "real"} & set(getattr(item, "fixturenames", ()))
+        lane = (
+            "faults"
+            if "faults" in item.path.parts
+            else "web"
+            if "web" in item.path.parts and not of_the_stack
+            else "rest"
         )
+        item.add_marker(pytest.mark.xdist_group(lane))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

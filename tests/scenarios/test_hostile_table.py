@@ -206,7 +206,7 @@ async def test_calls_that_are_none(people: People) -> None:
         add("GET", f"/v1/me?{field}=x", None, *((400, "invalid") if "token" in field else (200, "")))
     for method, path in (("DELETE", "/v1/me"), ("PUT", messages), ("POST", "/v1/me"), ("PATCH", "/livez")):
         add(method, path, None, 405, "invalid")
-    for path in ("/v1", "/v2/me", "/v1/nothing", "/.env", "/admin", "/v1/chats/../me/x"):
+    for path in ("/v1", "/v2/me", "/v1/nothing", "/.env", "/administrator", "/v1/chats/../me/x"):
         add("GET", path, None, 404, "not_found")
     headers = {"Authorization": f"Bearer {person.rest.access_token}"}
     async with httpx2.AsyncClient(base_url=people.world.urls[0], timeout=30) as http:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
+from stack.pace import paced
 from stack.packages import find_chromium
 from stack.parley import ROOT
 from tests.web.visitor import Visits
@@ -19,6 +20,7 @@ from tests.world import World
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Of one module: while it is open no other loop can run in this process."""
+    expect.set_options(timeout=paced(10) * 1_000)
     chromium = find_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

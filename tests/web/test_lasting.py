@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from stack.pace import paced
 from tests.web.visitor import Visitor, Visits
 from tests.world import World, start_embedded, stop_embedded
 
@@ -35,6 +36,7 @@ def texts(visitor: Visitor) -> list[str]:
     return [one.group() for one in found if one is not None]
 
 
+@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 def test_an_answer_goes_on_through_twenty_reloads(visits: Visits) -> None:
     anna = visits.person("anna").register()
     chat_id = anna.ask_assistant()
@@ -45,8 +47,8 @@ def test_an_answer_goes_on_through_twenty_reloads(visits: Visits) -> None:
     for _ in range(20):
         anna.page.reload()
         anna.page.get_by_role("article").nth(1).wait_for()
-    expect(answer).to_contain_text("tokens", timeout=60_000)
-    expect(anna.page.get_by_role("article").nth(1)).to_contain_text("tokens", timeout=10_000)
+    expect(answer).to_contain_text("tokens", timeout=paced(60) * 1_000)
+    expect(anna.page.get_by_role("article").nth(1)).to_contain_text("tokens", timeout=paced(10) * 1_000)
     shown = [tab.page.get_by_role("article").nth(1).locator(".body").inner_text() for tab in (anna, watching)]
     items = anna.rest().get(f"/v1/chats/{chat_id}/messages").json()["items"]
     assert shown[0] == shown[1] and " ".join(shown[0].split()) == " ".join(items[0]["body"].split())
@@ -68,7 +70,7 @@ def test_the_service_is_killed_and_started_again_in_mid_conversation(visits_own:
     own.role.start()
     for visitor in (anna, ben):
         visitor.sees("word 3")
-        expect(visitor.page.get_by_text("No connection")).to_have_count(0)
+        expect(visitor.page.get_by_text("No connection")).to_have_count(0, timeout=paced(40) * 1_000)
         expect(visitor.page.get_by_role("article").filter(has_text="waiting")).to_have_count(0)
         assert texts(visitor) == ["word 0", "word 1", "word 2", "word 3"]
     ben.page.reload()
@@ -100,7 +102,7 @@ def test_what_is_sent_without_the_service_survives_a_reload_and_is_sent_once(vis
     expect(anna.box).to_have_value("a draft")
     assert anna.page.get_by_role("link", name=re.compile("^notes")).count() == 1, "the chats are there"
     own.role.start()
-    expect(anna.page.get_by_role("article").filter(has_text="waiting")).to_have_count(0, timeout=40_000)
+    expect(anna.page.get_by_role("article").filter(has_text="waiting")).to_have_count(0, timeout=paced(40) * 1_000)
     anna.sees("word 2")
     assert texts(anna) == ["word 0", "word 1", "word 2"]
     anna.page.reload()
@@ -122,6 +124,7 @@ def test_a_gateway_is_killed_and_started_again(browser: Browser, real: World) ->
     ben.say("word 2")
     expect(anna.sees("word 1")).to_contain_text("waiting")
     gateway.start()
+    expect(anna.page.get_by_text("No connection")).to_have_count(0, timeout=paced(40) * 1_000)
     ben.sees("word 1")
     anna.sees("word 2")
     assert texts(anna) == texts(ben) and sorted(texts(ben)) == ["word 0", "word 1", "word 2"]
@@ -133,7 +136,7 @@ def test_signed_out_everywhere_else(visits_embedded: Visits) -> None:
     away = visits_embedded.elsewhere(anna).sign_in()
     anna.go("/settings")
     anna.click("button", "Sign out everywhere else")
-    expect(away.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible(timeout=10_000)
+    expect(away.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible(timeout=paced(10) * 1_000)
     kept = away.page.evaluate("JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}])")
     assert "eyJ" not in kept and "parley_refresh" not in kept
     expect(anna.page.get_by_role("heading", name="Settings")).to_be_visible()
@@ -151,6 +154,6 @@ def test_another_person_at_this_browser_neither_sees_nor_sends_what_waits(visits
         own.role.start()
         anna.sees("my secret word 1")
         rest.delete("/v1/me/sessions", params={"others": "true"})
-    expect(anna.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible(timeout=15_000)
+    expect(anna.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible(timeout=paced(15) * 1_000)
     ben = Visitor(anna.context, anna.url, anna.username + "x").go().register()
     assert "secret" not in ben.page.locator("body").inner_text()

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, expect
 
+from stack.pace import paced
 from stack.parley import ROOT
 from stack.processes import free_port
 from tests.scenarios.test_behind_a_proxy import proxied
@@ -70,9 +71,11 @@ def test_a_chat_in_another_product_s_page(browser: Browser, host: tuple[World, s
     page.goto(page_url)
     box = page.get_by_role("textbox", name="Message")
     box.fill("two sentences, please")
-    expect(page.locator("parley-chat [role=status]")).to_have_text("", timeout=10_000)
+    expect(page.locator("parley-chat [role=status]")).to_have_text("", timeout=paced(10) * 1_000)
     box.press("Enter")
-    expect(page.locator("parley-chat li").nth(1)).to_contain_text("This is the demo assistant", timeout=10_000)
+    expect(page.locator("parley-chat li").nth(1)).to_contain_text(
+        "This is the demo assistant", timeout=paced(10) * 1_000
+    )
     answers = httpx2.get(f"{url}/v1/chats/{chat['id']}/messages", headers=signed).json()["items"]
     assert [one["kind"] for one in answers] == ["assistant", "user"]
     page.close()
@@ -88,7 +91,7 @@ def test_without_a_network(visits_embedded: Visits) -> None:
     expect(anna.sees("word 1")).to_contain_text("waiting")
     expect(anna.page.get_by_text("You are offline.")).to_be_visible()
     anna.context.set_offline(False)
-    expect(anna.page.get_by_role("article").filter(has_text="waiting")).to_have_count(0, timeout=15_000)
+    expect(anna.page.get_by_role("article").filter(has_text="waiting")).to_have_count(0, timeout=paced(15) * 1_000)
     anna.sees("word 1")
     expect(anna.page.get_by_text("You are offline.")).to_have_count(0)
 
@@ -114,7 +117,7 @@ def test_operators(visits_embedded: Visits) -> None:
     anna.page.get_by_label("Find people").fill(ben.username)
     anna.click("button", "Disable", within=row)
     expect(row).to_contain_text("disabled")
-    expect(ben.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible(timeout=10_000)
+    expect(ben.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible(timeout=paced(10) * 1_000)
     anna.click("button", "Audit")
     expect(anna.page.get_by_role("row").filter(has_text="user.changed").first).to_be_visible()
 

@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
+from stack.pace import paced
 from tests.web.visitor import Visits
 
 
@@ -86,7 +87,7 @@ def test_who_is_removed_sees_nothing_of_it_any_more(visits: Visits) -> None:
     anna.click("button", "About this chat")
     anna.click("button", "What to do with Ben")
     anna.click("menuitem", "Remove")
-    expect(ben.page.get_by_role("alert")).to_contain_text("isn't there for you", timeout=5_000)
+    expect(ben.page.get_by_role("alert")).to_contain_text("isn't there for you", timeout=paced(5) * 1_000)
     assert "canary" not in ben.page.locator("body").inner_text()
     ben.go(f"/c/{chat_id}")
     expect(ben.page.get_by_role("alert")).to_contain_text("isn't there for you")

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from stack.pace import paced
 from stack.parley import ROOT
 from tests.web.visitor import Visitor, Visits
 
@@ -153,7 +154,7 @@ def test_sign_out_another_device(visits_embedded: Visits, anna: Visitor) -> None
     anna.press("Control+Comma")
     anna.page.get_by_text("this device").wait_for()
     anna.click("button", "Sign out", within=anna.page.get_by_role("listitem").filter(has_text="last used"))
-    expect(away.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible(timeout=10_000)
+    expect(away.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible(timeout=paced(10) * 1_000)
     took(anna, "sign out another device")
 
 

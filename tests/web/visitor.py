@@ -67,7 +67,7 @@ class Visitor:
         return self.page.get_by_role("article").filter(has_text=text)
 
     def sees(self, text: str, times: int = 1) -> Locator:
-        found = self.article(text)
+        found = self.article(text).filter(has_not_text="sending")
         expect(found).to_have_count(times, timeout=paced(WAIT_MS / 1000) * 1000)
         return found
 

@@ -20,6 +20,7 @@ type Source = () => Promise<{ access_token: string; expires_in?: number }>;
 
 class ParleyChat extends HTMLElement {
   #token: Source | null = null;
+  #ready: () => void = () => undefined;
   chatId = "";
   private parley: Parley | null = null;
   private list!: HTMLOListElement;
@@ -55,6 +56,8 @@ class ParleyChat extends HTMLElement {
     const button = document.createElement("button");
     button.textContent = "Send";
     form.append(area, button);
+    area.disabled = button.disabled = true; // until there is a chat to write in
+    this.#ready = () => (area.disabled = button.disabled = false);
     const send = () => {
       if (!area.value.trim() || !this.current) return;
       this.parley!.send(this.current, area.value.trim());
@@ -103,6 +106,7 @@ class ParleyChat extends HTMLElement {
       void parley.loadChat(this.chatId).then(() => (this.loading = ""));
     }
     if (!parley || !view) return;
+    this.#ready();
     if (!view.loaded && this.loading !== this.current) {
       this.loading = this.current;
       void parley.load(this.current);

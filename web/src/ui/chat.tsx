@@ -66,6 +66,21 @@ function Head({ view }: { view: ChatView }): ReactNode {
   );
 }
 
+/** Where the column stands. wanted: what it opens at; opened: it has come there. */
+interface Place {
+  first: string;
+  atEnd: boolean;
+  opened: boolean;
+  wanted: number | "unread" | "end";
+  offset: number;
+}
+
+/** The reader's day, as a number. */
+function dateOf(at: string): number {
+  const date = new Date(at);
+  return date.getFullYear() * 400 + date.getMonth() * 32 + date.getDate();
+}
+
 type Row = { key: string; node: ReactNode; seq?: number };
 
 /** Answers to one question, in order; the newest is shown unless another was chosen. */
@@ -87,7 +102,7 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
   const [chosen, setChosen] = useState<Record<string, { id: string; of: number }>>({});
   const [firstUnread, setFirstUnread] = useState<number | null>(null);
   const [end, setEnd] = useState<boolean | null>(null);
-  const place = useRef({ first: "", atEnd: true, opened: false, wanted: seq, offset: 0 });
+  const place = useRef<Place>({ first: "", atEnd: true, opened: false, wanted: seq ?? "unread", offset: 0 });
   const chatId = view.chat.id;
   const role = view.chat.my_role;
   const there = new Set(view.messages.slice(-200).map((one) => one.client_message_id));
@@ -99,7 +114,7 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
   const decided = online || parley.status === "reconnecting";
   useEffect(() => {
     if (!decided) return;
-    place.current = { first: "", atEnd: true, opened: false, wanted: seq, offset: 0 };
+    place.current = { first: "", atEnd: true, opened: false, wanted: seq ?? "unread", offset: 0 };
     const unread = view.chat.unread > 0 && seq === null ? view.chat.read_seq : null;
     setFirstUnread(unread);
     void parley.load(chatId, seq ?? (unread !== null && view.chat.unread > 30 ? unread + 1 : null)).then(() => {
@@ -116,6 +131,7 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
     const rootOf = new Map<string, string>();
     for (const [root, all] of answers) for (const one of all) rootOf.set(one.id, root);
     let before: MessageJson | null = null;
+    let dateBefore = 0;
     let pill = firstUnread === null;
     for (const message of view.messages) {
       const root = rootOf.get(message.id);
@@ -125,9 +141,11 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
         const shown = (wished?.of === family.length ? family.find((one) => one.id === wished.id) : family.find((one) => one.seq === seq)) ?? family.at(-1)!;
         if (shown.id !== message.id) continue;
       }
-      if (!before || day(before.created_at) !== day(message.created_at)) {
+      const date = dateOf(message.created_at);
+      if (date !== dateBefore) {
         made.push({ key: `day ${message.id}`, node: <div className="day" role="separator"><span>{day(message.created_at)}</span></div> });
         before = null;
+        dateBefore = date;
       }
       if (!pill && message.seq > firstUnread! && message.sender_id !== parley.user?.id) {
         pill = true;
@@ -162,10 +180,11 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
     const at = place.current;
     if (!at.opened) {
       at.opened = true;
-      const target = at.wanted !== null ? rows.findIndex((one) => one.seq !== undefined && one.seq >= at.wanted!) : rows.findIndex((one) => one.key === "unread");
+      const { wanted } = at;
+      const target = rows.findIndex((one) => (typeof wanted === "number" ? one.seq !== undefined && one.seq >= wanted : wanted === "unread" && one.key === "unread"));
       at.atEnd = target < 0;
       requestAnimationFrame(() => requestAnimationFrame(() => list.current && scrolled(list.current.scrollOffset)));
-      if (target >= 0) handle.scrollToIndex(target, { align: at.wanted !== null ? "center" : "start" });
+      if (target >= 0) handle.scrollToIndex(target, { align: typeof wanted === "number" ? "center" : "start" });
       else handle.scrollToIndex(rows.length - 1, { align: "end" });
     } else if (at.atEnd) handle.scrollToIndex(rows.length - 1, { align: "end" });
   }, [rows, view.loaded]);
@@ -201,11 +220,12 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
 
   async function toEnd(): Promise<void> {
     if (view.hasNewer) {
-      place.current = { first: "", atEnd: true, opened: false, wanted: null, offset: 0 };
+      place.current = { first: "", atEnd: true, opened: false, wanted: "end", offset: 0 };
       await parley.load(chatId);
+    } else {
+      place.current.atEnd = true;
+      list.current?.scrollToIndex(rows.length - 1, { align: "end" });
     }
-    place.current.atEnd = true;
-    list.current?.scrollToIndex(rows.length - 1, { align: "end" });
     setEnd(true);
   }
 

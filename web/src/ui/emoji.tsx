@@ -14,12 +14,17 @@ const EMOJI: [string, string][] = [
 export default function Emoji({ onPick, onClose }: { onPick: (emoji: string) => void; onClose: () => void }): ReactNode {
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    box.current?.querySelector("button")?.focus();
+    const from = document.activeElement as HTMLElement | null;
+    const held = box.current;
+    held?.querySelector("button")?.focus();
     const away = (event: Event) => {
       if (!box.current?.contains(event.target as Node)) onClose();
     };
     document.addEventListener("pointerdown", away);
-    return () => document.removeEventListener("pointerdown", away);
+    return () => {
+      document.removeEventListener("pointerdown", away);
+      if (!document.activeElement || document.activeElement === document.body || held?.contains(document.activeElement)) from?.focus();
+    };
   }, []);
   return (
     <div ref={box} className="emoji" role="dialog" aria-label={t("React")} onKeyDown={(event) => event.key === "Escape" && onClose()}>

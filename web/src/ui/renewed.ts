@@ -18,6 +18,7 @@ export async function watch(): Promise<void> {
     });
   };
   offer(registration.waiting);
+  setInterval(() => void registration.update().catch(() => undefined), 3_600_000);
   registration.addEventListener("updatefound", () => {
     const coming = registration.installing;
     coming?.addEventListener("statechange", () => coming.state === "installed" && offer(coming));

@@ -29,9 +29,16 @@ export function Sidebar(): ReactNode {
     : all.filter((view) => view.chat.archived === (shown === "archived") && view.chat.hidden === (shown === "hidden") && (shown !== "hidden" || !view.chat.archived));
 
   async function loadMore(): Promise<void> {
-    const page = await attempt(parley.rest.get<Listing>("v1/chats", { cursor: more, limit: 100 }));
-    for (const chat of page?.items ?? []) if (!parley.chats!.get(chat.id)) parley.chats!.addChat(chat);
-    setMore(page?.next_cursor ?? "end");
+    let cursor = more;
+    for (let fresh = 0; !fresh; ) {
+      const page = await attempt(parley.rest.get<Listing>("v1/chats", { cursor, limit: 100 }));
+      const unknown = page?.items.filter((chat) => !parley.chats!.get(chat.id)) ?? [];
+      for (const chat of unknown) parley.chats!.addChat(chat);
+      fresh = unknown.length;
+      cursor = page?.next_cursor ?? "end";
+      if (cursor === "end") break;
+    }
+    setMore(cursor);
   }
 
   const choices: Choice[] = [
