@@ -264,6 +264,7 @@ def test_a_process_of_which_a_part_died_drains_and_ends_with_one(tmp_path: Path,
     assert ('"what": "drain"' in done.stderr) == bool(how)
 
 
+@pytest.mark.long
 def test_lanes_are_changed_with_everything_stopped_and_who_goes_on_by_others_ends(servers: Servers) -> None:
     """What would publish where nobody reads any more ends by itself, within seconds."""
     good = {

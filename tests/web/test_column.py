@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import httpx2
+import pytest
 from playwright.sync_api import expect
 
 from stack.pace import paced
@@ -24,66 +25,82 @@ def place(visitor: Visitor, text: str) -> float:
     return box["y"]
 
 
+@pytest.mark.long
 def test_it_opens_at_the_first_unread_and_counts_what_is_new(visits_embedded: Visits) -> None:
     anna, ben = visits_embedded.person("anna").register("Anna"), visits_embedded.person("ben").register("Ben")
     chat_id = anna.make_group("busy", ben)
     with anna.rest() as rest:
-        say(rest, chat_id, *(f"line {n:03}" for n in range(120)))
-    ben.page.get_by_role("link", name=re.compile("^busy, 120 unread")).wait_for()
-    expect(ben.page).to_have_title("(120) Parley")
+        say(rest, chat_id, *(f"line {n:03}" for n in range(70)))
+    ben.page.get_by_role("link", name=re.compile("^busy, 70 unread")).wait_for()
+    expect(ben.page).to_have_title("(70) Parley")
     ben.open("busy")
     expect(ben.page.get_by_role("separator", name="New messages")).to_be_visible()
     expect(ben.article("line 000")).to_be_in_viewport()
-    expect(ben.page.get_by_role("button", name=re.compile("120 new"))).to_be_visible()
-    expect(ben.page).to_have_title("(120) Parley")
-    ben.click("button", re.compile("120 new"))
-    expect(ben.article("line 119")).to_be_in_viewport()
+    expect(ben.page.get_by_role("button", name=re.compile("70 new"))).to_be_visible()
+    expect(ben.page).to_have_title("(70) Parley")
+    ben.click("button", re.compile("70 new"))
+    expect(ben.article("line 069")).to_be_in_viewport()
     expect(ben.page).to_have_title("Parley")
     with anna.rest() as rest:
-        say(rest, chat_id, "line 120")
-    expect(ben.article("line 120")).to_be_in_viewport()
+        say(rest, chat_id, "line 070")
+    expect(ben.article("line 070")).to_be_in_viewport()
     ben.page.get_by_role("region", name="Messages").hover()
-    ben.page.mouse.wheel(0, -900)
-    ben.page.wait_for_timeout(300)
+    pill = ben.page.get_by_role("button", name=re.compile("To the newest"))
+    for _ in range(20):  # a column that has just gone to its end may swallow a turn of the wheel
+        ben.page.mouse.wheel(0, -900)
+        ben.page.wait_for_timeout(300)
+        if pill.count():
+            break
+    expect(pill).to_be_visible()
     with anna.rest() as rest:
-        say(rest, chat_id, "line 121")
+        say(rest, chat_id, "line 071")
     expect(ben.page.get_by_role("button", name=re.compile("1 new"))).to_be_visible()
-    expect(ben.article("line 121")).not_to_be_in_viewport()
+    expect(ben.article("line 071")).not_to_be_in_viewport()
 
 
+def shown(visitor: Visitor) -> list[int]:
+    texts = " ".join(visitor.page.get_by_role("article").all_inner_texts())
+    return sorted(int(found) for found in re.findall(r"line (\d+)", texts))
+
+
+@pytest.mark.long
 def test_history_loads_above_without_a_jump(visits_embedded: Visits) -> None:
     anna = visits_embedded.person("anna").register("Anna")
     chat_id = anna.make_group("long")
     with anna.rest() as rest:
-        say(rest, chat_id, *(f"line {n:03}" for n in range(200)))
+        say(rest, chat_id, *(f"line {n:03}" for n in range(130)))
     anna.page.reload()
-    expect(anna.article("line 199")).to_be_in_viewport()
+    expect(anna.article("line 129")).to_be_in_viewport()
     column = anna.page.get_by_role("region", name="Messages")
     column.hover()
     loads: list[str] = []
     anna.page.on("request", lambda request: loads.append(request.url) if "before=" in request.url else None)
-    seen: set[str] = set()
-    for _ in range(60):
-        tops = [one for one in anna.page.get_by_role("article").all_inner_texts() if "line" in one]
-        seen |= {re.search(r"line \d+", one).group() for one in tops}  # type: ignore[union-attr]
-        if "line 000" in seen:
+    top = 129
+    for _ in range(80):
+        lines = shown(anna)
+        if lines != shown(anna) or lines[-1] <= top - 25:  # it was just being laid out
+            anna.page.wait_for_timeout(300)
+            lines = shown(anna)
+        assert top - 25 < lines[-1] and lines[0] <= top + 5, "no jump, neither up nor down"
+        top = lines[0]
+        if top == 0:
             break
         anna.page.mouse.wheel(0, -400)
         anna.page.wait_for_timeout(60)
-    assert loads and seen == {f"line {n:03}" for n in range(200)}, "each was on the screen on the way up"
+    assert loads and top == 0
 
 
 def test_a_link_to_a_message_opens_there_also_after_a_reload(visits_embedded: Visits) -> None:
     anna = visits_embedded.person("anna").register("Anna")
     chat_id = anna.make_group("long")
     with anna.rest() as rest:
-        say(rest, chat_id, *(f"line {n:03}" for n in range(150)))
+        say(rest, chat_id, *(f"line {n:03}" for n in range(110)))
     anna.go(f"/c/{chat_id}/m/42")
     expect(anna.article("line 040")).to_be_in_viewport()
     anna.page.reload()
     expect(anna.article("line 040")).to_be_in_viewport()
     anna.click("button", re.compile("To the newest"))
-    expect(anna.article("line 149")).to_be_in_viewport()
+    expect(anna.article("line 109")).to_be_in_viewport()
 
 
 def test_what_is_pasted_becomes_markdown_and_what_is_copied_is_as_asked(visits_embedded: Visits) -> None:

@@ -14,17 +14,23 @@ export async function askAssistant(go: (path: string) => void): Promise<void> {
   }
 }
 
+export function Invitations(): ReactNode {
+  const [, go] = useLocation();
+  return (
+    <div className="invitations">
+      <button type="button" onClick={() => void askAssistant(go)}><b>{t("Ask the assistant")}</b><span>{t("It answers while you watch; stop it at any time.")}</span></button>
+      <button type="button" onClick={() => usePage.setState({ menu: "new" })}><b>{t("Write to a person")}</b><span>{t("By their name or username.")}</span></button>
+      <button type="button" onClick={() => usePage.setState({ menu: "new" })}><b>{t("Make a group")}</b><span>{t("Several people, and the assistant when you call it.")}</span></button>
+    </div>
+  );
+}
+
 export function Empty(): ReactNode {
   useParley();
-  const [, go] = useLocation();
   return (
     <main className="centred empty">
       <h1>{t("What would you like to do?")}</h1>
-      <div className="invitations">
-        <button type="button" onClick={() => void askAssistant(go)}><b>{t("Ask the assistant")}</b><span>{t("It answers while you watch; stop it at any time.")}</span></button>
-        <button type="button" onClick={() => usePage.setState({ menu: "new" })}><b>{t("Write to a person")}</b><span>{t("By their name or username.")}</span></button>
-        <button type="button" onClick={() => usePage.setState({ menu: "new" })}><b>{t("Make a group")}</b><span>{t("Several people, and the assistant when you call it.")}</span></button>
-      </div>
+      <Invitations />
       <p className="quiet small">{t("Ctrl-K finds chats, people and messages; ? shows all keys.")}</p>
     </main>
   );

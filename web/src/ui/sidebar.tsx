@@ -2,7 +2,7 @@
 import { memo, useDeferredValue, useEffect, useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import type { ChatJson, ChatView } from "../client";
-import { askAssistant } from "./empty";
+import { askAssistant, Invitations } from "./empty";
 import { Icon } from "./icons";
 import { time, t } from "./i18n";
 import { Menu, type Choice } from "./kit";
@@ -64,7 +64,7 @@ export function Sidebar(): ReactNode {
         {listed.map((view) => (
           <Row key={view.chat.id} id={view.chat.id} version={view.version} names={parley.chats!.people.size + parley.others.size} current={view.chat.id === current} />
         ))}
-        {!listed.length && <li className="quiet small">{query ? t("Nothing is called so.") : <>{t("Nothing here yet.")} <button type="button" className="link" onClick={() => usePage.setState({ menu: "new" })}>{t("Write to a person")}</button> <button type="button" className="link" onClick={() => usePage.setState({ menu: "new" })}>{t("Make a group")}</button></>}</li>}
+        {!listed.length && <li className="none"><span className="quiet small">{query ? t("Nothing is called so.") : t("Nothing here yet.")}</span>{!query && shown === "chats" && <Invitations />}</li>}
       </ul>
       {shown === "chats" && !query && all.length >= 200 && more !== "end" && <button type="button" className="link" onClick={() => void loadMore()}>{t("More chats")}</button>}
       <footer>
