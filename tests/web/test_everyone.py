@@ -178,7 +178,7 @@ def test_on_a_phone(visits_embedded: Visits, width: int) -> None:
     page = anna.page
     anna.register()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.get_by_role("navigation").get_by_role("button", name="Ask the assistant").tap()
+    page.get_by_role("navigation").get_by_role("button", name="Ask the assistant", exact=True).tap()
     page.wait_for_url("**/c/*")
     anna.box.fill("two sentences, please")
     page.get_by_role("button", name="Send", exact=True).tap()

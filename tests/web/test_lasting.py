@@ -30,6 +30,13 @@ def visits_own(browser: Browser, own: World) -> Iterator[Visits]:
     visits.end()
 
 
+def now(visitor: Visitor) -> None:
+    """Not when the countdown ends."""
+    button = visitor.page.get_by_role("button", name="Now", exact=True)
+    if button.count():
+        button.click()
+
+
 def texts(visitor: Visitor) -> list[str]:
     """What is on the screen, in its order."""
     found = (re.search(r"word \d+", text) for text in visitor.page.get_by_role("article").all_inner_texts())
@@ -69,6 +76,7 @@ def test_the_service_is_killed_and_started_again_in_mid_conversation(visits_own:
     expect(anna.page.get_by_role("status").filter(has_text="No connection")).to_be_visible()
     own.role.start()
     for visitor in (anna, ben):
+        now(visitor)
         visitor.sees("word 3")
         expect(visitor.page.get_by_text("No connection")).to_have_count(0, timeout=paced(40) * 1_000)
         expect(visitor.page.get_by_role("article").filter(has_text="waiting")).to_have_count(0)
@@ -102,6 +110,7 @@ def test_what_is_sent_without_the_service_survives_a_reload_and_is_sent_once(vis
     expect(anna.box).to_have_value("a draft")
     assert anna.page.get_by_role("link", name=re.compile("^notes")).count() == 1, "the chats are there"
     own.role.start()
+    now(anna)
     expect(anna.page.get_by_role("article").filter(has_text="waiting")).to_have_count(0, timeout=paced(40) * 1_000)
     anna.sees("word 2")
     assert texts(anna) == ["word 0", "word 1", "word 2"]

@@ -13,6 +13,7 @@ import { parley, useChat, useParley, usePage } from "./store";
 
 const Panel = lazy(() => import("./panel"));
 const NEAR = 400;
+const NEAR_TOP = 1_000;
 const AT_END = 60;
 const GROUPED_MS = 5 * 60_000;
 
@@ -168,8 +169,8 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
     return made;
   }, [version, chosen, firstUnread, pending.map((one) => `${one.id}${one.refusal?.code ?? ""}`).join(), online, seq, names, role]);
 
-  const first = view.messages[0]?.id ?? "";
-  const shift = place.current.first !== "" && place.current.first !== first && view.messages.some((one) => one.id === place.current.first);
+  const first = rows.find((one) => one.seq !== undefined)?.key ?? ""; // of what is rendered: the messages may be further already
+  const shift = place.current.first !== "" && place.current.first !== first && rows.some((one) => one.key === place.current.first);
   useLayoutEffect(() => {
     place.current.first = first;
   });
@@ -209,7 +210,7 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
       place.current.atEnd = atEnd;
     }
     setEnd(atEnd);
-    if (offset < NEAR && view.hasOlder && view.loaded) void parley.loadOlder(chatId);
+    if (offset < NEAR_TOP && view.hasOlder && view.loaded) void parley.loadOlder(chatId);
     if (left < NEAR && view.hasNewer) void parley.loadNewer(chatId);
   }
 
