@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import subprocess
 import sys
 import time
 import uuid
@@ -20,6 +18,7 @@ import asyncpg
 
 from app.adapters.identity.local import JwtTokens
 from parley_client import Rest
+from stack.build_web import node, npm
 from stack.parley import ROOT, Role, Stack
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
@@ -297,7 +296,7 @@ def embedded(servers: Servers) -> Iterator[Embedded]:
 @contextmanager
 def socketio(servers: Servers) -> Iterator[SocketIO]:
     port, database = free_port(), servers.postgres.database(f"socketio_{uuid.uuid4().hex[:8]}")
-    command: list[str | Path] = [node(), SOCKETIO / "server.js", str(port), database, servers.redis.url]
+    command: list[str | Path] = [node_with_packages(), SOCKETIO / "server.js", str(port), database, servers.redis.url]
     with _child("socketio", command, servers) as child:
         yield SocketIO(servers, child, port, database)
 
@@ -327,23 +326,13 @@ def _child(name: str, command: list[str | Path], servers: Servers) -> Iterator[C
         child.log.unlink(missing_ok=True)
 
 
-def node() -> Path:
-    """Node of at least 20 with npm: what is installed, else the wheel's. Its packages are brought once."""
-    found, npm = shutil.which("node"), shutil.which("npm")
-    version = subprocess.run([found, "--version"], capture_output=True, text=True).stdout if found else ""
-    if not found or not npm or int(version.strip("v\n").split(".")[0] or 0) < 20:
-        beside = Path(sys.executable).parent
-        found, npm = str(beside / "node"), str(beside / "npm")
-        if not Path(npm).exists():
-            print("bringing Node as a wheel (once, some seconds) …", flush=True)
-            install = [sys.executable, "-m", "pip", "install", "-q", "--require-hashes", "--no-deps", "-r"]
-            subprocess.run([*install, ROOT / "requirements-node.lock"], check=True)
+def node_with_packages() -> Path:
+    """Socket.IO's packages are brought once."""
+    found = node()
     if not (SOCKETIO / "node_modules" / ".package-lock.json").exists():
         print("bringing Socket.IO's packages (once, some seconds) …", flush=True)
-        path = f"{Path(found).parent}{os.pathsep}{os.environ['PATH']}"
-        command = [npm, "ci", "--no-audit", "--no-fund", "--silent"]
-        subprocess.run(command, cwd=SOCKETIO, check=True, env=os.environ | {"PATH": path})
-    return Path(found)
+        npm(found, SOCKETIO, "ci", "--no-audit", "--no-fund", "--silent")
+    return found
 
 
 def settle() -> None:

@@ -72,14 +72,15 @@ def packages() -> Path:
     now = sha256(lock.read_bytes()).hexdigest()
     if not kept.exists() or kept.read_text() != now:
         print("installing what the web client is built with (once, about half a minute) …", flush=True)
-        _npm(by, "ci", "--no-audit", "--no-fund", "--loglevel=error")
+        npm(by, WEB, "ci", "--no-audit", "--no-fund", "--loglevel=error")
         kept.write_text(now)
     return by
 
 
-def _npm(by: Path, *arguments: str) -> None:
+def npm(by: Path, folder: Path, *arguments: str) -> None:
+    """Of this Node, in this folder. Raises CalledProcessError."""
     environment = os.environ | {"PATH": f"{by.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    subprocess.run([str(by.parent / "npm"), *arguments], cwd=WEB, env=environment, check=True, stdout=sys.stderr)
+    subprocess.run([str(by.parent / "npm"), *arguments], cwd=folder, env=environment, check=True, stdout=sys.stderr)
 
 
 def build() -> None:
@@ -88,15 +89,15 @@ def build() -> None:
         return
     by, now = packages(), state()
     print("building the web client (once for each state of web/) …", flush=True)
-    _npm(by, "run", "--silent", "build")
+    npm(by, WEB, "run", "--silent", "build")
     (WEB / "dist" / _STATE).write_text(now)
 
 
 def check() -> None:
-    """Types, format of the first load's size: what `make check` runs. Raises NoNode, CalledProcessError."""
+    """Types, transcripts, the first load's size, catalogues: what `make check` runs. Raises NoNode, CalledProcessError."""
     by = packages()
     build()
-    _npm(by, "run", "--silent", "check")
+    npm(by, WEB, "run", "--silent", "check")
 
 
 if __name__ == "__main__":

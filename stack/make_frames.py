@@ -146,6 +146,7 @@ def made_for_web() -> str:
     }
     for group, members in groups.items():
         parts.append(f"export type {group} =\n" + "\n".join(f"  | {_plain(name)}" for name in members) + ";\n")
+    parts.append(f"export const DURABLE_TYPES = {json.dumps(list(registry.EVENTS))} as const;\n")
     parts.append("export type Frame = DurableEvent | Signal | Answer;\n")
     return "\n".join(parts)
 

@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 CACHE = Path(__file__).parents[1] / ".servers"
 _PACKAGES = (
     "postgresql",
@@ -131,12 +133,17 @@ def say(text: str) -> None:
 
 def find_programs() -> Programs:
     """Installs what is missing, one process at a time. Raises NoServers."""
-    if (found := _complete()) is not None:
+    return _found_or_brought(_complete, _bring)
+
+
+def _found_or_brought(find: Callable[[], T | None], bring: Callable[[], T]) -> T:
+    """One process at a time brings."""
+    if (found := find()) is not None:
         return found
     CACHE.mkdir(exist_ok=True)
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _complete() or _bring()
+        return find() or bring()
 
 
 def _complete() -> Programs | None:
@@ -177,19 +184,16 @@ _CHROMIUM = ("chromium", "fonts-dejavu-core", "fonts-noto-color-emoji", "libatom
 
 def find_chromium() -> Chromium:
     """For the tests of pages. Installs it where it is missing, one process at a time. Raises NoServers."""
-    if (found := _chromium()) is not None:
-        return found
-    CACHE.mkdir(exist_ok=True)
-    with open(CACHE / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (found := _chromium()) is not None:
-            return found
-        if shutil.which("apt-get") is None:
-            raise NoServers(f"install Chromium, whatever your system calls it: {', '.join(_CHROMIUM)}")
-        if os.geteuid() == 0:
-            _install("Chromium", _CHROMIUM)
-        else:
-            _unpack(CACHE, "Chromium", _CHROMIUM)
+    return _found_or_brought(_chromium, _bring_chromium)
+
+
+def _bring_chromium() -> Chromium:
+    if shutil.which("apt-get") is None:
+        raise NoServers(f"install Chromium, whatever your system calls it: {', '.join(_CHROMIUM)}")
+    if os.geteuid() == 0:
+        _install("Chromium", _CHROMIUM)
+    else:
+        _unpack(CACHE, "Chromium", _CHROMIUM)
     if (found := _chromium()) is None:
         raise NoServers("apt-get brought no Chromium: install it yourself")
     return found

@@ -23,15 +23,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make test` goes two lanes side by side, each with servers of its own: what ends them, and the rest; who is through
     first takes the browser's tests that need no servers."""
     for item in items:
-        of_the_stack = {"world", "real"} & set(getattr(item, "fixturenames", ()))
-        lane = (
-            "faults"
-            if "faults" in item.path.parts
-            else "web"
-            if "web" in item.path.parts and not of_the_stack
-            else "rest"
-        )
-        item.add_marker(pytest.mark.xdist_group(lane))
+        item.add_marker(pytest.mark.xdist_group(lane(item)))
+
+
+def lane(item: pytest.Item) -> str:
+    if "faults" in item.path.parts:
+        return "faults"
+    needs_servers = {"world", "real"} & set(getattr(item, "fixturenames", ()))
+    return "web" if "web" in item.path.parts and not needs_servers else "rest"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

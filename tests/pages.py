@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from stack.packages import find_chromium
 from stack.parley import ROOT
+from tests.browser import opened
 from tests.world import PASSWORD, World, new_id, start_embedded, stop_embedded
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -25,18 +25,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", action="store_true")
     pictures = PICTURES if parser.parse_args().pictures else None
-    chromium = find_chromium()
     world = start_embedded()
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=str(chromium.program),
-                env={**os.environ, **chromium.environment},
-                args=["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
-                chromium_sandbox=os.geteuid() != 0,
-            )
+        with opened(sandbox=os.geteuid() != 0) as browser:
             visit(browser, world, pictures)
-            browser.close()
     finally:
         stop_embedded(world)
 

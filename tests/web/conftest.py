@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from stack.pace import paced
-from stack.packages import find_chromium
 from stack.parley import ROOT
+from tests.browser import opened
 from tests.web.visitor import Visits
 from tests.world import World
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Of one module: while it is open no other loop can run in this process."""
+    """Of one module: others have loops of their own."""
     expect.set_options(timeout=paced(10) * 1_000)
-    chromium = find_chromium()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(chromium.program),
-            args=["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-sandbox"],
-            env={**os.environ, **chromium.environment},
-        )
+    with opened() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,13 +32,17 @@ def built() -> None:
 
 @pytest.fixture
 def visits(browser: Browser, world: World) -> Iterator[Visits]:
-    visits = Visits(browser, world)
-    yield visits
-    visits.end()
+    with Visits(browser, world) as visits:
+        yield visits
 
 
 @pytest.fixture
 def visits_embedded(browser: Browser, embedded: World) -> Iterator[Visits]:
-    visits = Visits(browser, embedded)
-    yield visits
-    visits.end()
+    with Visits(browser, embedded) as visits:
+        yield visits
+
+
+@pytest.fixture
+def visits_real(browser: Browser, real: World) -> Iterator[Visits]:
+    with Visits(browser, real) as visits:
+        yield visits

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from stack.build_web import build
-from stack.packages import find_chromium
 from stack.parley import ROOT
+from tests.browser import opened
 from tests.web.visitor import Visits
 from tests.world import start_embedded, stop_embedded
 
@@ -31,24 +30,17 @@ and *nobody* forgets the [cups](https://example.org/cups)."""
 
 def main() -> None:
     build()
-    chromium = find_chromium()
     world = start_embedded()
     FOLDER.mkdir(exist_ok=True)
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=str(chromium.program), args=["--no-sandbox"], env={**os.environ, **chromium.environment}
-            )
+        with opened() as browser, Visits(browser, world) as visits:
             icons(browser)
-            visits = Visits(browser, world)
             for shape, screen in (
                 ("desktop", {"width": 1180, "height": 760}),
                 ("phone", {"width": 390, "height": 780}),
             ):
                 for scheme in ("light", "dark"):
                     take(visits, shape, scheme, {"viewport": screen, "color_scheme": scheme})
-            visits.end()
-            browser.close()
     finally:
         stop_embedded(world)
     print(f"{len(list(FOLDER.glob('web-*.png')))} pictures in {FOLDER.relative_to(ROOT)}")

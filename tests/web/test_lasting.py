@@ -25,9 +25,8 @@ def own() -> Iterator[World]:
 
 @pytest.fixture
 def visits_own(browser: Browser, own: World) -> Iterator[Visits]:
-    visits = Visits(browser, own)
-    yield visits
-    visits.end()
+    with Visits(browser, own) as visits:
+        yield visits
 
 
 def now(visitor: Visitor) -> None:
@@ -119,11 +118,10 @@ def test_what_is_sent_without_the_service_survives_a_reload_and_is_sent_once(vis
     assert texts(anna) == ["word 0", "word 1", "word 2"]
 
 
-def test_a_gateway_is_killed_and_started_again(browser: Browser, real: World) -> None:
+def test_a_gateway_is_killed_and_started_again(visits_real: Visits, real: World) -> None:
     assert real.stack is not None
-    visits = Visits(browser, real)
     gateway = real.stack.gateways[0]
-    anna, ben = visits.person("anna").register("Anna"), visits.person("ben", gateway=1).register("Ben")
+    anna, ben = visits_real.person("anna").register("Anna"), visits_real.person("ben", gateway=1).register("Ben")
     anna.make_group("tea", ben)
     ben.open("tea")
     anna.say("word 0")
@@ -137,7 +135,6 @@ def test_a_gateway_is_killed_and_started_again(browser: Browser, real: World) ->
     ben.sees("word 1")
     anna.sees("word 2")
     assert texts(anna) == texts(ben) and sorted(texts(ben)) == ["word 0", "word 1", "word 2"]
-    visits.end()
 
 
 def test_signed_out_everywhere_else(visits_embedded: Visits) -> None:

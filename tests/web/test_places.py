@@ -23,21 +23,20 @@ from tests.world import PASSWORD, World, new_id, start_embedded, stop_embedded
 def test_under_the_path_of_a_proxy(browser: Browser, tmp_path: Path) -> None:
     with proxied("nginx", tmp_path) as (world, url):
         world.urls[:] = [url]
-        visits = Visits(browser, world)
-        anna = visits.person("anna").register()
-        [kept] = [cookie for cookie in anna.context.cookies() if cookie["name"] == "parley_refresh"]
-        assert kept["path"] == "/chat/v1/auth" and kept["httpOnly"] and kept["sameSite"] == "Strict"
-        chat_id = anna.make_group("tea")
-        assert anna.page.url == f"{url}/c/{chat_id}"
-        anna.say("under a path")
-        anna.sees("under a path")
-        anna.page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
-        anna.page.reload()
-        anna.sees("under a path")
-        anna.go("/settings")
-        expect(anna.page.get_by_text("this device")).to_be_visible()
-        assert not [one for one in visits.asked if "/chat/" not in one], visits.asked
-        visits.end()
+        with Visits(browser, world) as visits:
+            anna = visits.person("anna").register()
+            [kept] = [cookie for cookie in anna.context.cookies() if cookie["name"] == "parley_refresh"]
+            assert kept["path"] == "/chat/v1/auth" and kept["httpOnly"] and kept["sameSite"] == "Strict"
+            chat_id = anna.make_group("tea")
+            assert anna.page.url == f"{url}/c/{chat_id}"
+            anna.say("under a path")
+            anna.sees("under a path")
+            anna.page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+            anna.page.reload()
+            anna.sees("under a path")
+            anna.go("/settings")
+            expect(anna.page.get_by_text("this device")).to_be_visible()
+            assert not [one for one in visits.asked if "/chat/" not in one], visits.asked
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import re
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from stack.parley import ROOT
 from tests.web.visitor import Visitor, Visits
-from tests.world import PASSWORD, World, new_id
+from tests.world import PASSWORD, new_id
 
 AWAY = "https://evil.example"
 HOSTILE = [
@@ -102,10 +102,9 @@ def test_hostile_messages_and_names(visits: Visits) -> None:
     assert visits.dialogs == []
 
 
-def test_hostile_answers(browser: Browser, real: World) -> None:
+def test_hostile_answers(visits_real: Visits) -> None:
     """What a model writes is shown as what a person writes, also half of it; the scripted one says what it was asked."""
-    visits = Visits(browser, real)
-    anna = visits.person("anna").register()
+    anna = visits_real.person("anna").register()
     chat_id = anna.ask_assistant()
     for body in [one for one in HOSTILE if len(one) < 400][::2]:
         anna.say(body)
@@ -114,8 +113,7 @@ def test_hostile_answers(browser: Browser, real: World) -> None:
         quiet(anna)
     items = anna.rest().get(f"/v1/chats/{chat_id}/messages?limit=100").json()["items"]
     assert len([one for one in items if one["kind"] == "assistant" and one["status"] == "complete"]) >= 20
-    assert visits.dialogs == []
-    visits.end()
+    assert visits_real.dialogs == []
 
 
 def test_a_remote_image_is_a_link_that_shows_its_host(visits_embedded: Visits) -> None:

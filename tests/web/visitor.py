@@ -155,11 +155,16 @@ class Visits:
         """The same person at another browser."""
         return Visitor(self.context(), visitor.url, visitor.username).go()
 
-    def end(self) -> None:
+    def __enter__(self) -> Visits:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        """Closes all; where nothing else failed, nothing may have been asked for elsewhere, or complained of."""
         for context in self._contexts:
             context.close()
-        ours = {urlsplit(url).netloc for url in self.urls}
-        outside = {one for one in self.asked if one.startswith(("http", "ws")) and urlsplit(one).netloc not in ours}
-        assert not outside, f"asked for {outside}"
-        odd = [one for one in self.complaints if not _EXPECTED.search(one)]
-        assert not odd, odd
+        if failed is None:
+            ours = {urlsplit(url).netloc for url in self.urls}
+            outside = {one for one in self.asked if one.startswith(("http", "ws")) and urlsplit(one).netloc not in ours}
+            assert not outside, f"asked for {outside}"
+            odd = [one for one in self.complaints if not _EXPECTED.search(one)]
+            assert not odd, odd

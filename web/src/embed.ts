@@ -37,11 +37,10 @@ class ParleyChat extends HTMLElement {
   }
 
   connectedCallback(): void {
-    for (const name of ["token", "chatId"] as const) {
-      if (!Object.hasOwn(this, name) || name === "chatId") continue; // set before this script came
-      const given = this[name];
-      delete (this as Partial<Record<typeof name, unknown>>)[name];
-      this[name] = given;
+    if (Object.hasOwn(this, "token")) {
+      const given = this.token; // set before this script came: it hides what is below
+      delete (this as { token?: unknown }).token;
+      this.token = given;
     }
     const shadow = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     const style = document.createElement("style");

@@ -79,7 +79,7 @@ describe("transcripts", () => {
   for (const name of readdirSync(FOLDER).filter((one) => one.endsWith(".jsonl"))) {
     it(name, () => {
       const play = new Play();
-      play.core.start(play.now);
+      play.core.start();
       play.flush();
       for (const [at, line] of readFileSync(join(FOLDER, name), "utf8").trim().split("\n").entries()) {
         try {

@@ -56,7 +56,6 @@ def made(wanted: bool, folder: Path = BUILT) -> APIRouter:
 
 class _Files:
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         self._known = {
             path.relative_to(folder).as_posix(): path
             for path in folder.rglob("*")

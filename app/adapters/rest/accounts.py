@@ -94,7 +94,7 @@ def _tokens(signed_in: SignedIn, browser: BrowserSession, status: int) -> Respon
     body = wire.tokens_json(signed_in)
     fresh = answer(browser.without_token(body), status)
     fresh.headers["Cache-Control"] = "no-store"
-    return browser.keep(body, fresh) if browser.asked else fresh
+    return browser.keep(body, fresh)
 
 
 def _refused(refused: SignInRefused) -> Response:

@@ -25,8 +25,9 @@ class BrowserSession:
         self.token = request.cookies.get(COOKIE, "") if asked else ""
 
     def keep(self, body: dict[str, Any], answer: Response) -> Response:
-        """The token goes from the body into the cookie."""
-        answer.set_cookie(COOKIE, body["refresh_token"], max_age=int(REFRESH_TTL_S), **self._attributes())
+        """The token goes from the body into the cookie, where it was asked for."""
+        if self.asked:
+            answer.set_cookie(COOKIE, body["refresh_token"], max_age=int(REFRESH_TTL_S), **self._attributes())
         return answer
 
     def without_token(self, body: dict[str, Any]) -> dict[str, Any]:

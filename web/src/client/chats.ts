@@ -4,6 +4,7 @@
  */
 import type { AnyEvent } from "./core";
 import type { ChatJson, DurableEvent, MemberJson, MessageJson, PersonJson, ReactionJson, SharedChatJson, Signal } from "./frames";
+import { DURABLE_TYPES } from "./frames";
 import { Replies } from "./replies";
 
 const WINDOW_MAX = 4_000;
@@ -73,22 +74,12 @@ export class ChatView {
     this.touch();
   }
 
-  forget(): void {
-    this.messages = [];
-    this.loaded = false;
-    this.hasOlder = true;
-    this.hasNewer = false;
-    this.touch();
-  }
-
   put(message: MessageJson): void {
     this.loading?.push(message);
     if (!this.loaded) return;
     const last = this.messages.at(-1);
     if (!last || message.seq > last.seq) {
-      if (!this.hasNewer) {
-        this.messages = [...this.messages, message];
-      }
+      if (!this.hasNewer) this.messages = [...this.messages, message];
     } else {
       const at = this.messages.findIndex((one) => one.id === message.id);
       if (at >= 0) this.messages = this.messages.with(at, message);
@@ -103,6 +94,7 @@ export class Chats {
   readonly replies = new Replies();
   /** Counts what changes the list of chats. */
   version = 0;
+  private listed: { version: number; views: ChatView[] } = { version: -1, views: [] };
 
   constructor(public me: PersonJson) {
     this.meet(me);
@@ -112,9 +104,13 @@ export class Chats {
     return this.views.get(chatId);
   }
 
-  /** Latest first. */
-  list(): ChatView[] {
-    return [...this.views.values()].sort((a, b) => moved(b) - moved(a) || (a.chat.id < b.chat.id ? 1 : -1));
+  /** Latest first; sorted once for each change of the list. */
+  list(): readonly ChatView[] {
+    if (this.listed.version !== this.version) {
+      const views = [...this.views.values()].sort((a, b) => moved(b) - moved(a) || (a.chat.id < b.chat.id ? 1 : -1));
+      this.listed = { version: this.version, views };
+    }
+    return this.listed.views;
   }
 
   meet(person: PersonJson): void {
@@ -304,11 +300,7 @@ export class Chats {
   }
 }
 
-const KNOWN = new Set([
-  "message.created", "message.edited", "message.deleted", "message.completed", "reaction.added", "reaction.removed",
-  "message.pinned", "message.unpinned", "chat.created", "chat.updated", "member.added", "member.updated", "member.removed",
-  "member.unbanned",
-]);
+const KNOWN = new Set<string>(DURABLE_TYPES);
 
 /** Not, where a server that doesn't know its form tells its place alone. */
 function isKnown(event: AnyEvent): event is DurableEvent {
@@ -319,7 +311,7 @@ function unreadIn(view: ChatView, readSeq: number, me: string): number {
   return view.messages.filter((one) => one.seq > readSeq && one.sender_id !== me && !one.deleted_at && one.kind !== "system").length;
 }
 
-export function moved(view: ChatView): number {
+function moved(view: ChatView): number {
   return Date.parse(view.chat.last_message?.created_at ?? view.chat.created_at);
 }
 

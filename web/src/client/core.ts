@@ -132,18 +132,14 @@ export class Core {
     return [...this.open.keys()];
   }
 
-  isAccepted(id: string): boolean {
-    return this.open.get(id)?.accepted ?? false;
-  }
-
   // Its life
 
-  start(now: number): void {
+  start(): void {
     this.become("connecting");
-    this.connect(now);
+    this.connect();
   }
 
-  private connect(_now: number): void {
+  private connect(): void {
     this.retryAt = null;
     this.effects.push({ do: "connect" });
   }
@@ -191,8 +187,8 @@ export class Core {
   }
 
   /** No more waiting: somebody asked, or the network came back. */
-  connectNow(now: number): void {
-    if (this.retryAt !== null) this.connect(now);
+  connectNow(): void {
+    if (this.retryAt !== null) this.connect();
   }
 
   stop(): void {
@@ -203,7 +199,7 @@ export class Core {
 
   /** To be called at least twice a second. */
   tick(now: number): void {
-    if (this.retryAt !== null && now >= this.retryAt) this.connect(now);
+    if (this.retryAt !== null && now >= this.retryAt) this.connect();
     for (const [chatId, place] of this.places) {
       if (place.heldUntil !== null && now >= place.heldUntil) {
         place.heldUntil = null;

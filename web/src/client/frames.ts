@@ -911,4 +911,6 @@ export type SocketRequest =
   | ReplyStop
   | ReplyRegenerate;
 
+export const DURABLE_TYPES = ["chat.created", "chat.updated", "member.added", "member.updated", "member.removed", "member.unbanned", "message.created", "message.edited", "message.deleted", "reaction.added", "reaction.removed", "message.pinned", "message.unpinned", "message.completed"] as const;
+
 export type Frame = DurableEvent | Signal | Answer;

@@ -5,6 +5,6 @@ export type * from "./frames";
 export { newId } from "./ids";
 export { Kept } from "./kept";
 export { Parley } from "./parley";
-export type { Note, Pending } from "./parley";
+export type { Listing, Note, Pending } from "./parley";
 export { Replies, type Writing } from "./replies";
 export { Problem, Rest, SignedOut, Unreachable } from "./rest";

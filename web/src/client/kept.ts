@@ -86,10 +86,6 @@ export class Kept {
     }, undefined);
   }
 
-  async drafts(userId: string): Promise<Set<string>> {
-    return this.with(async (db) => new Set((await db.getAll("drafts")).filter((one) => one.user_id === userId).map((one) => one.chat_id)), new Set<string>());
-  }
-
   async keep(snapshot: Snapshot): Promise<void> {
     await this.with(async (db) => {
       await db.put("snapshots", snapshot);

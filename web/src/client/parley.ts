@@ -17,16 +17,18 @@ export interface Pending extends Waiting {
 }
 
 export interface Note {
-  kind: "silent" | "gone" | "problem";
+  kind: "silent" | "gone";
   chat_id: string | null;
   code: string;
   words: string;
 }
 
-interface Listing<T> {
+/** A page of a list by cursor. */
+export interface Listing<T> {
   items: T[];
   next_cursor: string | null;
 }
+/** A page of a list by seq. */
 interface Paged<T> {
   items: T[];
   has_more: boolean;
@@ -96,10 +98,6 @@ export class Parley {
 
   private changed(): void {
     this.version++;
-    this.tell();
-  }
-
-  private tell(): void {
     if (this.scheduled) return;
     this.scheduled = true;
     (this.options.schedule ?? ((tell) => setTimeout(tell, 0)))(() => {
@@ -172,7 +170,7 @@ export class Parley {
     this.openBetween();
     for (const one of (await this.kept?.waiting(user.id)) ?? []) this.remember(one);
     this.lead(user.id);
-    this.core.start(Date.now());
+    this.core.start();
     this.timer ??= setInterval(() => this.tick(), TICK_MS);
     this.flush();
     this.keepNow();
@@ -239,32 +237,32 @@ export class Parley {
       } else if (data.type === "over") {
         this.core.discard(data.id);
         this.pending.delete(data.id);
-      }
-      else if (data.type === "refused") {
+      } else if (data.type === "refused") {
         const one = this.pending.get(data.id);
         if (one) this.pending.set(data.id, { ...one, refusal: data.refusal });
       } else if (data.type === "signed out" && data.user_id === this.user?.id) {
         this.end();
         this.endedElsewhere = true;
-      }
-      else if (data.type === "signed in" && this.user && data.user_id !== this.user.id) this.end();
+      } else if (data.type === "signed in" && this.user && data.user_id !== this.user.id) this.end();
       this.changed();
       this.flush();
     };
   }
 
   private lead(userId: string): void {
+    const putAll = () => {
+      for (const one of this.pending.values()) if (!one.refusal) this.put(one);
+      this.flush();
+    };
     const begin = () => {
       this.leads = true;
+      putAll();
       void this.kept?.waiting(userId).then((all) => {
         if (this.user?.id !== userId) return;
         for (const one of all) this.remember(one);
-        for (const one of this.pending.values()) if (!one.refusal) this.put(one);
+        putAll();
         this.changed();
-        this.flush();
       });
-      for (const one of this.pending.values()) if (!one.refusal) this.put(one);
-      this.flush();
     };
     if (!navigator.locks || this.options.tokens) return begin(); // one tab for itself
     const ended = new Promise<void>((resolve) => (this.stopLeading = resolve));
@@ -370,7 +368,7 @@ export class Parley {
   /** asked: by somebody, not by the page's own wish. */
   connectNow(asked = true): void {
     if (!asked && this.core.closedWith === 4409) return;
-    this.core.connectNow(Date.now());
+    this.core.connectNow();
     this.flush();
   }
 

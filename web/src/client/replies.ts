@@ -36,8 +36,4 @@ export class Replies {
   end(messageId: string): void {
     this.writing.delete(messageId);
   }
-
-  clear(): void {
-    this.writing.clear();
-  }
 }

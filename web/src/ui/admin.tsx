@@ -1,7 +1,7 @@
 /** For operators: people, what was reported, what operators did. */
 import { useEffect, useState, type ReactNode } from "react";
 import { newId } from "../client";
-import type { AccountJson, AuditJson, ReportJson } from "../client";
+import type { AccountJson, AuditJson, Listing, ReportJson } from "../client";
 import { dateTime, t } from "./i18n";
 import { Back } from "./kit";
 import { Name, personName } from "./names";
@@ -30,7 +30,7 @@ export default function Admin(): ReactNode {
 function usePages<T>(path: string, query: Record<string, string | boolean | null>): { items: T[]; more: (() => void) | null; again: () => void } {
   const [items, setItems] = useState<T[]>([]);
   const [next, setNext] = useState<string | null>(null);
-  const load = (cursor: string | null) => void attempt(parley.rest.get<{ items: T[]; next_cursor: string | null }>(path, { ...query, cursor, limit: 50 })).then((page) => {
+  const load = (cursor: string | null) => void attempt(parley.rest.get<Listing<T>>(path, { ...query, cursor, limit: 50 })).then((page) => {
     if (!page) return;
     setItems((had) => (cursor ? [...had, ...page.items] : page.items));
     setNext(page.next_cursor);

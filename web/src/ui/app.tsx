@@ -40,14 +40,14 @@ export function App(): ReactNode {
 
 function Signed(): ReactNode {
   useParley();
-  const { menu, list } = usePage();
+  const { menu } = usePage();
   const [location, go] = useLocation();
   useKeys(go);
-  useEffect(() => usePage.setState({ list: false, panel: false, editing: null }), [location]);
+  useEffect(() => usePage.setState({ panel: false, editing: null }), [location]);
   if (!parley.user || !parley.chats) return null;
   const inChat = location !== "/";
   return (
-    <div className={`frame${inChat && !list ? " in-chat" : ""}`}>
+    <div className={`frame${inChat ? " in-chat" : ""}`}>
       <a className="skip" href="#main">{t("Skip to the messages")}</a>
       <Banner />
       <Sidebar />

@@ -8,7 +8,7 @@ export function attended(): void {
   let spoken = document.documentElement.lang;
   let theme = "";
   const told = new Map<string, number>();
-  let begun = Date.now();
+  const begun = Date.now();
 
   parley.subscribe(() => {
     const chats = parley.chats?.list() ?? [];
@@ -57,9 +57,8 @@ export function attended(): void {
   });
   window.addEventListener("offline", () => parley.networkLost());
   window.addEventListener("vite:preloadError", () => usePage.setState({ update: () => location.reload() }));
-  begun = Date.now();
   announceAnswers();
-  if ("serviceWorker" in navigator && location.protocol !== "file:" && import.meta.env.PROD) {
+  if ("serviceWorker" in navigator && import.meta.env.PROD) {
     void import("./renewed").then(({ watch }) => watch());
   }
 }

@@ -206,9 +206,7 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
     const up = offset < place.current.offset - 2;
     place.current.offset = offset;
     const atEnd = left < AT_END && !view.hasNewer && !(up && left > 2);
-    if (atEnd !== place.current.atEnd) {
-      place.current.atEnd = atEnd;
-    }
+    place.current.atEnd = atEnd;
     setEnd(atEnd);
     if (offset < NEAR_TOP && view.hasOlder && view.loaded) void parley.loadOlder(chatId);
     if (left < NEAR && view.hasNewer) void parley.loadNewer(chatId);

@@ -3,7 +3,7 @@ import { Command } from "cmdk";
 import { useEffect, useState, type ReactNode } from "react";
 import { useLocation } from "wouter";
 import { newId } from "../client";
-import type { ChatJson, FoundMessageJson, PersonJson } from "../client";
+import type { ChatJson, FoundMessageJson, Listing, PersonJson } from "../client";
 import { askAssistant } from "./empty";
 import { dateTime, t } from "./i18n";
 import { Dialog } from "./dialog";
@@ -33,13 +33,13 @@ async function find(text: string): Promise<Found> {
   const here = /\/c\/([^/]+)/.exec(location.pathname)?.[1];
   if (filters.in === "here" && here) query.chat_id = here;
   else if (filters.in) {
-    const named = await parley.rest.get<{ items: ChatJson[] }>("v1/chats", { query: filters.in, limit: 1 });
+    const named = await parley.rest.get<Listing<ChatJson>>("v1/chats", { query: filters.in, limit: 1 });
     if (!named.items[0]) return { chats: [], people: [], messages: [] };
     query.chat_id = named.items[0].id;
   }
   if (filters.from) {
     const name = filters.from.replace(/^@/, "");
-    const found = name.length < 2 ? [] : name === "me" ? [parley.user!] : (await parley.rest.get<{ items: PersonJson[] }>("v1/users", { query: name })).items;
+    const found = name.length < 2 ? [] : name === "me" ? [parley.user!] : (await parley.rest.get<Listing<PersonJson>>("v1/users", { query: name })).items;
     if (!found[0]) return { chats: [], people: [], messages: [] };
     query.sender_id = found[0].id;
   }
@@ -49,9 +49,9 @@ async function find(text: string): Promise<Found> {
   }
   const filtered = Object.keys(filters).length > 0;
   const [chats, people, messages] = await Promise.all([
-    words && !filtered ? parley.rest.get<{ items: ChatJson[] }>("v1/chats", { query: words, limit: 6 }) : { items: [] },
-    words.length > 1 && !filtered ? parley.rest.get<{ items: PersonJson[] }>("v1/users", { query: words.replace(/^@/, ""), limit: 6 }) : { items: [] },
-    /[\p{L}\p{N}]/u.test(words) ? parley.rest.get<{ items: FoundMessageJson[] }>("v1/search", { q: words, limit: 20, ...query }) : { items: [] },
+    words && !filtered ? parley.rest.get<Listing<ChatJson>>("v1/chats", { query: words, limit: 6 }) : { items: [] },
+    words.length > 1 && !filtered ? parley.rest.get<Listing<PersonJson>>("v1/users", { query: words.replace(/^@/, ""), limit: 6 }) : { items: [] },
+    /[\p{L}\p{N}]/u.test(words) ? parley.rest.get<Listing<FoundMessageJson>>("v1/search", { q: words, limit: 20, ...query }) : { items: [] },
   ]);
   return { chats: chats.items, people: people.items.filter((one) => one.id !== parley.user?.id), messages: messages.items };
 }

@@ -2,7 +2,7 @@
 import { useEffect, useState, type ReactNode } from "react";
 import { useLocation } from "wouter";
 import { newId } from "../client";
-import type { ChatJson, ChatView, MemberJson, MessageJson, PersonJson } from "../client";
+import type { ChatJson, ChatView, Listing, MemberJson, MessageJson, PersonJson } from "../client";
 import { dateTime, t } from "./i18n";
 import { Icon } from "./icons";
 import { IconButton, Menu, type Choice } from "./kit";
@@ -70,7 +70,7 @@ export default function Panel({ view }: { view: ChatView; version: number }): Re
         {members.map((member) => <Row key={member.user.id} view={view} member={member} />)}
       </ul>
       {chat.kind === "group" && manages && (
-        <details onToggle={(event) => { if (event.currentTarget.open) void attempt(parley.rest.get<{ items: PersonJson[] }>(`${path}/bans`)).then((page) => setBanned(page?.items ?? [])); }}>
+        <details onToggle={(event) => { if (event.currentTarget.open) void attempt(parley.rest.get<Listing<PersonJson>>(`${path}/bans`)).then((page) => setBanned(page?.items ?? [])); }}>
           <summary>{t("Banned")}</summary>
           <ul className="people">
             {banned?.map((person) => (

@@ -1,6 +1,6 @@
 /** Finds a person by the beginning of their username or name. */
 import { useEffect, useState, type ReactNode } from "react";
-import type { PersonJson } from "../client";
+import type { Listing, PersonJson } from "../client";
 import { t } from "./i18n";
 import { Avatar, Name } from "./names";
 import { attempt, parley } from "./store";
@@ -14,7 +14,7 @@ export function PersonSearch({ label, onPick, assistants }: { label: string; onP
     if (wanted.length < 2) return setFound([]);
     let current = true;
     const timer = setTimeout(() => {
-      void attempt(parley.rest.get<{ items: PersonJson[] }>("v1/users", { query: wanted })).then((page) => {
+      void attempt(parley.rest.get<Listing<PersonJson>>("v1/users", { query: wanted })).then((page) => {
         if (!current) return;
         setFound((page?.items ?? []).filter((one) => one.id !== parley.user?.id && (assistants !== false || one.kind === "human")));
         setAsked(wanted);

@@ -1,6 +1,6 @@
 /** Oneself: name, password, where one is signed in, and how one likes it. */
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
-import type { SessionJson, UserJson } from "../client";
+import type { Listing, SessionJson, UserJson } from "../client";
 import { dateTime, LANGUAGES, t, wanted } from "./i18n";
 import { Back } from "./kit";
 import { attempt, parley, preferences, useParley, usePage, type Preferences } from "./store";
@@ -98,7 +98,7 @@ function Password({ onSaved }: { onSaved: () => void }): ReactNode {
 
 function Sessions(): ReactNode {
   const [all, setAll] = useState<SessionJson[]>([]);
-  const load = () => void attempt(parley.rest.get<{ items: SessionJson[] }>("v1/me/sessions", { limit: 100 })).then((page) => setAll(page?.items ?? []));
+  const load = () => void attempt(parley.rest.get<Listing<SessionJson>>("v1/me/sessions", { limit: 100 })).then((page) => setAll(page?.items ?? []));
   useEffect(load, []);
   const end = (work: Promise<unknown>) => void attempt(work).then(load);
   return (

@@ -1,18 +1,13 @@
 /** The list of chats. */
 import { memo, useDeferredValue, useEffect, useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
-import type { ChatJson, ChatView } from "../client";
+import type { ChatJson, ChatView, Listing } from "../client";
 import { askAssistant, Invitations } from "./empty";
 import { Icon } from "./icons";
 import { time, t } from "./i18n";
 import { Menu, type Choice } from "./kit";
 import { Avatar, chatName, personName } from "./names";
 import { attempt, parley, useParley, usePage } from "./store";
-
-interface Listing {
-  items: ChatJson[];
-  next_cursor: string | null;
-}
 
 export function Sidebar(): ReactNode {
   useParley();
@@ -31,11 +26,12 @@ export function Sidebar(): ReactNode {
   async function loadMore(): Promise<void> {
     let cursor = more;
     for (let fresh = 0; !fresh; ) {
-      const page = await attempt(parley.rest.get<Listing>("v1/chats", { cursor, limit: 100 }));
-      const unknown = page?.items.filter((chat) => !parley.chats!.get(chat.id)) ?? [];
+      const page = await attempt(parley.rest.get<Listing<ChatJson>>("v1/chats", { cursor, limit: 100 }));
+      if (!page) return; // told; the button stays
+      const unknown = page.items.filter((chat) => !parley.chats!.get(chat.id));
       for (const chat of unknown) parley.chats!.addChat(chat);
       fresh = unknown.length;
-      cursor = page?.next_cursor ?? "end";
+      cursor = page.next_cursor ?? "end";
       if (cursor === "end") break;
     }
     setMore(cursor);
@@ -87,7 +83,7 @@ function useFound(shown: string, query: string): string[] | null {
     if (!query && shown === "chats") return setFound(null);
     let wanted = true;
     const timer = setTimeout(() => {
-      void attempt(parley.rest.get<Listing>("v1/chats", { query: query || null, archived: shown === "archived", hidden: shown === "hidden", limit: 100 })).then((page) => {
+      void attempt(parley.rest.get<Listing<ChatJson>>("v1/chats", { query: query || null, archived: shown === "archived", hidden: shown === "hidden", limit: 100 })).then((page) => {
         if (!wanted || !page) return;
         for (const chat of page.items) if (!parley.chats!.get(chat.id)) parley.chats!.addChat(chat);
         setFound({ key, ids: page.items.map((one) => one.id) });
@@ -135,8 +131,7 @@ const Row = memo(function Row({ id, current }: { id: string; version: number; na
 
 export async function signOut(): Promise<void> {
   const waiting = [...parley.pending.values()].filter((one) => !one.refusal).length;
-  const drop = waiting > 0;
-  if (drop && !confirm(t("{count, plural, one {One message waits} other {# messages wait}} to be sent. Sign out and drop them?", { count: waiting }))) return;
+  if (waiting > 0 && !confirm(t("{count, plural, one {One message waits} other {# messages wait}} to be sent. Sign out and drop them?", { count: waiting }))) return;
   await attempt(parley.signOut(true));
   usePage.setState({ phase: parley.user ? "signed in" : "signed out" });
 }

@@ -1,9 +1,8 @@
 /** The one client of this page, and what only the page knows: what is open beside the chats. */
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { create } from "zustand";
-import { Parley, type ChatView, type MessageJson } from "../client";
+import { Parley, Problem, Unreachable, type ChatView, type MessageJson } from "../client";
 import { t } from "./i18n";
-import { Problem, Unreachable } from "../client";
 
 /** Where the service is: beside this script's folder, also where a proxy shows it under a path. */
 export const ROOT = new URL("..", import.meta.url.includes("/assets/") ? import.meta.url : new URL("/x/y", location.href)).href;
@@ -32,7 +31,6 @@ interface Page {
   phase: "starting" | "signed out" | "signed in" | "unreachable";
   menu: "none" | "palette" | "keys" | "new";
   panel: boolean;
-  list: boolean;
   replyTo: Record<string, MessageJson | undefined>;
   editing: MessageJson | null;
   said: string;
@@ -41,7 +39,7 @@ interface Page {
 }
 
 export const usePage = create<Page>(() => ({
-  phase: "starting", menu: "none", panel: false, list: false, replyTo: {}, editing: null, said: "", problem: null, update: null,
+  phase: "starting", menu: "none", panel: false, replyTo: {}, editing: null, said: "", problem: null, update: null,
 }));
 
 /** Told to who listens to the page instead of looking at it. */
