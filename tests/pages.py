@@ -56,17 +56,17 @@ def visit(browser: Browser, world: World, pictures: Path | None) -> None:
 
 def shapes(browser: Browser, url: str) -> None:
     """In the dark, and as narrow as a phone: what is written stands out, and nothing has to be scrolled to the side."""
-    paths = ("", "/docs", "/docs/ws", "/docs/protocol")
+    paths = ("/about", "/docs", "/docs/ws", "/docs/protocol")
     for scheme in ("light", "dark"):
         for path in paths:
             page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme, is_mobile=True)
             page.goto(f"{url}{path}", wait_until="networkidle")
             wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= 360, f"{path or '/'} is {wide} px wide on a phone"
+            assert wide <= 360, f"{path} is {wide} px wide on a phone"
             text, ground = page.evaluate(_COLOURS)
             assert abs(text - ground) > 100 and (ground < 80) == (scheme == "dark"), (path, scheme, text, ground)
             page.close()
-    print(f"phone and dark: good on {', '.join(path or '/' for path in paths)}")
+    print(f"phone and dark: good on {', '.join(paths)}")
 
 
 _COLOURS = r"""() => {
@@ -79,13 +79,13 @@ _COLOURS = r"""() => {
 
 
 def home(page: Page, url: str) -> None:
-    page.goto(url)
+    page.goto(f"{url}/about")
     expect(page.locator("#status")).to_contain_text("ready")
     expect(page.locator("pre").first).to_contain_text(url)
 
 
 def socket(page: Page, url: str) -> None:
-    page.goto(f"{url}/")
+    page.goto(f"{url}/about")
     page.get_by_role("link", name="The socket").first.click()
     expect(page).to_have_url(f"{url}/docs/ws")
     for frame in ("hello", "message.send", "welcome", "reply.delta", "message.completed", "draining"):
