@@ -477,6 +477,27 @@ class ReplySnapshot(TypedDict):
     text: str
 
 
+class ReplyThinking(TypedDict):
+    """The model thinks before it answers: so many characters by now, which are no part of the answer."""
+
+    type: Literal["reply.thinking"]
+    chat_id: str
+    message_id: str
+    attempt: int
+    chars: int
+
+
+class ReplyWaiting(TypedDict):
+    """The model's provider can't answer just now, and is asked again."""
+
+    type: Literal["reply.waiting"]
+    chat_id: str
+    message_id: str
+    attempt: int
+    code: Literal["rate_limited", "unavailable", "timeout", "cut", "bad_answer"]
+    retry_in_ms: int
+
+
 class AssistantSilent(TypedDict):
     """To who called it, where it doesn't answer: the message stands."""
 
@@ -536,6 +557,8 @@ Signal: TypeAlias = (
     | ReadMarked
     | ReplyDelta
     | ReplySnapshot
+    | ReplyThinking
+    | ReplyWaiting
     | AssistantSilent
     | TypingSignal
     | AuthExpiring

@@ -85,10 +85,16 @@ def stop_embedded(world: World) -> None:
     shutil.rmtree(world.role.child.log.parent, ignore_errors=True)
 
 
+_MODEL = {"ASSISTANT_MAX_TOKENS": "500", "ASSISTANT_TEMPERATURE": "0.5"}
+"""What a model may refuse."""
+
+
 def start_real(servers: Servers, **more: Any) -> World:
     model = ModelServer(servers.folder)
     model.start()
-    environment = {"OPENAI_BASE_URL": f"{model.url}/v1", "ASSISTANT_SILENCE_S": "3"} | more.pop("environment", {})
+    environment = {"OPENAI_BASE_URL": f"{model.url}/v1", "ASSISTANT_SILENCE_S": "3", **_MODEL} | more.pop(
+        "environment", {}
+    )
     stack = Stack(servers, environment=environment, **more)
     stack.start()
     world = World("real", stack.urls, stack)

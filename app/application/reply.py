@@ -7,16 +7,20 @@ committed: only then may nobody take it up again.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
+from dataclasses import replace
 
 from app.application.background import Background, Trouble, survived
+from app.application.context import alternating, fitted, size_of
 from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.fan_out import FanOut, LiveTexts
 from app.application.ports.jobs import Job, Jobs
-from app.application.ports.model import Delta, Finish, Model, ModelFailed
-from app.application.signals import ASSISTANTS, Note, unpack
+from app.application.ports.model import Delta, Finish, Model, ModelFailed, Thinking
+from app.application.ports.socket import Codec
+from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
 from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.replies import CompleteReply, ExpireReply
@@ -33,6 +37,11 @@ DELTA_CHARS = 100
 """So much is worth a frame, whose other fields are twice as long."""
 DELTA_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.3)
 """What is less waits so long behind the delta before it: the first not at all, the second a little, the later ones longer."""
+THOUGHTS_EVERY_S = 1.0
+LOADING_S = 2.0
+"""A model that loads is asked again so often, unless its server says when."""
+TOLD_FROM_S = 1.0
+"""A wait that people are told of."""
 _CLOCK_S = 0.001
 
 
@@ -54,6 +63,12 @@ class _Answer:
         self.news = asyncio.Event()
         self.usage: Usage | None = None
         self.progressed = False
+        self.asked_tokens = 0
+        """Of the last call, as estimated."""
+        self.can_shorten = True
+        self.thought = 0
+        """Characters that the model said to itself."""
+        self.thought_told_at = -THOUGHTS_EVERY_S
         self.stopping = asyncio.Event()
         self.lost = asyncio.Event()
 
@@ -91,14 +106,20 @@ class AssistantWorker:
         model: Model,
         bus: CommandBus,
         fan_out: FanOut,
+        codec: Codec,
         at_once: int = 50,
         drain_s: float = DRAIN_S,
+        answer_s: float = 900.0,
+        patience_s: float = 170.0,
+        context_tokens: int = 16_000,
+        jitter: Callable[[], float] = random.random,
         on_end: Callable[[str], None] = lambda status: None,
         trouble: Trouble = lambda what, error: None,
         watch: Callable[[Job], AbstractContextManager[object]] = lambda job: nullcontext(),
     ) -> None:
         """holder: our name on leases. at_once: replies that are written side by side. drain_s: how long those
-        being written may take to end when we go. on_end: told each end's status. watch: entered around the writing of one reply."""
+        being written may take to end when we go. answer_s: how long one answer may take in all; patience_s: how long a model
+        may load. context_tokens: so much of a chat is sent, as estimated. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
         self._watch = watch
         self._holder = holder
         self._jobs = jobs
@@ -106,7 +127,14 @@ class AssistantWorker:
         self._model = model
         self._bus = bus
         self._fan_out = fan_out
+        self._codec = codec
         self._at_once = at_once
+        self._answer_s, self._patience_s, self._context_tokens, self._jitter = (
+            answer_s,
+            patience_s,
+            context_tokens,
+            jitter,
+        )
         self._drain_s = drain_s
         self._on_end = on_end
         self._trouble = trouble
@@ -196,50 +224,87 @@ class AssistantWorker:
                 self._answers.pop(answer.key, None)
 
     async def _write(self, answer: _Answer) -> tuple[str, Failure | None]:
-        """Stream until done, stopped or failed. Tries again only before the first delta."""
-        for attempt in range(RETRIES_MAX + 1):
+        """Stream until done, stopped or failed. Tries again only what trying may cure, and only before the first delta."""
+        clock = asyncio.get_running_loop().time
+        began, tries, tokens = clock(), 0, self._context_tokens
+        while True:
             if answer.stopping.is_set():  # before the model is asked at all, or between two tries
                 return Status.STOPPED, None
-            stream = asyncio.create_task(self._stream(answer))
+            stream = asyncio.create_task(self._stream(answer, tokens))
             stopped = asyncio.create_task(answer.stopping.wait())
             try:
-                await asyncio.wait((stream, stopped), return_when=asyncio.FIRST_COMPLETED)
-                if not stream.done():
+                left_s = began + self._answer_s - clock()
+                await asyncio.wait((stream, stopped), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                if stream.done():
+                    stream.result()
+                    return Status.COMPLETE, None
+                if stopped.done():
                     return Status.STOPPED, None
-                stream.result()
-                return Status.COMPLETE, None
+                raise ModelFailed("timeout", f"the answer wasn't done after {self._answer_s:.0f} seconds")
             except ModelFailed as error:
-                if not error.retry or answer.index > 0 or attempt == RETRIES_MAX:
-                    return Status.FAILED, Failure(error.code, error.reason)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(error.retry_after_s or 0.5 * 2**attempt):
-                        await answer.stopping.wait()
+                answer.usage, answer.progressed = error.usage or answer.usage, True
+                failed = Status.FAILED, Failure(error.code, error.reason)
+                if answer.text:
+                    return failed
+                if error.code == "context" and answer.can_shorten:
+                    tokens, answer.can_shorten = (error.context_tokens or answer.asked_tokens) // 2, False
+                    continue
+                if not error.retry or (tries == RETRIES_MAX and not error.loading):
+                    return failed
+                tries += not error.loading
+                wait_s = error.retry_after_s
+                if wait_s is None:
+                    wait_s = LOADING_S if error.loading else 0.5 * 2 ** (tries - 1) * (0.5 + self._jitter())
+                if clock() + wait_s > began + (self._patience_s if error.loading else self._answer_s):
+                    return failed
+                await self._wait(answer, error.code, wait_s)
             except _Lost:
                 raise
             except Exception as error:
                 self._trouble("reply", error)
-                return Status.FAILED, Failure("internal", "the answer could not be written")
+                return Status.FAILED, Failure("unavailable", "the answer could not be written")
             finally:
                 stream.cancel()
                 stopped.cancel()
                 await asyncio.gather(stream, stopped, return_exceptions=True)
-        raise AssertionError("unreachable")
 
-    async def _stream(self, answer: _Answer) -> None:
+    async def _wait(self, answer: _Answer, code: str, wait_s: float) -> None:
+        """Who waits sees why."""
+        if wait_s >= TOLD_FROM_S:
+            await self._say(
+                answer, self._codec.reply_waiting(*answer.key, answer.job.attempt, code, round(wait_s * 1000))
+            )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await answer.stopping.wait()
+
+    async def _say(self, answer: _Answer, frame: str) -> None:
+        await self._fan_out.publish([(chat_channel(answer.job.chat_id), pack_frame(Frame(frame)))])
+
+    async def _stream(self, answer: _Answer, tokens: int) -> None:
         try:
             prompt = await self._jobs.prompt(answer.job, TURNS_MAX)
         except Transient as error:
             raise ModelFailed("unavailable", "the question could not be read", retry=True) from error
+        fit = fitted(prompt, tokens)
+        prompt = replace(fit, turns=alternating(fit.turns))
+        if not prompt.turns:
+            raise ModelFailed("empty", "there is no question any more")
+        answer.asked_tokens = size_of(prompt)
+        answer.can_shorten = answer.can_shorten and len(fit.turns) > 1
         answer.written = False
         telling = asyncio.create_task(self._tell(answer))
         try:
             async with aclosing(self._model.stream(prompt)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
+                    answer.progressed = True
                     if isinstance(piece, Finish):
                         answer.usage = piece.usage
+                    elif isinstance(piece, Thinking):
+                        await self._think(answer, len(piece.text))
                     elif isinstance(piece, Delta) and (text := answer.whole_characters(piece.text.replace("\x00", ""))):
                         if len(answer.text) + len(text) > BODY_MAX:
-                            raise ModelFailed("too_long", f"the answer is longer than {BODY_MAX} characters")
+                            raise ModelFailed("length", f"the answer is longer than {BODY_MAX} characters")
                         answer.add(text)
                     if telling.done():
                         break
@@ -250,6 +315,14 @@ class AssistantWorker:
             except asyncio.CancelledError:  # a stop: what was written is told all the same
                 await telling
                 raise
+
+    async def _think(self, answer: _Answer, chars: int) -> None:
+        """The first thought is told at once, then how much it is by now, each second."""
+        now = asyncio.get_running_loop().time()
+        answer.thought += chars
+        if now - answer.thought_told_at >= THOUGHTS_EVERY_S:
+            answer.thought_told_at = now
+            await self._say(answer, self._codec.reply_thinking(*answer.key, answer.job.attempt, answer.thought))
 
     async def _tell(self, answer: _Answer) -> None:
         """What is written goes out: what comes first at once, then by so much, or after a while. All of it, when it ends."""

@@ -183,7 +183,7 @@ def expire(fold: Fold, command: Command, do: ExpireReply) -> int | None:
     reply = fold.state.replies.get((command.chat_id, do.message_id))
     if reply is None or reply.finished or reply.attempt != do.attempt:
         return None
-    failure = Failure("no_progress", "the assistant made no progress")
+    failure = Failure("timeout", "the assistant made no progress")
     return _end_at_once(fold, reply, Status.FAILED, failure=failure)
 
 

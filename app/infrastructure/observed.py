@@ -15,11 +15,12 @@ from app.application.ports.bus import CommandBus, Delivery, Process
 from app.application.ports.errors import OutcomeUnknown
 from app.application.ports.held import Keep
 from app.application.ports.jobs import Job
-from app.application.ports.model import Delta, Finish, Model, Prompt
+from app.application.ports.model import Delta, Finish, Model, ModelFailed, Piece, Prompt
 from app.application.signals import Slice
 from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.state import Decided
+from app.domain.values import Usage
 from app.infrastructure import telemetry, tracing
 
 LINKS_MAX = 128
@@ -168,7 +169,7 @@ class ObservedModel:
     def __init__(self, model: Model) -> None:
         self._model = model
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
+    async def stream(self, prompt: Prompt) -> AsyncIterator[Piece]:
         began, first = time.perf_counter(), True
         span = tracing.tracer().start_span("model", kind=otel.SpanKind.CLIENT)
         try:
@@ -178,10 +179,13 @@ class ObservedModel:
                         first = False
                         telemetry.FIRST_TOKEN_SECONDS.observe(time.perf_counter() - began)
                         span.add_event("first token")
-                    if isinstance(piece, Finish) and piece.usage is not None:
-                        telemetry.TOKENS.labels("prompt").inc(piece.usage.prompt_tokens)
-                        telemetry.TOKENS.labels("completion").inc(piece.usage.completion_tokens)
+                    if isinstance(piece, Finish):
+                        _count_tokens(piece.usage)
                     yield piece
+        except ModelFailed as error:
+            _count_tokens(error.usage)
+            span.set_status(otel.StatusCode.ERROR, error.code)
+            raise
         except Exception as error:
             span.set_status(otel.StatusCode.ERROR, type(error).__name__)
             raise
@@ -193,6 +197,12 @@ class ObservedModel:
 
     async def close(self) -> None:
         await self._model.close()
+
+
+def _count_tokens(usage: Usage | None) -> None:
+    if usage is not None:
+        telemetry.TOKENS.labels("prompt").inc(usage.prompt_tokens)
+        telemetry.TOKENS.labels("completion").inc(usage.completion_tokens)
 
 
 _BOUND_MAX = 1_000

@@ -44,8 +44,17 @@ class Settings(BaseSettings):
     openai_api_key: str = Field("", description="with it, or OPENAI_BASE_URL, a model answers; else the demo assistant")
     openai_base_url: str = Field("", description="any OpenAI-compatible API, for instance http://localhost:11434/v1")
     assistant_model: str = Field("gpt-4o-mini", description="the model's name, where a chat names none")
-    assistant_silence_s: float = Field(60.0, gt=0, description="how long the model's server may say nothing")
-    reply_no_progress_s: float = Field(170.0, gt=0, description="a reply without progress for so long has failed")
+    assistant_silence_s: float = Field(170.0, gt=0, description="how long the model's server may say nothing, or load")
+    assistant_answer_s: float = Field(900.0, gt=0, description="how long one answer may take in all")
+    assistant_context_tokens: int = Field(
+        16_000, ge=100, description="so many tokens of a chat are sent, as estimated; newest turns first"
+    )
+    assistant_max_tokens: int = Field(0, ge=0, description="how long an answer may be, told to the model; 0: not told")
+    assistant_temperature: float = Field(-1.0, ge=-1, le=2, description="told to the model; -1: not told")
+    assistant_done_ends: Literal["on", "off"] = Field(
+        "off", description="on: the model's server ends a whole answer with [DONE] alone, without a finish reason"
+    )
+    reply_no_progress_s: float = Field(175.0, gt=0, description="a reply without progress for so long has failed")
     unknown_command_s: float = Field(
         600.0,
         ge=0,

@@ -276,7 +276,10 @@ def _make_model(settings: Settings) -> Model:
             api_key=settings.openai_api_key or "none",
             base_url=settings.openai_base_url or None,
             model=settings.assistant_model,
-            read_s=settings.assistant_silence_s,
+            silence_s=settings.assistant_silence_s,
+            done_ends=settings.assistant_done_ends == "on",
+            max_tokens=settings.assistant_max_tokens or None,
+            temperature=settings.assistant_temperature if settings.assistant_temperature >= 0 else None,
         )
     return DemoModel()
 
@@ -305,6 +308,10 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         model=model,
         bus=world.bus,
         fan_out=world.fan_out,
+        codec=world.codec,
+        answer_s=world.settings.assistant_answer_s,
+        patience_s=world.settings.assistant_silence_s,
+        context_tokens=world.settings.assistant_context_tokens,
         # In one process nobody else would go on with a reply that is given back, and its restart does.
         drain_s=0.0 if world.settings.embedded else DRAIN_S,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),

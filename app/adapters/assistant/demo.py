@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator
 
 from app.application.ports.held import NothingHeld
-from app.application.ports.model import Delta, Finish, Prompt
+from app.application.ports.model import Delta, Finish, Piece, Prompt
 from app.domain.values import Usage
 
 WORDS_PER_S = 30
@@ -47,7 +47,7 @@ class DemoModel(NothingHeld):
     def __init__(self, words_per_s: float = WORDS_PER_S) -> None:
         self._pause_s = 1 / words_per_s
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
+    async def stream(self, prompt: Prompt) -> AsyncIterator[Piece]:
         question = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
         count = sentences_asked(question)
         text = " ".join(itertools.islice(itertools.cycle(_SENTENCES), count))

@@ -42,6 +42,7 @@ class SqlJobs:
                         attempt=job.attempt,
                         holder=holder,
                         lease_until=now + timedelta(seconds=lease_s),
+                        progress_at=now if job.attempt == 1 else _r.c.progress_at,
                     )
                 )
         return jobs
@@ -86,7 +87,7 @@ class SqlJobs:
                         m.c.chat_id == job.chat_id,
                         m.c.seq <= asked.seq,
                         m.c.deleted_at.is_(None),
-                        m.c.status.in_(("complete", "stopped")),
+                        m.c.status != "pending",
                         m.c.kind != "system",
                         m.c.body != "",
                     )

@@ -134,6 +134,29 @@ class JsonCodec:
             }
         )
 
+    def reply_thinking(self, chat_id: str, message_id: str, attempt: int, chars: int) -> str:
+        return encode(
+            {
+                "type": "reply.thinking",
+                "chat_id": chat_id,
+                "message_id": message_id,
+                "attempt": attempt,
+                "chars": chars,
+            }
+        )
+
+    def reply_waiting(self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int) -> str:
+        return encode(
+            {
+                "type": "reply.waiting",
+                "chat_id": chat_id,
+                "message_id": message_id,
+                "attempt": attempt,
+                "code": code,
+                "retry_in_ms": retry_in_ms,
+            }
+        )
+
     def typing(self, chat_id: str, user_id: str, expires_in_ms: int) -> str:
         return encode({"type": "typing", "chat_id": chat_id, "user_id": user_id, "expires_in_ms": expires_in_ms})
 

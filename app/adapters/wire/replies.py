@@ -49,6 +49,27 @@ class ReplySnapshot(TypedDict):
     text: str
 
 
+class ReplyThinking(TypedDict):
+    """The model thinks before it answers: so many characters by now, which are no part of the answer."""
+
+    type: Literal["reply.thinking"]
+    chat_id: str
+    message_id: str
+    attempt: int
+    chars: int
+
+
+class ReplyWaiting(TypedDict):
+    """The model's provider can't answer just now, and is asked again."""
+
+    type: Literal["reply.waiting"]
+    chat_id: str
+    message_id: str
+    attempt: int
+    code: Literal["rate_limited", "unavailable", "timeout", "cut", "bad_answer"]
+    retry_in_ms: int
+
+
 class AssistantSilent(TypedDict):
     """To who called it, where it doesn't answer: the message stands."""
 
@@ -73,5 +94,10 @@ EVENTS = (EventShape(MessageCompleted, whole, {"actor_id": ASSISTANT, "seq": 7, 
 SIGNALS = (
     Shown(ReplyDelta, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "index": 0, "text": "Here "}),
     Shown(ReplySnapshot, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "next_index": 2, "text": "Here is "}),
+    Shown(ReplyThinking, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "chars": 240}),
+    Shown(
+        ReplyWaiting,
+        {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "code": "rate_limited", "retry_in_ms": 20_000},
+    ),
     Shown(AssistantSilent, {"chat_id": CHAT, "message_id": MESSAGE, "assistant_id": ASSISTANT, "code": "muted"}),
 )

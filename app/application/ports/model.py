@@ -9,6 +9,23 @@ from typing import Protocol
 from app.application.ports.held import Held
 from app.domain.values import Usage
 
+REASONS = {
+    "length": "the answer reached the length that it may have",
+    "filtered": "the provider's content filter held the answer back",
+    "refused": "the model's provider refused the request",
+    "empty": "the model ended without an answer",
+    "rate_limited": "the model's provider is asked too often just now",
+    "quota": "no credit is left at the model's provider",
+    "context": "the model's context is too small for this chat",
+    "not_found": "the provider has no such model, or nothing at this address",
+    "unauthorized": "the model's provider doesn't accept the key",
+    "unavailable": "the model's provider can't be reached, or failed",
+    "timeout": "the model's provider said nothing for too long",
+    "cut": "the answer broke off before the model was done",
+    "bad_answer": "what the model's provider sent can't be read",
+}
+"""How an answer may fail: its code, and the sentence for people where nothing better is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -33,6 +50,18 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Thinking:
+    """What the model says to itself: progress, and no part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Something came that says nothing: the server is there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The model said that it is done."""
 
@@ -40,16 +69,37 @@ class Finish:
 
 
 class ModelFailed(Exception):
-    """The answer can't be had or went wrong. retry: nothing was said yet, and trying again may help, after
-    retry_after_s seconds where the server named them."""
+    """The answer can't be had or went wrong.
 
-    def __init__(self, code: str, reason: str, *, retry: bool = False, retry_after_s: float | None = None) -> None:
-        super().__init__(code, reason)
-        self.code, self.reason, self.retry, self.retry_after_s = code, reason, retry, retry_after_s
+    code: one of `REASONS`. reason: a sentence for people, without a word of the provider's. said: what the provider said,
+    for who may configure it. retry: trying again may help, after retry_after_s seconds where the server named them.
+    loading: the server is there and not ready yet. context_tokens: how many the model takes, where it said so. usage: where
+    it was told all the same.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        reason: str = "",
+        *,
+        said: str = "",
+        retry: bool = False,
+        retry_after_s: float | None = None,
+        loading: bool = False,
+        context_tokens: int | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        super().__init__(code, reason or REASONS[code])
+        self.code, self.reason, self.said = code, reason or REASONS[code], said
+        self.retry, self.retry_after_s, self.loading = retry, retry_after_s, loading
+        self.context_tokens, self.usage = context_tokens, usage
+
+
+Piece = Delta | Thinking | Alive | Finish
 
 
 class Model(Held, Protocol):
-    def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
-        """The answer's deltas, then exactly one Finish; ends without a Finish only by ModelFailed. Closing the
-        iterator ends the request upstream."""
+    def stream(self, prompt: Prompt) -> AsyncIterator[Piece]:
+        """The answer's pieces, then exactly one Finish; ends without a Finish only by ModelFailed, and raises nothing else.
+        Closing the iterator ends the request upstream."""
         ...

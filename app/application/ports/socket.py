@@ -104,6 +104,14 @@ class Codec(Protocol):
         """An answer's text so far, in place of the deltas before `next_index`."""
         ...
 
+    def reply_thinking(self, chat_id: str, message_id: str, attempt: int, chars: int) -> str:
+        """The model thinks before it answers: so many characters so far, which aren't part of the answer."""
+        ...
+
+    def reply_waiting(self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int) -> str:
+        """The model's provider can't answer just now, and is asked again after so many milliseconds. code: as of a failure."""
+        ...
+
     def typing(self, chat_id: str, user_id: str, expires_in_ms: int) -> str:
         """This user types, for so long unless it is said again."""
         ...

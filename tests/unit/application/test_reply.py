@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -14,13 +15,14 @@ from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.held import NothingHeld
 from app.application.ports.jobs import Job
-from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Turn
+from app.application.ports.model import Alive, Delta, Finish, ModelFailed, Piece, Prompt, Thinking, Turn
 from app.application.reply import AssistantWorker, Expirer
-from app.application.signals import ASSISTANTS, Note, pack_note, unpack
+from app.application.signals import ASSISTANTS, Frame, Note, pack_note, unpack
 from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.replies import CompleteReply, ExpireReply
 from app.domain.values import Failure, Usage
+from tests.unit.memory import CODEC
 from tests.unit.virtual_time import run
 
 KEY = ("chat", "reply")
@@ -102,9 +104,11 @@ class Model(NothingHeld):
     def __init__(self, *scripts: list[Any]) -> None:
         self.scripts = list(scripts)
         self.calls: list[float] = []
+        self.prompts: list[Prompt] = []
         self.closed = 0
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[Delta | Finish]:
+    async def stream(self, prompt: Prompt) -> AsyncIterator[Piece]:
+        self.prompts.append(prompt)
         self.calls.append(asyncio.get_running_loop().time())
         try:
             for piece in self.scripts.pop(0):
@@ -138,7 +142,7 @@ class World:
         store: Any = self.store
         return AssistantWorker(
             holder=holder, jobs=store, live=self.live, model=self.model, bus=store, fan_out=self.fan_out, at_once=5,
-            on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
+            codec=CODEC, jitter=lambda: 0.5, on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
         )  # fmt: skip
 
     async def tell(self, kind: str, data: Any = None) -> None:
@@ -341,6 +345,104 @@ async def test_after_the_first_delta_a_cut_is_the_end_and_keeps_the_text(world: 
     assert (end.status, end.body, end.failure) == ("failed", "half", Failure("cut", "cut"))
 
 
+def told(world: World) -> list[dict[str, Any]]:
+    """The frames that all who hear the chat are sent, from now on."""
+    frames: list[dict[str, Any]] = []
+
+    def hear(channel: str, payload: bytes) -> None:
+        signal = unpack("chat", payload)
+        if isinstance(signal, Frame):
+            frames.append({"at": asyncio.get_running_loop().time(), **json.loads(signal.text)})
+
+    world.fan_out.listen(hear, lambda: None)
+    return frames
+
+
+@trial([*[Thinking("hm, "), 0.3] * 20, "x", DONE])
+async def test_thoughts_are_told_as_progress_each_second_and_are_no_part_of_the_answer(world: World) -> None:
+    frames = told(world)
+    await world.fan_out.subscribe(["chat:chat"])
+    end = await world.until_over()
+    assert end.body == "x" and world.store.progress >= 2
+    assert [(f["type"], f["message_id"], f["attempt"]) for f in frames] == [("reply.thinking", "reply", 1)] * len(
+        frames
+    )
+    assert frames[0]["chars"] == 4 and 4 <= len(frames) <= 7 and frames[-1]["chars"] <= 80
+    assert all(later["at"] - sooner["at"] >= 1 for sooner, later in itertools.pairwise(frames))
+
+
+@trial([ModelFailed("rate_limited", retry=True, retry_after_s=20)], ["x", DONE])
+async def test_who_waits_for_a_provider_sees_why_and_for_how_long(world: World) -> None:
+    frames = told(world)
+    await world.fan_out.subscribe(["chat:chat"])
+    assert (await world.until_over()).status == "complete"
+    [frame] = frames
+    assert (frame["type"], frame["code"], frame["retry_in_ms"]) == ("reply.waiting", "rate_limited", 20_000)
+
+
+@trial(*[[ModelFailed("unavailable", retry=True, loading=True)]] * 40, ["x", DONE])
+async def test_a_model_that_loads_is_waited_for(world: World) -> None:
+    assert (await world.until_over()).body == "x"
+    assert len(world.model.calls) == 41 and world.model.calls[-1] - world.model.calls[0] == pytest.approx(80)
+
+
+@trial(*[[ModelFailed("unavailable", retry=True, loading=True)]] * 200)
+async def test_but_not_for_ever(world: World) -> None:
+    end = await world.until_over(400)
+    assert (end.status, end.failure and end.failure.code) == ("failed", "unavailable")
+    assert 160 < world.model.calls[-1] - world.model.calls[0] <= 170
+
+
+@trial([120.0, Alive(), 120.0, "x", DONE])
+async def test_a_first_word_after_four_minutes_is_waited_for_while_anything_comes(world: World) -> None:
+    assert (await world.until_over(300)).body == "x" and len(world.model.calls) == 1
+
+
+@trial(["x", *[Alive(), 60.0] * 20, DONE])
+async def test_an_answer_may_take_a_quarter_of_an_hour_in_all(world: World) -> None:
+    end = await world.until_over(1_000)
+    assert (end.status, end.body, end.failure and end.failure.code) == ("failed", "x", "timeout")
+    assert world.model.closed == 1 and 899 < asyncio.get_running_loop().time() - world.model.calls[0] < 905
+
+
+TURNS = tuple(Turn("user" if n % 2 == 0 else "assistant", f"{n} " * 1_000) for n in range(41))
+
+
+@trial([ModelFailed("context", context_tokens=4_000)], ["x", DONE])
+async def test_a_context_that_is_too_small_is_asked_once_more_with_less(world: World) -> None:
+    async def prompt(job: Job, turns_max: int) -> Prompt:
+        return Prompt(TURNS, None, "be brief")
+
+    world.store.prompt = prompt  # type: ignore[method-assign]
+    assert (await world.until_over()).body == "x"
+    first, second = (asked.turns for asked in world.model.prompts)
+    assert len(first) > len(second) >= 1 and second == first[-len(second) :] and second[-1] == TURNS[-1]
+    assert sum(len(turn.text) for turn in second) / 3.5 < 2_000
+
+
+@trial([ModelFailed("context")], [ModelFailed("context")], ["never"])
+async def test_and_if_that_is_too_much_as_well_it_is_told(world: World) -> None:
+    async def prompt(job: Job, turns_max: int) -> Prompt:
+        return Prompt(TURNS, None, "be brief")
+
+    world.store.prompt = prompt  # type: ignore[method-assign]
+    end = await world.until_over()
+    assert (
+        end.failure == Failure("context", "the model's context is too small for this chat")
+        and len(world.model.calls) == 2
+    )
+
+
+@trial(["never"])
+async def test_a_question_that_is_gone_is_not_asked(world: World) -> None:
+    async def prompt(job: Job, turns_max: int) -> Prompt:
+        return Prompt((), None, "be brief")
+
+    world.store.prompt = prompt  # type: ignore[method-assign]
+    end = await world.until_over()
+    assert end.failure and end.failure.code == "empty" and world.model.calls == []
+
+
 @trial([ModelFailed("refused", "bad request")], ["never"])
 async def test_what_trying_again_cannot_help_fails_at_once(world: World) -> None:
     assert (await world.until_over()).failure == Failure("refused", "bad request")
@@ -350,16 +452,14 @@ async def test_what_trying_again_cannot_help_fails_at_once(world: World) -> None
 @trial(["x", ZeroDivisionError()])
 async def test_a_defect_of_the_model_is_a_failure_and_told(world: World) -> None:
     end = await world.until_over()
-    assert end.failure == Failure("internal", "the answer could not be written") and world.troubles == ["reply"]
+    assert end.failure == Failure("unavailable", "the answer could not be written") and world.troubles == ["reply"]
 
 
 @trial(["x" * 60_000, "y" * 40_000, "z", DONE])
 async def test_an_answer_has_a_bound(world: World) -> None:
     end = await world.until_over()
     assert (
-        (end.status, len(end.body)) == ("failed", 100_000)
-        and end.failure is not None
-        and end.failure.code == "too_long"
+        (end.status, len(end.body)) == ("failed", 100_000) and end.failure is not None and end.failure.code == "length"
     )
 
 

@@ -81,7 +81,7 @@ def test_a_reply_without_progress_fails_as_one_attempt_more() -> None:
     scene.nothing(ASSISTANT_ID, c.ExpireReply(reply.id, 2))
     end = scene.ok(ASSISTANT_ID, c.ExpireReply(reply.id, 1)).payload
     assert (end.status, end.body, end.attempt) == ("failed", "", 2)
-    assert end.failure == Failure("no_progress", "the assistant made no progress")
+    assert end.failure == Failure("timeout", "the assistant made no progress")
 
 
 def test_a_stop_asks_the_holder_and_ends_at_once_what_nobody_holds() -> None:

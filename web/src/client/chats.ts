@@ -247,6 +247,14 @@ export class Chats {
         if (changed) this.views.get(frame.chat_id)?.touch();
         return changed;
       }
+      case "reply.thinking":
+      case "reply.waiting": {
+        const view = this.views.get(frame.chat_id);
+        if (!view) return false;
+        this.replies.heed(frame, now);
+        view.touch();
+        return true;
+      }
       case "typing": {
         const view = this.views.get(frame.chat_id);
         if (!view || frame.user_id === this.me.id) return false;

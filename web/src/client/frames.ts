@@ -708,6 +708,25 @@ export interface ReplyStop {
   type: "reply.stop";
 }
 
+/** The model thinks before it answers: so many characters by now, which are no part of the answer. */
+export interface ReplyThinking {
+  type: "reply.thinking";
+  chat_id: string;
+  message_id: string;
+  attempt: number;
+  chars: number;
+}
+
+/** The model's provider can't answer just now, and is asked again. */
+export interface ReplyWaiting {
+  type: "reply.waiting";
+  chat_id: string;
+  message_id: string;
+  attempt: number;
+  code: "rate_limited" | "unavailable" | "timeout" | "cut" | "bad_answer";
+  retry_in_ms: number;
+}
+
 export interface ReportChanges {
   closed: true;
   note?: string;
@@ -876,6 +895,8 @@ export type Signal =
   | ReadMarked
   | ReplyDelta
   | ReplySnapshot
+  | ReplyThinking
+  | ReplyWaiting
   | AssistantSilent
   | TypingSignal
   | AuthExpiring;

@@ -1,5 +1,5 @@
 /** The texts of answers that are being written: pieces by attempt and index. Twin of `parley_client/replies.py`. */
-import type { ReplyDelta, ReplySnapshot } from "./frames";
+import type { ReplyDelta, ReplySnapshot, ReplyThinking, ReplyWaiting } from "./frames";
 
 export interface Writing {
   attempt: number;
@@ -7,11 +7,29 @@ export interface Writing {
   text: string;
 }
 
+/** Before the first word: how much was thought, or why it is waited for and until when. */
+export interface Progress {
+  attempt: number;
+  chars: number;
+  waits: { code: string; until: number } | null;
+}
+
 export class Replies {
   private writing = new Map<string, Writing>();
+  private progress = new Map<string, Progress>();
 
   get(messageId: string): Writing | undefined {
     return this.writing.get(messageId);
+  }
+
+  progressOf(messageId: string): Progress | undefined {
+    return this.progress.get(messageId);
+  }
+
+  heed(frame: ReplyThinking | ReplyWaiting, now: number): void {
+    const waits = frame.type === "reply.waiting" ? { code: frame.code, until: now + frame.retry_in_ms } : null;
+    const chars = frame.type === "reply.thinking" ? frame.chars : (this.progress.get(frame.message_id)?.chars ?? 0);
+    this.progress.set(frame.message_id, { attempt: frame.attempt, chars, waits });
   }
 
   /** Whether the text changed. A piece out of its turn is passed by: a snapshot follows it. */
@@ -35,5 +53,6 @@ export class Replies {
   /** It has ended: the message says how. */
   end(messageId: string): void {
     this.writing.delete(messageId);
+    this.progress.delete(messageId);
   }
 }

@@ -8,7 +8,7 @@ import { Icon } from "./icons";
 import { Menu, type Choice } from "./kit";
 import { csv, draw, late, morph, rendered } from "./markdown";
 import { Avatar, personName } from "./names";
-import { attempt, BASE, parley, ROOT, usePage } from "./store";
+import { attempt, BASE, parley, ROOT, useNow, usePage } from "./store";
 
 const Emoji = lazy(() => import("./emoji"));
 
@@ -120,7 +120,7 @@ function State({ view, message, writing, empty }: { view: ChatView; message: Mes
   if (view.pins?.has(message.id)) parts.push(<span key="p"><Icon name="pin" /> {t("pinned")}</span>);
   if (message.kind === "assistant" && !message.deleted_at) {
     if (message.status === "pending") {
-      parts.push(<span key="s" className="busy">{empty ? t("thinking …") : t("writing …")}</span>);
+      parts.push(<span key="s" className="busy">{empty ? <Beginning id={message.id} /> : t("writing …")}</span>);
       if ((writing?.attempt ?? 1) > 1) parts.push(<span key="a">{t("attempt {n}", { n: writing!.attempt })}</span>);
     } else {
       if (message.status === "stopped") parts.push(<span key="s">{t("stopped")}</span>);
@@ -132,6 +132,17 @@ function State({ view, message, writing, empty }: { view: ChatView; message: Mes
   }
   if (!parts.length) return null;
   return <p className="state quiet small">{parts.flatMap((one, n) => (n ? [" · ", one] : [one]))}</p>;
+}
+
+/** Before the first word of an answer. */
+function Beginning({ id }: { id: string }): ReactNode {
+  const now = useNow(1_000);
+  const progress = parley.chats!.replies.progressOf(id);
+  if (progress?.waits && progress.waits.until > now) {
+    const n = Math.ceil((progress.waits.until - now) / 1_000);
+    return progress.waits.code === "rate_limited" ? t("the model is busy; asked again in {n} s", { n }) : t("the model can't answer just now; asked again in {n} s", { n });
+  }
+  return progress?.chars ? t("thinking … {count} characters so far", { count: progress.chars }) : t("thinking …");
 }
 
 function Pager({ siblings, at, onSibling }: { siblings: MessageJson[]; at: number; onSibling: (step: number) => void }): ReactNode {
