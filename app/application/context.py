@@ -24,7 +24,8 @@ def alternating(turns: Sequence[Turn]) -> tuple[Turn, ...]:
         if not turn.text.strip() or (not merged and turn.role != "user"):
             continue
         if merged and merged[-1].role == turn.role:
-            merged[-1] = Turn(turn.role, f"{merged[-1].text}\n\n{turn.text}")
+            before = merged[-1]
+            merged[-1] = Turn(turn.role, f"{before.text}\n\n{turn.text}", before.places + turn.places)
         else:
             merged.append(turn)
     return tuple(merged)

@@ -17,8 +17,8 @@ from app.application.context import alternating, fitted, size_of
 from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.fan_out import FanOut, LiveTexts
-from app.application.ports.jobs import Job, Jobs
-from app.application.ports.model import Delta, Finish, Model, ModelFailed, Thinking
+from app.application.ports.jobs import Job, Jobs, Written
+from app.application.ports.model import Delta, Finish, Model, ModelFailed, Origin, Place, Thinking
 from app.application.ports.socket import Codec
 from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
 from app.domain.command import Command
@@ -38,6 +38,7 @@ DELTA_CHARS = 100
 DELTA_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.3)
 """What is less waits so long behind the delta before it: the first not at all, the second a little, the later ones longer."""
 THOUGHTS_EVERY_S = 1.0
+NOTE_S = 2.0
 LOADING_S = 2.0
 """A model that loads is asked again so often, unless its server says when."""
 TOLD_FROM_S = 1.0
@@ -65,6 +66,12 @@ class _Answer:
         self.progressed = False
         self.asked_tokens = 0
         """Of the last call, as estimated."""
+        self.calls = 0
+        self.context: tuple[Place, ...] = ()
+        self.model = self.said = ""
+        """How the model named itself; what its provider said of a failure."""
+        self.began = asyncio.get_running_loop().time()
+        self.first_token_ms: int | None = None
         self.can_shorten = True
         self.thought = 0
         """Characters that the model said to itself."""
@@ -81,6 +88,8 @@ class _Answer:
 
     def add(self, text: str) -> None:
         had_news = self.told < len(self.text)
+        if self.first_token_ms is None:
+            self.first_token_ms = round((asyncio.get_running_loop().time() - self.began) * 1000)
         self.text += text
         self.progressed = True
         if not had_news or len(self.text) - self.told >= DELTA_CHARS:
@@ -107,6 +116,7 @@ class AssistantWorker:
         bus: CommandBus,
         fan_out: FanOut,
         codec: Codec,
+        origin: Origin,
         at_once: int = 50,
         drain_s: float = DRAIN_S,
         answer_s: float = 900.0,
@@ -117,7 +127,7 @@ class AssistantWorker:
         trouble: Trouble = lambda what, error: None,
         watch: Callable[[Job], AbstractContextManager[object]] = lambda job: nullcontext(),
     ) -> None:
-        """holder: our name on leases. at_once: replies that are written side by side. drain_s: how long those
+        """holder: our name on leases. origin: whom the model is of. at_once: replies that are written side by side. drain_s: how long those
         being written may take to end when we go. answer_s: how long one answer may take in all; patience_s: how long a model
         may load. context_tokens: so much of a chat is sent, as estimated. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
         self._watch = watch
@@ -127,7 +137,7 @@ class AssistantWorker:
         self._model = model
         self._bus = bus
         self._fan_out = fan_out
-        self._codec = codec
+        self._codec, self._origin = codec, origin
         self._at_once = at_once
         self._answer_s, self._patience_s, self._context_tokens, self._jitter = (
             answer_s,
@@ -212,6 +222,7 @@ class AssistantWorker:
                     await self._look(answer)
             if writing.done() and not lost.done():
                 end = writing.result()
+                await self._note(answer, *end)
                 await self._end(answer, *end)
                 self._on_end(end[0])
         except _Lost:
@@ -243,6 +254,7 @@ class AssistantWorker:
                 raise ModelFailed("timeout", f"the answer wasn't done after {self._answer_s:.0f} seconds")
             except ModelFailed as error:
                 answer.usage, answer.progressed = error.usage or answer.usage, True
+                answer.said, answer.model = error.said, error.model or answer.model
                 failed = Status.FAILED, Failure(error.code, error.reason)
                 if answer.text:
                     return failed
@@ -291,6 +303,9 @@ class AssistantWorker:
         if not prompt.turns:
             raise ModelFailed("empty", "there is no question any more")
         answer.asked_tokens = size_of(prompt)
+        answer.context = tuple(place for turn in prompt.turns for place in turn.places)
+        answer.model = prompt.model or self._origin.model
+        answer.calls += 1
         answer.can_shorten = answer.can_shorten and len(fit.turns) > 1
         answer.written = False
         telling = asyncio.create_task(self._tell(answer))
@@ -299,7 +314,7 @@ class AssistantWorker:
                 async for piece in pieces:
                     answer.progressed = True
                     if isinstance(piece, Finish):
-                        answer.usage = piece.usage
+                        answer.usage, answer.model = piece.usage, piece.model or answer.model
                     elif isinstance(piece, Thinking):
                         await self._think(answer, len(piece.text))
                     elif isinstance(piece, Delta) and (text := answer.whole_characters(piece.text.replace("\x00", ""))):
@@ -345,6 +360,16 @@ class AssistantWorker:
                     raise _Lost
             except Transient:
                 pass  # nobody hears this delta; whoever lost it is given the text so far before the next one
+
+    async def _note(self, answer: _Answer, status: str, failure: Failure | None) -> None:
+        """How it came about. Where that can't be kept, the answer still ends."""
+        written = Written(
+            failure.code if failure else status, answer.said if failure else "", answer.calls, answer.first_token_ms,
+            self._origin.provider, answer.model, self._origin.parameters, answer.context, answer.usage,
+        )  # fmt: skip
+        with survived("provenance", self._trouble):
+            async with asyncio.timeout(NOTE_S):
+                await self._jobs.note(answer.job, written)
 
     async def _end(self, answer: _Answer, status: str, failure: Failure | None) -> None:
         """The end is a command. Repeated with the same id until the row says that it is over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.application.answers import Answers
 from app.application.background import Background
 from app.application.chats import Chats
 from app.application.explain import Explain
@@ -34,6 +35,7 @@ class UseCases:
     chats: Chats
     members: Members
     messages: Messages
+    answers: Answers
     search: MessageSearch
     read_marks: ReadMarks
     typing: TypingSignal

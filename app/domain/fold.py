@@ -42,19 +42,26 @@ class Fold:
         self.limits = limits
         self.events: list[Event] = []
 
-    def ask(self, asked: Question) -> None:
+    def ask(self, asked: Question) -> tuple[str, ...]:
+        """Ids of the policies that allow it, or a refusal."""
         answer = self._ask(asked)
         if not answer.allowed:
             raise Refused(answer.code, answer.reason, answer.policies)
+        return answer.policies
 
     def permit(self, command: Command, action: str, **facts: Any) -> Chat:
         """Ask whether the actor may; the chat as it is now, or a refusal."""
+        self.allowing(command, action, **facts)
+        return self.state.chats[command.chat_id]
+
+    def allowing(self, command: Command, action: str, **facts: Any) -> tuple[str, ...]:
+        """Ids of the policies by which the actor may, or a refusal."""
         chat = self.state.chats.get(command.chat_id)
         me = self.state.members.get((command.chat_id, command.actor_id))
-        self.ask(question(action, chat, me, self.state.now, **facts))
+        policies = self.ask(question(action, chat, me, self.state.now, **facts))
         if chat is None:
             raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
-        return chat
+        return policies
 
     def find(self, command: Command, message_id: str) -> Message:
         """The message, for whoever may read the chat."""

@@ -54,10 +54,11 @@ class DeleteMessage:
 def send(fold: Fold, command: Command, do: SendMessage) -> int:
     chat = fold.permit(command, "message.send")
     asked = replies.is_asked(chat.kind, do.body, command.actor_id)
-    silent = None
+    silent: Refused | None = None
+    policies: tuple[str, ...] = ()
     if asked:
         try:
-            fold.permit(command, "assistant.ask")
+            policies = fold.allowing(command, "assistant.ask")
         except Refused as refused:
             silent = refused
         silent = silent or replies.why_silent(fold, command)
@@ -84,7 +85,7 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
         note = Silence(chat.id, sent.id, ASSISTANT_ID, command.actor_id, silent.code)
         fold.state.changes.silences.append(note)
     elif asked:
-        replies.open_reply(fold, command, sent.id)
+        replies.open_reply(fold, command, sent.id, policies)
     return seq
 
 

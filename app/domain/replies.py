@@ -105,9 +105,14 @@ def _count_open(fold: Fold, asker_id: str, more: int) -> None:
 
 
 def open_reply(
-    fold: Fold, command: Command, question_id: str, regenerates: str | None = None, command_id: str | None = None
+    fold: Fold,
+    command: Command,
+    question_id: str,
+    policies: tuple[str, ...],
+    regenerates: str | None = None,
+    command_id: str | None = None,
 ) -> int:
-    """The reply's message and its job, in the same transaction as the question."""
+    """The reply's message and its job, in the same transaction as the question. policies: those that let it be asked."""
     chat_id = command.chat_id
     seq, at = fold.next_place(chat_id)
     message = Message(
@@ -126,7 +131,14 @@ def open_reply(
     fold.append_message(message, command_id)
     key = (chat_id, message.id)
     fold.state.replies[key] = Reply(
-        chat_id, message.id, question_id, 0, held=False, trace=command.trace, asker_id=command.actor_id
+        chat_id,
+        message.id,
+        question_id,
+        0,
+        held=False,
+        trace=command.trace,
+        asker_id=command.actor_id,
+        policies=policies,
     )
     fold.state.changes.new_replies.append(key)
     _count_open(fold, command.actor_id, +1)
@@ -159,7 +171,7 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     message = fold.find(command, do.message_id)
     asked = fold.state.messages.get((command.chat_id, message.reply_to or ""))
     own = message.kind == MessageKind.ASSISTANT and asked is not None and asked.sender_id == command.actor_id
-    fold.permit(command, "reply.regenerate", own=own)
+    policies = fold.allowing(command, "reply.regenerate", own=own)
     reply = _reply_of(fold, command, do.message_id)
     if not reply.finished:
         raise Refused(Code.CONFLICT, "the reply is still being written: stop it first")
@@ -168,7 +180,7 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     silent = why_silent(fold, command)
     if silent is not None:
         raise silent
-    return open_reply(fold, command, reply.question_id, message.id, command.id)
+    return open_reply(fold, command, reply.question_id, policies, message.id, command.id)
 
 
 def complete(fold: Fold, command: Command, do: CompleteReply) -> int | None:

@@ -159,7 +159,7 @@ class Reply:
     """The job behind an assistant's message; its row is the queue.
 
     attempt: 0 until first claimed. held: a worker's lease on it has not run out. trace: of the command that asked.
-    asker_id: who asked for it, or had it written anew.
+    asker_id: who asked for it, or had it written anew. policies: ids of those that let them.
     """
 
     chat_id: str
@@ -171,3 +171,4 @@ class Reply:
     stop_requested: bool = False
     trace: str = ""
     asker_id: str = ""
+    policies: tuple[str, ...] = ()

@@ -41,6 +41,7 @@ from app.adapters.store.word_index import SqlWordIndex
 from app.adapters.store.workers import SqlWorkers
 from app.adapters.wire.encoder import JsonCodec, ShownLimits
 from app.application.announce import Announcer
+from app.application.answers import Answers
 from app.application.authorize import Pep, Reader
 from app.application.background import Background
 from app.application.chats import Chats
@@ -54,8 +55,8 @@ from app.application.operators import Operators
 from app.application.ports.bus import CommandBus, CommandSource, Workers
 from app.application.ports.fan_out import FanOut, LiveTexts, OpenSockets
 from app.application.ports.history import History
-from app.application.ports.jobs import Jobs
-from app.application.ports.model import Model
+from app.application.ports.jobs import Jobs, Provenances
+from app.application.ports.model import Model, Origin
 from app.application.ports.people import Accounts, Passwords
 from app.application.ports.store import CommandLog, Heal, Timeline, WordIndex
 from app.application.process import Worker
@@ -97,6 +98,7 @@ class World:
     heal: Heal
     words: WordIndex
     jobs: Jobs
+    provenances: Provenances
     accounts: Accounts
     workers: Workers
     passwords: Passwords
@@ -205,7 +207,8 @@ def make_world(settings: Settings) -> World:
         history=SqlHistory(database, replica),
         heal=SqliteHeal(database) if settings.embedded else PostgresHeal(database),
         words=SqlWordIndex(database),
-        jobs=SqlJobs(database),
+        jobs=(jobs := SqlJobs(database)),
+        provenances=jobs,
         accounts=SqlAccounts(database),
         workers=OneWorker() if settings.embedded else SqlWorkers(database),
         passwords=Argon2Passwords(),
@@ -284,6 +287,17 @@ def _make_model(settings: Settings) -> Model:
     return DemoModel()
 
 
+def _origin(settings: Settings) -> Origin:
+    if not settings.has_model:
+        return Origin("demo", "demo", {})
+    told = {"max_output_tokens": settings.assistant_max_tokens, "temperature": settings.assistant_temperature}
+    return Origin(
+        "default",
+        settings.assistant_model,
+        {name: value for name, value in told.items() if value > 0 or (name == "temperature" and value == 0)},
+    )
+
+
 def make_worker(world: World) -> Worker:
     settings = world.settings
     announcer = Announcer(world.fan_out, world.live, world.codec.event, world.codec.assistant_silent)
@@ -309,6 +323,7 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         bus=world.bus,
         fan_out=world.fan_out,
         codec=world.codec,
+        origin=_origin(world.settings),
         answer_s=world.settings.assistant_answer_s,
         patience_s=world.settings.assistant_silence_s,
         context_tokens=world.settings.assistant_context_tokens,
@@ -356,6 +371,7 @@ def make_use_cases(world: World) -> UseCases:
         chats=Chats(submitter, reader, history, new_id, settings.group_members_max, world.fan_out, world.codec),
         members=Members(submitter, reader, history),
         messages=Messages(submitter, reader, history, world.timeline, world.codec),
+        answers=Answers(pep, reader, history, world.provenances, world.accounts),
         search=MessageSearch(reader, pep, history),
         read_marks=ReadMarks(reader, history, world.fan_out, world.codec),
         typing=TypingSignal(pep, history, world.fan_out, world.codec, world.background),

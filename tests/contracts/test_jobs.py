@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from app.adapters.store.database import Database
+from app.application.ports.jobs import Written
 from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID
+from app.domain.values import Usage
 from tests import actions as c
 from tests.contracts.store_setting import Store
 from tests.world import new_id
@@ -61,3 +63,26 @@ async def test_answers_are_written_in_turns_by_who_asked(database: Database) -> 
     await store.jobs.release(first[1])
     [again] = await store.jobs.claim("two", 10, 60.0)
     assert (again.question_id, again.attempt) == (first[1].question_id, 2)
+
+
+async def test_how_an_answer_came_about_is_kept_by_attempts(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")))
+    [first] = await store.jobs.claim("dies", 5, 0.1)
+    await asyncio.sleep(0.2)
+    [second] = await store.jobs.claim("ends", 5, 60.0)
+    prompt = await store.jobs.prompt(second, 10)
+    context = tuple(place for turn in prompt.turns for place in turn.places)
+    assert context == ((2, second.question_id),)
+    written = Written("cut", "the line broke", 3, 420, "default", "m-1", {"temperature": 0.5}, context, Usage(7, 2))
+    assert (await store.jobs.of(chat_id, first.message_id)).attempts[1].written is None  # type: ignore[union-attr]
+    await store.jobs.note(second, written)
+    found = await store.jobs.of(chat_id, first.message_id)
+    assert found is not None and found.assistant_id == ASSISTANT_ID and found.policies
+    dead, alive = found.attempts
+    assert (dead.attempt, dead.ended_at, dead.written) == (1, None, None)
+    assert (alive.attempt, alive.written) == (2, written)
+    assert alive.ended_at is not None and dead.started_at < alive.started_at <= alive.ended_at
+    assert await store.jobs.of(chat_id, second.question_id) is None and await store.jobs.of(chat_id, new_id()) is None

@@ -9,8 +9,9 @@ import json
 from typing import Any
 
 from stack.pace import within
+from tests.scenarios.test_accounts import make_operator, refused
 from tests.scenarios.test_replies import assistant_chat, ended
-from tests.world import People, Person, World
+from tests.world import People, Person, World, new_id
 
 Row = tuple[str, dict[str, Any], str, str, str, int]
 
@@ -291,3 +292,62 @@ async def upstream_calls(world: World, person: Person, model: str) -> list[dict[
     assert world.model is not None
     log = (await person.rest.http.get(f"{world.model.url}/log")).json()
     return [entry for entry in log if entry["model"] == model]
+
+
+async def test_how_an_answer_came_about_is_told_and_what_the_provider_said_to_operators_alone(real: World) -> None:
+    people = People(real)
+    anna, root, stranger = await people.make(), await people.make(), await people.make()
+    await make_operator(real, root)
+    client = await anna.client(0)
+    chat_id = await assistant_chat(anna)
+    path = f"/v1/chats/{chat_id}/messages"
+    for script in (
+        {"words": 2},
+        answers(400, error("no: sk-abcdef123456")),
+        {"fail": 503, "times": 1, "words": 1, "n": chat_id},
+    ):
+        await client.send(chat_id, f"script: {json.dumps(script)}")
+        await ended(client, chat_id, 1 + sum(e["type"] == "message.completed" for e in client.chats[chat_id].events))
+    whole, refused_, tried = [e["message"] for e in await ended(client, chat_id, 3)]
+    origin = await anna.rest.get(f"{path}/{whole['id']}/provenance")
+    assert (origin["provider"], origin["model"], origin["version"], origin["cost"]) == (
+        "default",
+        "gpt-4o-mini",
+        1,
+        None,
+    )
+    assert origin["parameters"] == {"max_output_tokens": 500, "temperature": 0.5} and origin["policies"] == [
+        "members-write"
+    ]
+    assert origin["usage"] == whole["usage"] == {"prompt_tokens": 7, "completion_tokens": 2}
+    [attempt] = origin["attempts"]
+    assert (attempt["attempt"], attempt["end"], attempt["calls"]) == (1, "complete", 1)
+    assert 0 <= attempt["first_token_ms"] < 5_000 and attempt["started_at"] <= attempt["ended_at"]
+    sent = await upstream_calls(real, anna, "gpt-4o-mini")
+    asked = await anna.rest.get(f"{path}/{whole['reply_to']}")
+    assert origin["context"] == [{"seq": asked["seq"], "message_id": asked["id"]}]
+    assert any(entry["messages"] == [{"role": "user", "content": asked["body"]}] for entry in sent)
+    [failed] = (await anna.rest.get(f"{path}/{refused_['id']}/provenance"))["attempts"]
+    assert (failed["end"], failed["first_token_ms"]) == ("refused", None) and "said" not in failed
+    last = await anna.rest.get(f"{path}/{tried['id']}/provenance")
+    assert last["attempts"][0]["calls"] == 2
+    told = {place["message_id"] for place in last["context"]}
+    assert told >= {whole["id"], whole["reply_to"], tried["reply_to"]} and refused_["id"] not in told, "it said nothing"
+    assert (await refused(anna.rest.get(f"{path}/{whole['reply_to']}/provenance"))).code == "conflict"
+    assert (await refused(stranger.rest.get(f"{path}/{whole['id']}/provenance"))).code == "not_found"
+    group = await people.group(root, anna)
+    await root.rest.post(
+        f"/v1/chats/{group}/messages",
+        {
+            "client_message_id": new_id(),
+            "body": f"@assistant script: {json.dumps(answers(400, error('no: sk-abcdef123456')))}",
+        },
+    )
+    async with within(20):
+        while (newest := (await anna.rest.get(f"/v1/chats/{group}/messages?limit=1"))["items"][0])[
+            "status"
+        ] != "failed":
+            await asyncio.sleep(0.1)
+    [seen] = (await root.rest.get(f"/v1/chats/{group}/messages/{newest['id']}/provenance"))["attempts"]
+    assert seen["said"] == "no: …", "without what looks like a key"
+    await people.close()

@@ -22,7 +22,7 @@ TABLES = {
     "message_words": "one of a message that has words", "indexed": "one of a chat",
     "reports": "one of a person and message", "dead_letters": "a week, each of 64 KiB at most (CommandLog.prune)",
     "changes": "one of each command that changed something; kept, it is the log",
-    "reactions": "20 different ones of a message", "pins": "50 of a chat", "replies": "one of a question; kept with it",
+    "reactions": "20 different ones of a message", "pins": "50 of a chat", "attempts": "one of each time a reply was taken up, a lease apart until it fails; kept with it", "replies": "one of a question; kept with it",
     "outcomes": "refusals and no-ops go after a day (CommandLog.prune); of commands that did something kept: ids hold for ever",
     "reads": "one of a person and chat", "suspects": "a day (CommandLog.prune)", "workers": "a minute (Workers.beat)",
     "batches": "ten minutes (CommandLog.prune)",

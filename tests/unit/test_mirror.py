@@ -21,6 +21,7 @@ ELSEWHERE = {
     "adapters/websocket/connection.py": "tests/scenarios/test_socket.py",
     "adapters/wire": "tests/unit/test_snapshots.py",
     "application/explain.py": "tests/scenarios/test_matrix.py",
+    "application/answers.py": "tests/scenarios/test_providers.py",
     "application/operators.py": "tests/scenarios/test_accounts.py",
     "application/ports": "tests/contracts",
     "infrastructure": "tests/test_deployment.py",

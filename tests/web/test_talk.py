@@ -58,6 +58,12 @@ def test_the_assistant_streams_is_stopped_and_asked_again(visits: Visits) -> Non
     expect(again).to_contain_text("stopped")
     anna.click("button", "Previous")
     expect(anna.page.get_by_text("1/2")).to_be_visible()
+    again.hover()
+    anna.click("button", "More", within=again)
+    anna.click("menuitem", "How this answer came about")
+    dialog = anna.page.get_by_role("dialog")
+    for words in ("Assistant", "stopped", "first word after", "members-write", "1 message"):
+        expect(dialog).to_contain_text(words)
 
 
 @pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)

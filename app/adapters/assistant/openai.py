@@ -100,9 +100,11 @@ class OpenAIModel:
         except (openai.APITimeoutError, httpx2.TimeoutException) as error:
             connecting = isinstance(error.__cause__ or error, httpx2.ConnectTimeout)
             code = "unavailable" if connecting else "timeout"
-            raise ModelFailed(code, retry=connecting, usage=reading.usage) from error
+            raise ModelFailed(code, retry=connecting, usage=reading.usage, model=reading.model) from error
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
-            raise ModelFailed("unavailable", said=type(error).__name__, retry=True, usage=reading.usage) from error
+            raise ModelFailed(
+                "unavailable", said=type(error).__name__, retry=True, usage=reading.usage, model=reading.model
+            ) from error
         except (openai.OpenAIError, httpx2.InvalidURL, ValueError, TypeError) as error:
             raise ModelFailed("bad_answer", said=type(error).__name__, retry=True, usage=reading.usage) from error
 

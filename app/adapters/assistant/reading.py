@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
-from app.adapters.assistant.failures import failure_of
+from app.adapters.assistant.failures import cleaned, failure_of
 from app.application.ports.model import Alive, Delta, Finish, ModelFailed, Piece, Thinking
 from app.domain.values import Usage
 
 BYTES_MAX = 1024 * 1024
 """Of one event, or of an answer that comes whole."""
 _COUNT_MAX = 2**53
+_MODEL_MAX = 200
 _ALIVE = Alive()
 
 FINISHES = {
@@ -185,6 +186,7 @@ class Reading:
 
     def __init__(self, done_ends: bool = False) -> None:
         self.usage: Usage | None = None
+        self.model = ""
         self.over = False
         self._done_ends = done_ends
         self._thoughts = Thoughts()
@@ -211,6 +213,8 @@ class Reading:
             chunk = chunk[0]
         if not isinstance(chunk, dict):
             raise self._failed(ModelFailed("bad_answer", retry=True))
+        if not self.model and isinstance(chunk.get("model"), str):
+            self.model = cleaned(chunk["model"])[:_MODEL_MAX]
         if chunk.get("usage") is not None:
             self.usage = read_usage(chunk["usage"]) or self.usage
         if event.name == "error" or _is_error(chunk):
@@ -305,12 +309,12 @@ class Reading:
         if code == "complete" and not self._visible:
             code = "empty"
         if code == "complete":
-            return [*pieces, Finish(self.usage)], None
+            return [*pieces, Finish(self.usage, self.model)], None
         reason = _ENDS.get((code, self._called), _ENDS.get((code, False), ""))
         return pieces, self._failed(ModelFailed(code, reason, retry=code in ("cut", "unavailable")))
 
     def _failed(self, error: ModelFailed) -> ModelFailed:
-        error.usage = error.usage or self.usage
+        error.usage, error.model = error.usage or self.usage, self.model
         return error
 
 

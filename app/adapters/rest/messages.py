@@ -23,7 +23,7 @@ from app.adapters.rest.door import (
 )
 from app.adapters.rest.problems import responses
 from app.adapters.wire import messages as wire
-from app.adapters.wire import moderation
+from app.adapters.wire import moderation, replies
 from app.adapters.wire.reactions import Emoji
 from app.adapters.wire.registry import TimelineJson, event_json
 from app.adapters.wire.values import Id, Listed, ListedBySeq, Time
@@ -90,6 +90,12 @@ async def delete(
 ) -> Response:
     action = DeleteMessage(message_id)
     return made(await use_cases.messages.act(who.user_id, chat_id, message_id, action, key), wire.message_json)
+
+
+@router.get("/chats/{chat_id}/messages/{message_id}/provenance", summary="How an answer came about",
+            response_model=replies.ProvenanceJson, responses=responses(Code.NOT_FOUND, Code.CONFLICT))  # fmt: skip
+async def provenance(chat_id: PathId, message_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Response:
+    return answer(replies.provenance_json(await use_cases.answers.origins(who, chat_id, message_id)))
 
 
 @router.post("/chats/{chat_id}/messages/{message_id}/report", status_code=201, summary="Report a message to operators",

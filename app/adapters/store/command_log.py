@@ -470,6 +470,7 @@ class _Transaction:
                         "stop_requested": r.stop_requested,
                         "trace": r.trace,
                         "asker_id": r.asker_id,
+                        "policies": list(r.policies),
                         "asked_at": state.now,
                         "progress_at": state.now,
                     }

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
-from app.application.ports.jobs import Job
+from app.application.ports.jobs import Attempt, Job, Provenance, Written
 from app.application.ports.model import Prompt, Turn
+from app.domain.values import Usage
 
-_r = t.replies
+_r, _a = t.replies, t.attempts
 
 
 class SqlJobs:
@@ -45,6 +46,9 @@ class SqlJobs:
                         progress_at=now if job.attempt == 1 else _r.c.progress_at,
                     )
                 )
+            if jobs:
+                begun = [{**_key(job), "started_at": now} for job in jobs]
+                await connection.execute(sa.insert(_a), begun)
         return jobs
 
     async def renew(self, holder: str, job: Job, lease_s: float, progressed: bool) -> str:
@@ -70,6 +74,44 @@ class SqlJobs:
                 sa.update(_r).where(*_this(job), _r.c.attempt == job.attempt).values(lease_until=None, holder=None)
             )
 
+    async def note(self, job: Job, written: Written) -> None:
+        async with self._database.write() as connection:
+            now = await self._database.now(connection)
+            usage = written.usage
+            await connection.execute(
+                sa.update(_a)
+                .where(*(_a.c[name] == value for name, value in _key(job).items()))
+                .values(
+                    ended_at=now,
+                    end=written.end,
+                    said=written.said,
+                    calls=written.calls,
+                    first_token_ms=written.first_token_ms,
+                    provider=written.provider,
+                    model=written.model,
+                    parameters=dict(written.parameters),
+                    context=[list(place) for place in written.context],
+                    prompt_tokens=usage.prompt_tokens if usage else None,
+                    completion_tokens=usage.completion_tokens if usage else None,
+                )
+            )
+
+    async def of(self, chat_id: str, message_id: str) -> Provenance | None:
+        async with self._database.read() as connection:
+            reply = (
+                await connection.execute(
+                    sa.select(_r.c.policies, t.messages.c.sender_id)
+                    .join(t.messages, sa.and_(t.messages.c.chat_id == _r.c.chat_id, t.messages.c.id == _r.c.message_id))
+                    .where(_r.c.chat_id == chat_id, _r.c.message_id == message_id)
+                )
+            ).one_or_none()
+            if reply is None:
+                return None
+            found = await connection.execute(
+                sa.select(_a).where(_a.c.chat_id == chat_id, _a.c.message_id == message_id).order_by(_a.c.attempt)
+            )
+            return Provenance(reply.sender_id, tuple(map(_attempt_of, found)), tuple(reply.policies or ()))
+
     async def prompt(self, job: Job, turns_max: int) -> Prompt:
         m, ch = t.messages, t.chats
         async with self._database.read() as connection:
@@ -81,7 +123,7 @@ class SqlJobs:
             ).one()
             found = (
                 await connection.execute(
-                    sa.select(m.c.sender_id, m.c.kind, m.c.body, t.users.c.display_name)
+                    sa.select(m.c.seq, m.c.id, m.c.kind, m.c.body, t.users.c.display_name)
                     .select_from(m.join(t.users, t.users.c.id == m.c.sender_id))
                     .where(
                         m.c.chat_id == job.chat_id,
@@ -112,11 +154,28 @@ def _turns(found: Any, named: bool) -> Sequence[Turn]:
     """In a group each person's words carry their name, since the model sees one `user`."""
     turns = []
     for row in found:
+        places = ((row.seq, row.id),)
         if row.kind == "assistant":
-            turns.append(Turn("assistant", row.body))
+            turns.append(Turn("assistant", row.body, places))
         else:
-            turns.append(Turn("user", f"{row.display_name}: {row.body}" if named else row.body))
+            turns.append(Turn("user", f"{row.display_name}: {row.body}" if named else row.body, places))
     return turns
+
+
+def _key(job: Job) -> dict[str, Any]:
+    return {"chat_id": job.chat_id, "message_id": job.message_id, "attempt": job.attempt}
+
+
+def _attempt_of(row: Any) -> Attempt:
+    written = None
+    if row.end is not None:
+        counted = None not in (row.prompt_tokens, row.completion_tokens)
+        written = Written(
+            row.end, row.said, row.calls, row.first_token_ms, row.provider, row.model, row.parameters or {},
+            tuple((seq, id_) for seq, id_ in row.context or ()),
+            Usage(row.prompt_tokens, row.completion_tokens) if counted else None,
+        )  # fmt: skip
+    return Attempt(row.attempt, row.started_at, row.ended_at, written)
 
 
 def _this(job: Job) -> tuple[sa.ColumnElement[bool], ...]:

@@ -336,6 +336,7 @@ replies = sa.Table(
     sa.Column("progress_at", Time(), nullable=False),
     sa.Column("trace", sa.String(64), nullable=False, server_default=""),
     sa.Column("asker_id", Id),
+    sa.Column("policies", Names),
     sa.Index(
         "ix_replies_open_of",
         "asker_id",
@@ -347,6 +348,27 @@ replies = sa.Table(
     ),
     sa.Index("ix_replies_question", "chat_id", "question_id"),
 )
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("chat_id", Id, primary_key=True),
+    sa.Column("message_id", Id, primary_key=True),
+    sa.Column("attempt", sa.Integer(), primary_key=True),
+    sa.Column("started_at", Time(), nullable=False),
+    sa.Column("ended_at", Time()),
+    sa.Column("end", sa.String(32)),
+    sa.Column("said", sa.Text(), nullable=False, server_default=""),
+    sa.Column("calls", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("first_token_ms", sa.Integer()),
+    sa.Column("provider", sa.String(64), nullable=False, server_default=""),
+    sa.Column("model", sa.String(200), nullable=False, server_default=""),
+    sa.Column("parameters", Json),
+    sa.Column("context", Json),
+    sa.Column("prompt_tokens", BigInt),
+    sa.Column("completion_tokens", BigInt),
+)
+"""How answers came about: each time that one was taken up. context: [[seq, message id]] that were sent."""
 
 reads = sa.Table(
     "reads",

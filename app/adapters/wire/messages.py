@@ -22,7 +22,7 @@ from app.adapters.wire.values import (
 )
 from app.domain.ids import SYSTEM_ID
 from app.domain.messages import DeleteMessage, EditMessage, SendMessage
-from app.domain.values import Message
+from app.domain.values import Message, Usage
 
 
 class ReactionJson(TypedDict):
@@ -84,11 +84,12 @@ def message_json(message: Message) -> dict[str, Any]:
     if message.failure is not None:
         made["failure"] = {"code": message.failure.code, "reason": message.failure.reason}
     if message.usage is not None:
-        made["usage"] = {
-            "prompt_tokens": message.usage.prompt_tokens,
-            "completion_tokens": message.usage.completion_tokens,
-        }
+        made["usage"] = usage_json(message.usage)
     return made
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    return {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
 
 
 class FoundMessageJson(MessageJson):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from app.adapters.wire.examples import ASSISTANT, CHAT, COMMAND, MESSAGE, REPLY
-from app.adapters.wire.messages import REPLY_JSON, MessageJson, whole
+from app.adapters.wire.examples import ASSISTANT, AT, CHAT, COMMAND, MESSAGE, REPLY
+from app.adapters.wire.messages import REPLY_JSON, MessageJson, UsageJson, usage_json, whole
+from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, OnMessage, Shown
+from app.application.answers import Origins
+from app.application.ports.jobs import Attempt
 from app.domain.replies import RegenerateReply, StopReply
 
 
@@ -80,6 +83,79 @@ class AssistantSilent(TypedDict):
     code: Literal["banned", "muted", "not_allowed", "quota_exceeded"]
 
 
+class AttemptJson(TypedDict):
+    """A time that the answer was taken up. end: `complete`, `stopped` or the failure's code; null while it is written, and
+    where who wrote it died. calls: of the model, with those that were tried again. said: what the provider said of a
+    failure, for who may configure assistants."""
+
+    attempt: int
+    started_at: str
+    first_token_ms: int | None
+    ended_at: str | None
+    end: str | None
+    calls: int
+    said: NotRequired[str]
+
+
+class PlaceJson(TypedDict):
+    seq: int
+    message_id: str
+
+
+class ProvenanceJson(TypedDict):
+    """How an answer came about. context: the messages that the model was sent, oldest first. policies: those that let it be
+    asked. model: as it named itself."""
+
+    assistant_id: str
+    version: int
+    provider: str
+    model: str
+    parameters: dict[str, float]
+    attempts: list[AttemptJson]
+    context: list[PlaceJson]
+    policies: list[str]
+    usage: UsageJson | None
+    cost: float | None
+
+
+def provenance_json(origins: Origins) -> dict[str, Any]:
+    of, usage = origins.provenance, origins.reply.usage
+    last = next((one.written for one in reversed(of.attempts) if one.written), None)
+    return {
+        "assistant_id": of.assistant_id,
+        "version": 1,
+        "provider": last.provider if last else "",
+        "model": last.model if last else "",
+        "parameters": dict(last.parameters) if last else {},
+        "attempts": [_attempt_json(one, origins.configures) for one in of.attempts],
+        "context": [{"seq": seq, "message_id": id_} for seq, id_ in last.context] if last else [],
+        "policies": list(of.policies),
+        "usage": usage_json(usage) if usage else None,
+        "cost": None,
+    }
+
+
+def _attempt_json(attempt: Attempt, configures: bool) -> dict[str, Any]:
+    written = attempt.written
+    made = {
+        "attempt": attempt.attempt,
+        "started_at": rfc3339(attempt.started_at),
+        "first_token_ms": written.first_token_ms if written else None,
+        "ended_at": rfc3339_or_none(attempt.ended_at),
+        "end": written.end if written else None,
+        "calls": written.calls if written else 0,
+    }
+    return made | ({"said": written.said} if written and written.said and configures else {})
+
+
+PROVENANCE_JSON: dict[str, Any] = {
+    "assistant_id": ASSISTANT, "version": 1, "provider": "default", "model": "gpt-4o-mini-2024-07-18",
+    "parameters": {"temperature": 0.5},
+    "attempts": [{"attempt": 1, "started_at": AT, "first_token_ms": 420, "ended_at": AT, "end": "complete", "calls": 1}],
+    "context": [{"seq": 2, "message_id": MESSAGE}], "policies": ["members-write"],
+    "usage": {"prompt_tokens": 12, "completion_tokens": 4}, "cost": None,
+}  # fmt: skip
+BODIES = (Shown(ProvenanceJson, PROVENANCE_JSON),)
 COMMANDS = (
     CommandShape(
         ReplyStop, lambda request: StopReply(request.message_id), {"ref": "6", "chat_id": CHAT, "message_id": REPLY}

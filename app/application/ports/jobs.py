@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from app.application.ports.model import Prompt
+from app.application.ports.model import Place, Prompt
+from app.domain.values import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,53 @@ class Job:
     stop_requested: bool = False
     trace: str = ""
     asked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of an attempt, as its holder saw it.
+
+    end: complete, stopped, or the failure's code. said: what the provider said of a failure, cleaned. calls: of the model.
+    first_token_ms: after the attempt began; None where nothing was said. context: the messages that were sent, in order.
+    """
+
+    end: str
+    said: str
+    calls: int
+    first_token_ms: int | None
+    provider: str
+    model: str
+    parameters: Mapping[str, float]
+    context: tuple[Place, ...]
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """written: None while it is being written, and for ever where its holder died."""
+
+    attempt: int
+    started_at: datetime
+    ended_at: datetime | None
+    written: Written | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How an answer came about. attempts: in order; none of replies that were written before this was kept. policies: ids of
+    those that let it be asked."""
+
+    assistant_id: str
+    attempts: tuple[Attempt, ...]
+    policies: tuple[str, ...]
+
+
+class Provenances(Protocol):
+    """Each raises Transient."""
+
+    async def of(self, chat_id: str, message_id: str) -> Provenance | None:
+        """None for what is no reply."""
+        ...
 
 
 class Jobs(Protocol):
@@ -42,6 +91,10 @@ class Jobs(Protocol):
 
     async def prompt(self, job: Job, turns_max: int) -> Prompt:
         """The question and at most so many turns with it, as they are now."""
+        ...
+
+    async def note(self, job: Job, written: Written) -> None:
+        """Keep what became of this attempt, beside its end."""
         ...
 
     async def stuck(self, no_progress_s: float) -> list[Job]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,12 +27,17 @@ REASONS = {
 """How an answer may fail: its code, and the sentence for people where nothing better is known."""
 
 
+Place = tuple[int, str]
+"""(seq, message id)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """role: user or assistant."""
+    """role: user or assistant. places: of the messages that it is made of."""
 
     role: str
     text: str
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +68,10 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The model said that it is done."""
+    """The model said that it is done. model: as it named itself, "" where it didn't."""
 
     usage: Usage | None
+    model: str = ""
 
 
 class ModelFailed(Exception):
@@ -73,8 +79,8 @@ class ModelFailed(Exception):
 
     code: one of `REASONS`. reason: a sentence for people, without a word of the provider's. said: what the provider said,
     for who may configure it. retry: trying again may help, after retry_after_s seconds where the server named them.
-    loading: the server is there and not ready yet. context_tokens: how many the model takes, where it said so. usage: where
-    it was told all the same.
+    loading: the server is there and not ready yet. context_tokens: how many the model takes, where it said so. usage, model:
+    where they were told all the same.
     """
 
     def __init__(
@@ -88,14 +94,24 @@ class ModelFailed(Exception):
         loading: bool = False,
         context_tokens: int | None = None,
         usage: Usage | None = None,
+        model: str = "",
     ) -> None:
         super().__init__(code, reason or REASONS[code])
         self.code, self.reason, self.said = code, reason or REASONS[code], said
         self.retry, self.retry_after_s, self.loading = retry, retry_after_s, loading
-        self.context_tokens, self.usage = context_tokens, usage
+        self.context_tokens, self.usage, self.model = context_tokens, usage, model
 
 
 Piece = Delta | Thinking | Alive | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom answers come from. provider: its name in the settings. model: where a chat names none. parameters: told to it."""
+
+    provider: str
+    model: str
+    parameters: Mapping[str, float]
 
 
 class Model(Held, Protocol):

@@ -14,8 +14,8 @@ import pytest
 from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.held import NothingHeld
-from app.application.ports.jobs import Job
-from app.application.ports.model import Alive, Delta, Finish, ModelFailed, Piece, Prompt, Thinking, Turn
+from app.application.ports.jobs import Job, Written
+from app.application.ports.model import Alive, Delta, Finish, ModelFailed, Origin, Piece, Prompt, Thinking, Turn
 from app.application.reply import AssistantWorker, Expirer
 from app.application.signals import ASSISTANTS, Frame, Note, pack_note, unpack
 from app.domain.command import Command
@@ -42,6 +42,7 @@ class Store:
         self.renewals: list[float] = []
         self.lose_ends = 0
         self.released = False
+        self.written: list[Written] = []
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -73,6 +74,10 @@ class Store:
     async def prompt(self, job: Job, turns_max: int) -> Prompt:
         self._may_fail()
         return Prompt((Turn("user", "hello"),), None, None)
+
+    async def note(self, job: Job, written: Written) -> None:
+        self._may_fail()
+        self.written.append(written)
 
     async def stuck(self, no_progress_s: float) -> list[Job]:
         self._may_fail()
@@ -142,7 +147,7 @@ class World:
         store: Any = self.store
         return AssistantWorker(
             holder=holder, jobs=store, live=self.live, model=self.model, bus=store, fan_out=self.fan_out, at_once=5,
-            codec=CODEC, jitter=lambda: 0.5, on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
+            codec=CODEC, origin=Origin("default", "m", {}), jitter=lambda: 0.5, on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
         )  # fmt: skip
 
     async def tell(self, kind: str, data: Any = None) -> None:

@@ -45,6 +45,17 @@ export interface AssistantSilent {
   code: "banned" | "muted" | "not_allowed" | "quota_exceeded";
 }
 
+/** A time that the answer was taken up. end: `complete`, `stopped` or the failure's code; null while it is written, and where who wrote it died. calls: of the model, with those that were tried again. said: what the provider said of a failure, for who may configure assistants. */
+export interface AttemptJson {
+  attempt: number;
+  calls: number;
+  end: string | null;
+  ended_at: string | null;
+  first_token_ms: number | null;
+  said?: string;
+  started_at: string;
+}
+
 /** What an operator did. actor_id: null at the command line. */
 export interface AuditJson {
   act: string;
@@ -550,6 +561,11 @@ export interface Ping {
   type: "ping";
 }
 
+export interface PlaceJson {
+  message_id: string;
+  seq: number;
+}
+
 export interface Pong {
   type: "pong";
   ref: string;
@@ -575,6 +591,20 @@ export interface ProblemJson {
 export interface ProfileChanges {
   display_name?: string | null;
   preferences?: Record<string, unknown> | null;
+}
+
+/** How an answer came about. context: the messages that the model was sent, oldest first. policies: those that let it be asked. model: as it named itself. */
+export interface ProvenanceJson {
+  assistant_id: string;
+  attempts: AttemptJson[];
+  context: PlaceJson[];
+  cost: number | null;
+  model: string;
+  parameters: Record<string, unknown>;
+  policies: string[];
+  provider: string;
+  usage: UsageJson | null;
+  version: number;
 }
 
 export interface ReactionAdd {

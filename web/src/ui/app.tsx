@@ -14,6 +14,7 @@ const Settings = lazy(() => import("./settings"));
 const Admin = lazy(() => import("./admin"));
 const Palette = lazy(() => import("./palette"));
 const NewChat = lazy(() => import("./new_chat"));
+const Origin = lazy(() => import("./origin"));
 const Keys = lazy(() => import("./keys"));
 
 export function App(): ReactNode {
@@ -40,7 +41,7 @@ export function App(): ReactNode {
 
 function Signed(): ReactNode {
   useParley();
-  const { menu } = usePage();
+  const { menu, origin } = usePage();
   const [location, go] = useLocation();
   useKeys(go);
   useEffect(() => usePage.setState({ panel: false, editing: null }), [location]);
@@ -75,6 +76,7 @@ function Signed(): ReactNode {
         {menu === "palette" && <Palette />}
         {menu === "new" && <NewChat />}
         {menu === "keys" && <Keys />}
+        {origin && <Origin message={origin} />}
       </Suspense>
       </Boundary>
     </div>

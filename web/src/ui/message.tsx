@@ -165,6 +165,7 @@ function Actions({ view, message, mine, role, onPick }: { view: ChatView; messag
     { words: t("Copy as Markdown"), act: () => copy(message.body ?? "") },
     { words: t("Copy link"), act: () => copy(link) },
   ];
+  if (isReply && message.status !== "pending") more.push({ words: t("How this answer came about"), act: () => usePage.setState({ origin: message }) });
   if (writes) more.push(view.pins?.has(message.id) ? { words: t("Unpin"), act: () => pin(false) } : { words: t("Pin"), act: () => pin(true) });
   if (!mine && !isReply) more.push({ words: t("Report …"), act: report });
   function pin(add: boolean): void {

@@ -33,13 +33,15 @@ interface Page {
   panel: boolean;
   replyTo: Record<string, MessageJson | undefined>;
   editing: MessageJson | null;
+  /** The answer of which is shown how it came about. */
+  origin: MessageJson | null;
   said: string;
   problem: { words: string; explain?: { action: string; chat_id: string } } | null;
   update: (() => void) | null;
 }
 
 export const usePage = create<Page>(() => ({
-  phase: "starting", menu: "none", panel: false, replyTo: {}, editing: null, said: "", problem: null, update: null,
+  phase: "starting", menu: "none", panel: false, replyTo: {}, editing: null, origin: null, said: "", problem: null, update: null,
 }));
 
 /** Told to who listens to the page instead of looking at it. */
