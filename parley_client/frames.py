@@ -63,6 +63,7 @@ class MessageJson(TypedDict):
     regenerates: NotRequired[str]
     failure: NotRequired[FailureJson]
     usage: NotRequired[UsageJson]
+    queue: NotRequired[int]
 
 
 class ChatJson(TypedDict):
@@ -477,6 +478,15 @@ class ReplySnapshot(TypedDict):
     text: str
 
 
+class ReplyQueued(TypedDict):
+    """An answer moved up in its chat's queue: so many are before it; at 0 its turn has come."""
+
+    type: Literal["reply.queued"]
+    chat_id: str
+    message_id: str
+    queue: int
+
+
 class ReplyThinking(TypedDict):
     """The model thinks before it answers: so many characters by now, which are no part of the answer."""
 
@@ -557,6 +567,7 @@ Signal: TypeAlias = (
     | ReadMarked
     | ReplyDelta
     | ReplySnapshot
+    | ReplyQueued
     | ReplyThinking
     | ReplyWaiting
     | AssistantSilent

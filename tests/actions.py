@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from app.domain.chats import CreateChat, UpdateChat
+from app.domain.chats import CreateChat, NameChat, UpdateChat
 from app.domain.members import AddMember, BanMember, RemoveMember, UnbanMember, UpdateMember
 from app.domain.messages import DeleteMessage, EditMessage, SendMessage
 from app.domain.moderation import Moderate
@@ -14,14 +14,14 @@ from app.domain.values import Failure, Usage
 __all__ = [
     "EXAMPLES",
     "AddMember", "AddReaction", "BanMember", "CompleteReply", "CreateChat", "DeleteMessage", "EditMessage",
-    "ExpireReply", "Moderate", "PinMessage", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "StopReply",
+    "ExpireReply", "Moderate", "NameChat", "PinMessage", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "StopReply",
     "UnbanMember", "UnpinMessage", "UpdateChat", "UpdateMember",
 ]  # fmt: skip
 
 EXAMPLES = (
     SendMessage("ü 👍", "m"), EditMessage("m", "y"), DeleteMessage("m"), AddReaction("m", "👍"), RemoveReaction("m", "👍"),
     PinMessage("m"), UnpinMessage("m"), CreateChat("group", "t", ("u", "v"), "model", "i"), UpdateChat(("title",), "t", True),
-    AddMember("u", "member"), UpdateMember("u", ("muted_until",), None, datetime(2026, 1, 1, tzinfo=UTC)),
+    NameChat("t"), AddMember("u", "member"), UpdateMember("u", ("muted_until",), None, datetime(2026, 1, 1, tzinfo=UTC)),
     RemoveMember("u"), BanMember("u"), UnbanMember("u"), StopReply("m"), RegenerateReply("m"),
     Moderate("ban", "u", "why", datetime(2026, 1, 1, tzinfo=UTC)),
     CompleteReply("m", 2, "failed", "text", Failure("cut", "why"), Usage(1, 2)), ExpireReply("m", 1),

@@ -85,8 +85,8 @@ def stop_embedded(world: World) -> None:
     shutil.rmtree(world.role.child.log.parent, ignore_errors=True)
 
 
-_MODEL = {"ASSISTANT_MAX_TOKENS": "500", "ASSISTANT_TEMPERATURE": "0.5"}
-"""What a model may refuse."""
+_MODEL = {"ASSISTANT_MAX_TOKENS": "500", "ASSISTANT_TEMPERATURE": "0.5", "ASSISTANT_TITLES": "off"}
+"""What a model may refuse; and no calls but those that a test means."""
 
 
 def start_real(servers: Servers, **more: Any) -> World:

@@ -27,11 +27,19 @@ from app.domain.state import Decided, Result, Silence
 
 EncodeEvent = Callable[[Event], str]
 EncodeSilence = Callable[[Silence], str]
+EncodeQueued = Callable[[str, str, int], str]
 
 
 class Announcer:
-    def __init__(self, fan_out: FanOut, live: LiveTexts, encode: EncodeEvent, encode_silence: EncodeSilence) -> None:
-        self._encode_silence = encode_silence
+    def __init__(
+        self,
+        fan_out: FanOut,
+        live: LiveTexts,
+        encode: EncodeEvent,
+        encode_silence: EncodeSilence,
+        encode_queued: EncodeQueued,
+    ) -> None:
+        self._encode_silence, self._encode_queued = encode_silence, encode_queued
         self._fan_out = fan_out
         self._live = live
         self._encode = encode
@@ -47,6 +55,10 @@ class Announcer:
             *(
                 (user_channel(silence.user_id), pack_frame(Frame(self._encode_silence(silence))))
                 for silence in decided.state.changes.silences
+            ),
+            *(
+                (chat_channel(chat_id), pack_frame(Frame(self._encode_queued(chat_id, message_id, queue))))
+                for (chat_id, message_id), queue in decided.state.changes.queued.items()
             ),
         ]
         ended = [(e.chat_id, id_) for e in decided.events for id_ in kind_of(e).ends(e.payload)]
@@ -115,6 +127,6 @@ def _for_assistants(decided: Decided) -> list[tuple[str, bytes]]:
     changes, replies = decided.state.changes, decided.state.replies
     stopped = [key for key in changes.replies if replies[key].stop_requested or replies[key].finished]
     notes = [Note("stop", list(key)) for key in stopped]
-    if changes.new_replies:
+    if changes.new_replies or 0 in changes.queued.values():
         notes.append(Note("asked"))
     return [(ASSISTANTS, pack_note(note)) for note in notes]

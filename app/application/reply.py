@@ -21,6 +21,8 @@ from app.application.ports.jobs import Job, Jobs, Written
 from app.application.ports.model import Delta, Finish, Model, ModelFailed, Origin, Place, Thinking
 from app.application.ports.socket import Codec
 from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
+from app.application.titles import title_of
+from app.domain.chats import NameChat
 from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.replies import CompleteReply, ExpireReply
@@ -39,6 +41,7 @@ DELTA_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.3)
 """What is less waits so long behind the delta before it: the first not at all, the second a little, the later ones longer."""
 THOUGHTS_EVERY_S = 1.0
 NOTE_S = 2.0
+TITLE_S = 30.0
 LOADING_S = 2.0
 """A model that loads is asked again so often, unless its server says when."""
 TOLD_FROM_S = 1.0
@@ -67,7 +70,10 @@ class _Answer:
         self.asked_tokens = 0
         """Of the last call, as estimated."""
         self.calls = 0
+        self.names = ""
+        """The question, where its answer is the first of a chat that has no name."""
         self.context: tuple[Place, ...] = ()
+        self.model_asked: str | None = None
         self.model = self.said = ""
         """How the model named itself; what its provider said of a failure."""
         self.began = asyncio.get_running_loop().time()
@@ -122,6 +128,8 @@ class AssistantWorker:
         answer_s: float = 900.0,
         patience_s: float = 170.0,
         context_tokens: int = 16_000,
+        titles: bool = False,
+        title_model: str | None = None,
         jitter: Callable[[], float] = random.random,
         on_end: Callable[[str], None] = lambda status: None,
         trouble: Trouble = lambda what, error: None,
@@ -129,7 +137,8 @@ class AssistantWorker:
     ) -> None:
         """holder: our name on leases. origin: whom the model is of. at_once: replies that are written side by side. drain_s: how long those
         being written may take to end when we go. answer_s: how long one answer may take in all; patience_s: how long a model
-        may load. context_tokens: so much of a chat is sent, as estimated. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
+        may load. context_tokens: so much of a chat is sent, as estimated. titles: chats with an assistant get a name
+        behind their first answer, of title_model or of the same model. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
         self._watch = watch
         self._holder = holder
         self._jobs = jobs
@@ -139,6 +148,7 @@ class AssistantWorker:
         self._fan_out = fan_out
         self._codec, self._origin = codec, origin
         self._at_once = at_once
+        self._titles, self._title_model = titles, title_model
         self._answer_s, self._patience_s, self._context_tokens, self._jitter = (
             answer_s,
             patience_s,
@@ -209,10 +219,22 @@ class AssistantWorker:
 
     async def _watched(self, answer: _Answer) -> None:
         with self._watch(answer.job):
-            await self._hold(answer)
+            ended = await self._hold(answer)
+        if ended == Status.COMPLETE and answer.names and self._titles:
+            with survived("title", self._trouble), suppress(ModelFailed, TimeoutError, Unavailable, OutcomeUnknown):
+                async with asyncio.timeout(TITLE_S):
+                    await self._name(answer)
 
-    async def _hold(self, answer: _Answer) -> None:
-        """Write the answer while keeping its lease."""
+    async def _name(self, answer: _Answer) -> None:
+        """Once, and where it comes to nothing the chat stays without a name."""
+        job = answer.job
+        title = await title_of(self._model, self._title_model or answer.model_asked, answer.names, answer.text)
+        if title is not None:
+            id_ = derived_id("name", job.chat_id, job.message_id)
+            await self._bus.submit(Command(job.chat_id, ASSISTANT_ID, id_, NameChat(title)))
+
+    async def _hold(self, answer: _Answer) -> str | None:
+        """Write the answer while keeping its lease. How it ended; None where somebody else holds it now."""
         writing = asyncio.create_task(self._write(answer))
         lost = asyncio.create_task(answer.lost.wait())
         try:
@@ -225,6 +247,7 @@ class AssistantWorker:
                 await self._note(answer, *end)
                 await self._end(answer, *end)
                 self._on_end(end[0])
+                return end[0]
         except _Lost:
             pass
         finally:
@@ -233,6 +256,7 @@ class AssistantWorker:
             await asyncio.gather(writing, lost, return_exceptions=True)
             if self._answers.get(answer.key) is answer and (not self._draining or answer.lost.is_set()):
                 self._answers.pop(answer.key, None)
+        return None
 
     async def _write(self, answer: _Answer) -> tuple[str, Failure | None]:
         """Stream until done, stopped or failed. Tries again only what trying may cure, and only before the first delta."""
@@ -306,6 +330,8 @@ class AssistantWorker:
         answer.context = tuple(place for turn in prompt.turns for place in turn.places)
         answer.model = prompt.model or self._origin.model
         answer.calls += 1
+        first = prompt.untitled and all(turn.role == "user" for turn in prompt.turns)
+        answer.names, answer.model_asked = prompt.turns[-1].text if first else "", prompt.model
         answer.can_shorten = answer.can_shorten and len(fit.turns) > 1
         answer.written = False
         telling = asyncio.create_task(self._tell(answer))

@@ -48,6 +48,17 @@ class UpdateChat:
 
 
 @dataclass(frozen=True, slots=True)
+class NameChat:
+    """A chat's own assistant gives it a name. Never over one that it has."""
+
+    type: ClassVar[str] = "chat.name"
+    title: str
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
 class ChatCreated:
     chat: Chat
     members: tuple[Member, ...]
@@ -118,14 +129,25 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
         changed = replace(changed, assistant=replace(chat.assistant, **settings))
     if changed == chat:
         return None
-    fold.state.chats[chat.id] = changed
+    return _changed(fold, command, changed)
+
+
+def name(fold: Fold, command: Command, do: NameChat) -> int | None:
+    chat = fold.state.chats.get(command.chat_id)
+    if chat is None or chat.assistant is None or chat.assistant.user_id != command.actor_id or chat.title is not None:
+        return None
+    return _changed(fold, command, replace(chat, title=do.title))
+
+
+def _changed(fold: Fold, command: Command, chat: Chat) -> int:
+    fold.state.chats[chat.id] = chat
     fold.state.changes.whole_chats.add(chat.id)
-    after = replace(changed, head=changed.head + 1)
+    after = replace(chat, head=chat.head + 1)
     return fold.append(chat.id, "chat.updated", command.actor_id, after, command.id)
 
 
 COSTS = {CreateChat: lambda do: Cost(chats=1, members=len(do.member_ids))}
-ACTIONS: dict[type, Rule] = {CreateChat: create, UpdateChat: update}
+ACTIONS: dict[type, Rule] = {CreateChat: create, UpdateChat: update, NameChat: name}
 EVENTS = (
     EventKind("chat.created", ChatCreated, comes=lambda created: tuple(m.user.id for m in created.members)),
     EventKind("chat.updated", Chat),

@@ -51,17 +51,18 @@ class Fold:
 
     def permit(self, command: Command, action: str, **facts: Any) -> Chat:
         """Ask whether the actor may; the chat as it is now, or a refusal."""
-        self.allowing(command, action, **facts)
-        return self.state.chats[command.chat_id]
-
-    def allowing(self, command: Command, action: str, **facts: Any) -> tuple[str, ...]:
-        """Ids of the policies by which the actor may, or a refusal."""
         chat = self.state.chats.get(command.chat_id)
         me = self.state.members.get((command.chat_id, command.actor_id))
-        policies = self.ask(question(action, chat, me, self.state.now, **facts))
+        self.ask(question(action, chat, me, self.state.now, **facts))
         if chat is None:
             raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
-        return policies
+        return chat
+
+    def allowing(self, command: Command, action: str, **facts: Any) -> tuple[str, ...]:
+        """Of an actor who was permitted something here: ids of the policies that allow this too, or a refusal."""
+        chat = self.state.chats[command.chat_id]
+        me = self.state.members.get((command.chat_id, command.actor_id))
+        return self.ask(question(action, chat, me, self.state.now, **facts))
 
     def find(self, command: Command, message_id: str) -> Message:
         """The message, for whoever may read the chat."""

@@ -10,7 +10,7 @@ from app.domain.errors import Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME, derived_id
-from app.domain.state import Needs
+from app.domain.state import Needs, Pair
 from app.domain.text import called
 from app.domain.values import ChatKind, Failure, Message, MessageKind, Reply, Role, Status, Usage
 
@@ -115,6 +115,7 @@ def open_reply(
     """The reply's message and its job, in the same transaction as the question. policies: those that let it be asked."""
     chat_id = command.chat_id
     seq, at = fold.next_place(chat_id)
+    queue = _queue_of(fold, chat_id)
     message = Message(
         chat_id=chat_id,
         seq=seq,
@@ -127,8 +128,10 @@ def open_reply(
         status=Status.PENDING,
         created_at=at,
         regenerates=regenerates,
+        queue=len(queue) or None,
     )
     fold.append_message(message, command_id)
+    queue.append(message.id)
     key = (chat_id, message.id)
     fold.state.replies[key] = Reply(
         chat_id,
@@ -143,6 +146,29 @@ def open_reply(
     fold.state.changes.new_replies.append(key)
     _count_open(fold, command.actor_id, +1)
     return seq
+
+
+def _queue_of(fold: Fold, chat_id: str) -> list[str]:
+    """In a chat with an assistant of its own answers come one after another; elsewhere nobody waits."""
+    if fold.state.chats[chat_id].kind != ChatKind.ASSISTANT:
+        return []
+    return fold.state.queues.setdefault(chat_id, [])
+
+
+def _leave_queue(fold: Fold, key: Pair) -> None:
+    """Those behind it move up."""
+    chat_id, message_id = key
+    queue = _queue_of(fold, chat_id)
+    if message_id not in queue:
+        return
+    place = queue.index(message_id)
+    queue.remove(message_id)
+    for n, behind in enumerate(queue[place:], place):
+        moved = (chat_id, behind)
+        fold.state.changes.queued[moved] = n
+        if moved in fold.state.messages:
+            fold.state.messages[moved] = replace(fold.state.messages[moved], queue=n or None)
+    fold.state.changes.queued.pop(key, None)
 
 
 def stop(fold: Fold, command: Command, do: StopReply) -> None:
@@ -171,7 +197,7 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     message = fold.find(command, do.message_id)
     asked = fold.state.messages.get((command.chat_id, message.reply_to or ""))
     own = message.kind == MessageKind.ASSISTANT and asked is not None and asked.sender_id == command.actor_id
-    policies = fold.allowing(command, "reply.regenerate", own=own)
+    fold.permit(command, "reply.regenerate", own=own)
     reply = _reply_of(fold, command, do.message_id)
     if not reply.finished:
         raise Refused(Code.CONFLICT, "the reply is still being written: stop it first")
@@ -180,6 +206,7 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     silent = why_silent(fold, command)
     if silent is not None:
         raise silent
+    policies = fold.allowing(command, "reply.regenerate", own=own)
     return open_reply(fold, command, reply.question_id, policies, message.id, command.id)
 
 
@@ -211,7 +238,8 @@ def _end(fold: Fold, reply: Reply, attempt: int, status: str, body: str, **more:
     fold.state.replies[key] = replace(reply, attempt=attempt, finished=True, held=False)
     fold.state.changes.replies.add(key)
     _count_open(fold, reply.asker_id, -1)
-    ended = replace(fold.state.messages[key], status=status, body=body, attempt=attempt, **more)
+    _leave_queue(fold, key)
+    ended = replace(fold.state.messages[key], status=status, body=body, attempt=attempt, queue=None, **more)
     return fold.change_message("message.completed", ended.sender_id, ended, None)
 
 

@@ -120,6 +120,8 @@ class State:
     pins: dict[str, dict[str, int]] = field(default_factory=dict)
     """chat id → message id → seq of the event that pinned it."""
     operators: set[str] = field(default_factory=set)
+    queues: dict[str, list[str]] = field(default_factory=dict)
+    """Of each chat with an assistant of its own that the batch looks at: its unfinished replies, in the order of asking."""
     known: dict[tuple[str, str, str], Outcome] = field(default_factory=dict)
     changes: Changes = field(default_factory=lambda: Changes())
 
@@ -175,6 +177,8 @@ class Changes:
     """(chat, user) → the newest seq that this person wrote, or came by: it moves their read mark."""
     traces: list[Result] = field(default_factory=list)
     audit: list[Audited] = field(default_factory=list)
+    queued: dict[Pair, int] = field(default_factory=dict)
+    """Replies that moved in their chat's queue → how many are before them now."""
     silences: list[Silence] = field(default_factory=list)
     """Of no row: they are told, and may be lost."""
 

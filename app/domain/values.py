@@ -135,6 +135,8 @@ class Usage:
 
 @value(frozen=True, slots=True)
 class Message:
+    """queue: of an answer whose turn hasn't come, how many are before it; None of all else."""
+
     chat_id: str
     seq: int
     id: str
@@ -152,6 +154,7 @@ class Message:
     regenerates: str | None = None
     failure: Failure | None = None
     usage: Usage | None = None
+    queue: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

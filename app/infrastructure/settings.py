@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     )
     assistant_max_tokens: int = Field(0, ge=0, description="how long an answer may be, told to the model; 0: not told")
     assistant_temperature: float = Field(-1.0, ge=-1, le=2, description="told to the model; -1: not told")
+    assistant_titles: Literal["on", "off"] = Field(
+        "on", description="on: a chat with an assistant is named behind its first answer, by a call of its own"
+    )
+    assistant_title_model: str = Field("", description="the model that names chats; empty: the chat's")
     assistant_done_ends: Literal["on", "off"] = Field(
         "off", description="on: the model's server ends a whole answer with [DONE] alone, without a finish reason"
     )

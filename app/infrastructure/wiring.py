@@ -300,7 +300,9 @@ def _origin(settings: Settings) -> Origin:
 
 def make_worker(world: World) -> Worker:
     settings = world.settings
-    announcer = Announcer(world.fan_out, world.live, world.codec.event, world.codec.assistant_silent)
+    announcer = Announcer(
+        world.fan_out, world.live, world.codec.event, world.codec.assistant_silent, world.codec.reply_queued
+    )
     return Worker(
         world.log,
         world.pep.ask,
@@ -327,6 +329,8 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         answer_s=world.settings.assistant_answer_s,
         patience_s=world.settings.assistant_silence_s,
         context_tokens=world.settings.assistant_context_tokens,
+        titles=world.settings.assistant_titles == "on",
+        title_model=world.settings.assistant_title_model or None,
         # In one process nobody else would go on with a reply that is given back, and its restart does.
         drain_s=0.0 if world.settings.embedded else DRAIN_S,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),

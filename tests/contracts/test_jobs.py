@@ -86,3 +86,32 @@ async def test_how_an_answer_came_about_is_kept_by_attempts(database: Database) 
     assert (alive.attempt, alive.written) == (2, written)
     assert alive.ended_at is not None and dead.started_at < alive.started_at <= alive.ended_at
     assert await store.jobs.of(chat_id, second.question_id) is None and await store.jobs.of(chat_id, new_id()) is None
+
+
+async def test_in_an_assistants_chat_one_answer_is_written_at_a_time_in_the_order_of_asking(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = new_id()
+    await store.do(Command(chat_id, anna, new_id(), c.CreateChat("assistant")))
+    await store.do(*(Command(chat_id, anna, new_id(), c.SendMessage(f"question {n}")) for n in range(3)))
+    page = await store.history.messages(chat_id, None, 1, 10)
+    replies = [message for message in page.messages if message.kind == "assistant"]
+    assert [reply.queue for reply in replies] == [None, 1, 2]
+    [first] = await store.jobs.claim("one", 5, 60.0)
+    assert first.message_id == replies[0].id and await store.jobs.claim("two", 5, 60.0) == []
+    await asyncio.sleep(0.05)
+    assert [job.message_id for job in await store.jobs.stuck(0.04)] == [first.message_id], "who waits makes no progress"
+
+    def end(message_id: str) -> Command:
+        return Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(message_id, 1, "complete", "so"))
+
+    await store.do(end(first.message_id))
+    assert await store.jobs.stuck(0.04) == [], "its turn has come just now"
+    [second] = await store.jobs.claim("two", 5, 60.0)
+    assert second.message_id == replies[1].id
+    page = await store.history.messages(chat_id, None, 1, 10)
+    assert [m.queue for m in page.messages if m.kind == "assistant"] == [None, None, 1]
+    prompt = await store.jobs.prompt(second, 10)
+    assert [turn.text for turn in prompt.turns] == ["question 0", "so", "question 1"], "with the answer before it"
+    await store.do(end(second.message_id))
+    assert [job.message_id for job in await store.jobs.claim("two", 5, 60.0)] == [replies[2].id]

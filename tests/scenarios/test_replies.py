@@ -259,3 +259,32 @@ async def test_counts_that_are_none_leave_the_answer_whole(real: World, usage: d
     end = (await socket.expect("message.completed", 20))["message"]
     assert (end["status"], len(end["body"].split())) == ("complete", 3) and "usage" not in end
     await people.close()
+
+
+async def test_questions_in_a_row_are_answered_one_after_another_and_each_place_is_told(people: People) -> None:
+    anna = await people.make()
+    client = await anna.client(0)
+    watch = await anna.socket(1)
+    chat_id = await assistant_chat(anna)
+    for n in range(3):
+        await client.send(chat_id, f"{question(people.world, 30, 20)} {n}")
+    told = [e["message"] for e in client.chats[chat_id].events if e.get("message", {}).get("kind") == "assistant"]
+    assert [message.get("queue") for message in told if message["status"] == "pending"][:3] == [None, 1, 2]
+    third = told[2]["id"]
+    again = await anna.rest.get(f"/v1/chats/{chat_id}/messages/{third}")
+    assert again["status"] == "complete" or again.get("queue") in (None, 1, 2)
+    ends = await ended(client, chat_id, 3, 40)
+    assert [e["message"]["id"] for e in ends] == [message["id"] for message in told[:3]], "in the order of asking"
+    await watch.until(lambda frame: frame["type"] == "message.completed" and frame["message"]["id"] == third)
+    assert not any("queue" in e["message"] for e in ends)
+    moved = [f for f in watch.seen if f["type"] == "reply.queued" and f["message_id"] == third]
+    assert [f["queue"] for f in moved] == [1, 0]
+    began = [
+        next(n for n, f in enumerate(watch.seen) if f["type"] == "reply.delta" and f["message_id"] == m["id"])
+        for m in told[:3]
+    ]
+    over = [
+        next(n for n, f in enumerate(watch.seen) if f["type"] == "message.completed" and f["message"]["id"] == m["id"])
+        for m in told[:3]
+    ]
+    assert began[0] < over[0] < began[1] < over[1] < began[2] < over[2], "one at a time"

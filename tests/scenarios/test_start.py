@@ -191,6 +191,7 @@ def test_a_standby_at_start_and_what_check_says_of_it(servers: Servers) -> None:
         standby.stop()
 
 
+@pytest.mark.long
 def test_check_tells_a_clock_and_a_disk(servers: Servers, tmp_path: Path) -> None:
     """Both as they are: the clock by libfaketime, the disk by a small file system where one may be mounted."""
     role = Role("checked", "gateway", {

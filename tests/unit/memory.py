@@ -28,7 +28,7 @@ from app.domain.events import Event
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.state import Decided, Outcome, Pair, Result, State
-from app.domain.values import Chat, Member, Message, Person
+from app.domain.values import Chat, ChatKind, Member, Message, Person
 from app.infrastructure.wiring import POLICIES
 
 PEP = Pep(CedarPolicies(POLICIES))
@@ -89,10 +89,20 @@ class MemoryStore:
                 reactions={key: found for key, found in state.reactions.items() if key in messages},
                 replies=replies,
                 pins={key: found for key, found in state.pins.items() if key in needs.pins},
+                queues={chat_id: self._queue(chat_id) for chat_id in needs.chats if self._is_own(chat_id)},
                 operators={key for key in state.operators if key in needs.operators},
                 known={key: outcome for key, outcome in state.known.items() if key in keys},
             )
         )
+
+    def _is_own(self, chat_id: str) -> bool:
+        chat = self.state.chats.get(chat_id)
+        return chat is not None and chat.kind == ChatKind.ASSISTANT
+
+    def _queue(self, chat_id: str) -> list[str]:
+        """Unfinished replies in the order of asking."""
+        open_ = [key for key, reply in self.state.replies.items() if key[0] == chat_id and not reply.finished]
+        return [key[1] for key in sorted(open_, key=lambda key: self.state.messages[key].seq)]
 
     def _open_questions(self) -> dict[str, int]:
         return dict(Counter(reply.asker_id for reply in self.state.replies.values() if not reply.finished))
@@ -135,6 +145,8 @@ class MemoryStore:
             _put(mine.ban_ends, key, new.ban_ends.get(key))
         for key in (*changes.new_messages, *changes.messages):
             mine.messages[key] = new.messages[key]
+        for key, queue in changes.queued.items():
+            mine.messages[key] = replace(mine.messages[key], queue=queue or None)
         for chat_id, message_id, emoji, user_id in sorted(changes.reactions):
             users = mine.reactions.setdefault((chat_id, message_id), {}).setdefault(emoji, {})
             _put(users, user_id, new.reactions.get((chat_id, message_id), {}).get(emoji, {}).get(user_id))

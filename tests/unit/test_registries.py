@@ -33,7 +33,7 @@ from tests import actions as c
 from tests.unit.memory import CHATS, USERS, MemoryStore
 
 ROOT = Path(__file__).parents[2]
-INTERNAL = {replies.CompleteReply, replies.ExpireReply}
+INTERNAL: set[Any] = {replies.CompleteReply, replies.ExpireReply, chats.NameChat}
 """Commands of our own processes: asked by no door, and no policy refuses them."""
 BY_REST_ALONE = {
     "chat.create", "chat.update", "member.add", "member.update", "member.remove", "member.ban", "member.unban",
@@ -94,7 +94,7 @@ def test_an_event_has_its_public_shape_an_example_and_its_words(name: str) -> No
 
 def test_no_shape_is_of_an_event_that_does_not_happen() -> None:
     assert set(registry.EVENTS) == set(decide.EVENTS)
-    internal = {replies.CompleteReply.type, replies.ExpireReply.type}
+    internal = {action.type for action in INTERNAL}
     assert set(registry.COMMANDS) == set(decide.ACTIONS) - internal - BY_REST_ALONE
 
 

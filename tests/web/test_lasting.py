@@ -51,7 +51,7 @@ def test_an_answer_goes_on_through_twenty_reloads(visits: Visits) -> None:
     answer = watching.page.get_by_role("article").nth(1)
     expect(answer).to_contain_text("writing …")
     for _ in range(20):
-        anna.page.reload()
+        anna.page.reload(wait_until="commit")
         anna.page.get_by_role("article").nth(1).wait_for()
     expect(answer).to_contain_text("tokens", timeout=paced(60) * 1_000)
     expect(anna.page.get_by_role("article").nth(1)).to_contain_text("tokens", timeout=paced(10) * 1_000)

@@ -86,9 +86,9 @@ def test_hostile_messages_and_names(visits: Visits) -> None:
     ben.go(f"/c/{chat_id}")
     ben.page.get_by_role("article").first.wait_for()
     column = ben.page.get_by_role("region", name="Messages")
+    column.hover()
     for _ in range(30):
         quiet(ben)
-        column.hover()
         ben.page.mouse.wheel(0, -1_200)
         ben.page.wait_for_timeout(40)
     seen = ben.page.get_by_role("article").all_inner_texts()

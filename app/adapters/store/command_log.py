@@ -277,6 +277,8 @@ class _Transaction:
             await self._write_pins(state)
         if changes.new_replies or changes.replies:
             await self._write_replies(state)
+        for (chat_id, message_id), queue in sorted(changes.queued.items()):
+            await self._move_in_queue(chat_id, message_id, queue, state.now)
         if changes.read:
             self._together.append((*rows.moved_marks(self._db, changes.read), None))
         await self._insert_outcomes(decided)
@@ -309,7 +311,7 @@ class _Transaction:
             "chat_id": "uuid", "seq": "int8", "id": "uuid", "sender_id": "uuid", "kind": "text",
             "client_message_id": "uuid", "body": "text", "reply_to": "uuid", "status": "text",
             "created_at": "timestamptz", "edited_at": "timestamptz", "deleted_at": "timestamptz",
-            "attempt": "int4", "regenerates": "uuid", "command_id": "uuid",
+            "attempt": "int4", "regenerates": "uuid", "queue": "int4", "command_id": "uuid",
         }  # fmt: skip
         source, params = self._db.values(
             "m",
@@ -317,7 +319,7 @@ class _Transaction:
             [
                 (
                     m.chat_id, m.seq, m.id, m.sender_id, m.kind, m.client_message_id, m.body, m.reply_to, m.status,
-                    m.created_at, m.edited_at, m.deleted_at, m.attempt, m.regenerates,
+                    m.created_at, m.edited_at, m.deleted_at, m.attempt, m.regenerates, m.queue,
                     command_ids.get((m.chat_id, m.seq)),
                 )
                 for m in messages
@@ -343,6 +345,7 @@ class _Transaction:
                     attempt=m.attempt,
                     failure=asdict(m.failure) if m.failure else sa.null(),
                     usage=asdict(m.usage) if m.usage else sa.null(),
+                    queue=m.queue,
                 )
             )
 
@@ -483,6 +486,17 @@ class _Transaction:
                 sa.update(t.replies)
                 .where(t.replies.c.chat_id == r.chat_id, t.replies.c.message_id == r.message_id)
                 .values(finished=r.finished, attempt=r.attempt, stop_requested=r.stop_requested)
+            )
+
+    async def _move_in_queue(self, chat_id: str, message_id: str, queue: int, now: datetime) -> None:
+        """Its turn having come is progress."""
+        m, r = t.messages, t.replies
+        await self._connection.execute(
+            sa.update(m).where(m.c.chat_id == chat_id, m.c.id == message_id).values(queue=queue or None)
+        )
+        if not queue:
+            await self._connection.execute(
+                sa.update(r).where(r.c.chat_id == chat_id, r.c.message_id == message_id).values(progress_at=now)
             )
 
     async def _insert_outcomes(self, decided: Decided) -> None:

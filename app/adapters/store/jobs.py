@@ -14,7 +14,8 @@ from app.application.ports.jobs import Attempt, Job, Provenance, Written
 from app.application.ports.model import Prompt, Turn
 from app.domain.values import Usage
 
-_r, _a = t.replies, t.attempts
+_r, _a, _m = t.replies, t.attempts, t.messages.alias("its")
+_is_its_message = sa.and_(_m.c.chat_id == _r.c.chat_id, _m.c.id == _r.c.message_id)
 
 
 class SqlJobs:
@@ -25,7 +26,12 @@ class SqlJobs:
         async with self._database.write() as connection:
             now = await self._database.now(connection)
             turns = _by_turn(now)
-            chosen = sa.select(turns).where(turns.c.free).order_by(turns.c.turn, turns.c.asked_at).limit(most)
+            chosen = (
+                sa.select(turns)
+                .where(turns.c.free, ~turns.c.waits)
+                .order_by(turns.c.turn, turns.c.asked_at)
+                .limit(most)
+            )
             keys = [(row.chat_id, row.message_id) for row in await connection.execute(chosen)]
             free = sa.select(_r).where(
                 sa.tuple_(_r.c.chat_id, _r.c.message_id).in_(keys), ~_r.c.finished, _is_free(now)
@@ -141,12 +147,14 @@ class SqlJobs:
             tuple(_turns(reversed(found), named=chat.kind == "group")),
             chat.assistant_model,
             chat.assistant_instructions,
+            untitled=chat.kind == "assistant" and chat.title is None,
         )
 
     async def stuck(self, no_progress_s: float) -> list[Job]:
         async with self._database.read() as connection:
             old = await self._database.now(connection) - timedelta(seconds=no_progress_s)
-            found = await connection.execute(sa.select(_r).where(~_r.c.finished, _r.c.progress_at < old).limit(100))
+            still = sa.select(_r).join(_m, _is_its_message).where(~_r.c.finished, _r.c.progress_at < old, ~_waits())
+            found = await connection.execute(still.limit(100))
             return [_job(row, row.attempt) for row in found]
 
 
@@ -199,5 +207,19 @@ def _by_turn(now: datetime) -> sa.Subquery:
         order_by=(sa.case((is_free, 1), else_=0), _r.c.asked_at),
     )
     question = sa.and_(asked_by.c.chat_id == _r.c.chat_id, asked_by.c.id == _r.c.question_id)
-    columns = (_r.c.chat_id, _r.c.message_id, _r.c.asked_at, is_free.label("free"), turn.label("turn"))
-    return sa.select(*columns).join(asked_by, question).where(~_r.c.finished).subquery()
+    free, waits = is_free.label("free"), _waits().label("waits")
+    columns = (_r.c.chat_id, _r.c.message_id, _r.c.asked_at, free, waits, turn.label("turn"))
+    open_ = sa.select(*columns).join(asked_by, question).join(_m, _is_its_message).where(~_r.c.finished)
+    return open_.subquery()
+
+
+def _waits() -> sa.ColumnElement[bool]:
+    """Whether its turn hasn't come: it was asked while others of its chat were open, and one of them is."""
+    earlier, its = t.replies.alias(), t.messages.alias()
+    before = (
+        sa.select(sa.literal(1))
+        .select_from(earlier.join(its, sa.and_(its.c.chat_id == earlier.c.chat_id, its.c.id == earlier.c.message_id)))
+        .where(earlier.c.chat_id == _r.c.chat_id, ~earlier.c.finished, its.c.seq < _m.c.seq)
+        .correlate(_r, _m)
+    )
+    return sa.and_(_m.c.queue.is_not(None), before.exists())

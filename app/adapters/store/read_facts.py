@@ -20,7 +20,7 @@ from app.adapters.store.database import (
 )
 from app.domain.messages import SendMessage
 from app.domain.state import Consent, Needs, Outcome, Pair, State
-from app.domain.values import AddedBy, Person, Reply
+from app.domain.values import AddedBy, ChatKind, Person, Reply
 
 Key = tuple[str, str, str]
 """Of a command: chat, actor, id."""
@@ -36,6 +36,9 @@ class Facts:
         """keys: of the commands whose outcome may be known. now: of the transaction."""
         state = State(now=now)
         await self._read_chats(state, needs.chats)
+        own = [chat.id for chat in state.chats.values() if chat.kind == ChatKind.ASSISTANT]
+        if own:
+            await self._read_queues(state, own)
         state.known = await self.known(list(dict.fromkeys(keys)))
         messages = dict(needs.messages)
         if needs.replies:
@@ -181,6 +184,15 @@ class Facts:
             params,
         )
         state.open_questions.update({str(row.asker_id): row.count for row in found})
+
+    async def _read_queues(self, state: State, chat_ids: Iterable[str]) -> None:
+        source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+        for row in await self._rows(
+            f"select r.chat_id, r.message_id from {source} join replies r on r.chat_id = v.id and not r.finished"
+            " join messages m on m.chat_id = r.chat_id and m.id = r.message_id order by m.seq",
+            params,
+        ):
+            state.queues.setdefault(str(row.chat_id), []).append(str(row.message_id))
 
     async def _read_owners(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])

@@ -117,6 +117,7 @@ def message_of(row: Any, reactions: tuple[Reaction, ...] = ()) -> Message:
         regenerates=text_or_none(row.regenerates),
         failure=_shape(row.failure, Failure),
         usage=_shape(row.usage, Usage),
+        queue=row.queue,
         reactions=reactions,
     )
 

@@ -235,6 +235,7 @@ messages = sa.Table(
     sa.Column("regenerates", Id),
     sa.Column("failure", Json),
     sa.Column("usage", Json),
+    sa.Column("queue", sa.Integer()),
     sa.Column("command_id", Id),
     sa.UniqueConstraint("chat_id", "id"),
     sa.UniqueConstraint("chat_id", "sender_id", "client_message_id"),
@@ -347,6 +348,9 @@ replies = sa.Table(
         "ix_replies_open", "asked_at", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")
     ),
     sa.Index("ix_replies_question", "chat_id", "question_id"),
+    sa.Index(
+        "ix_replies_open_in", "chat_id", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")
+    ),
 )
 
 attempts = sa.Table(

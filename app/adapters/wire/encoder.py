@@ -134,6 +134,9 @@ class JsonCodec:
             }
         )
 
+    def reply_queued(self, chat_id: str, message_id: str, queue: int) -> str:
+        return encode({"type": "reply.queued", "chat_id": chat_id, "message_id": message_id, "queue": queue})
+
     def reply_thinking(self, chat_id: str, message_id: str, attempt: int, chars: int) -> str:
         return encode(
             {

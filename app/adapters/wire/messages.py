@@ -59,6 +59,7 @@ class MessageJson(TypedDict):
     regenerates: NotRequired[str]
     failure: NotRequired[FailureJson]
     usage: NotRequired[UsageJson]
+    queue: NotRequired[int]
 
 
 def message_json(message: Message) -> dict[str, Any]:
@@ -83,6 +84,8 @@ def message_json(message: Message) -> dict[str, Any]:
         made["regenerates"] = message.regenerates
     if message.failure is not None:
         made["failure"] = {"code": message.failure.code, "reason": message.failure.reason}
+    if message.queue is not None:
+        made["queue"] = message.queue
     if message.usage is not None:
         made["usage"] = usage_json(message.usage)
     return made

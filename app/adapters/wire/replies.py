@@ -52,6 +52,15 @@ class ReplySnapshot(TypedDict):
     text: str
 
 
+class ReplyQueued(TypedDict):
+    """An answer moved up in its chat's queue: so many are before it; at 0 its turn has come."""
+
+    type: Literal["reply.queued"]
+    chat_id: str
+    message_id: str
+    queue: int
+
+
 class ReplyThinking(TypedDict):
     """The model thinks before it answers: so many characters by now, which are no part of the answer."""
 
@@ -170,6 +179,7 @@ EVENTS = (EventShape(MessageCompleted, whole, {"actor_id": ASSISTANT, "seq": 7, 
 SIGNALS = (
     Shown(ReplyDelta, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "index": 0, "text": "Here "}),
     Shown(ReplySnapshot, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "next_index": 2, "text": "Here is "}),
+    Shown(ReplyQueued, {"chat_id": CHAT, "message_id": REPLY, "queue": 1}),
     Shown(ReplyThinking, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "chars": 240}),
     Shown(
         ReplyWaiting,

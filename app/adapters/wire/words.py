@@ -96,6 +96,7 @@ FIELDS: dict[str, str] = {
     "preferences": "the person's own settings: any JSON object, and `added_by`",
     "prompt_tokens": "tokens of the question with what was before it, as the model's server counted",
     "provider": "whose model it is, by its name in the settings",
+    "queue": "answers before it in this chat; 1: it is next",
     "reactions": "each emoji that was given, oldest first",
     "read_seq": "up to where I have read",
     "reason": "why, in words",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from app.application.ports.held import Held
@@ -40,13 +41,21 @@ class Turn:
     places: tuple[Place, ...] = ()
 
 
+class Purpose(StrEnum):
+    ANSWER = "answer"
+    TITLE = "title"
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """turns: oldest first, the question last. model: None for the setting's."""
+    """turns: oldest first, the question last. model: None for the setting's. untitled: the chat has no name yet, and takes one
+    of its assistant."""
 
     turns: tuple[Turn, ...]
     model: str | None
     instructions: str | None
+    purpose: Purpose = Purpose.ANSWER
+    untitled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

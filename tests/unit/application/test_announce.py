@@ -38,7 +38,11 @@ class World:
     def tell(self, *commands: Command) -> list[tuple[str, Any]]:
         self.store.batch(commands)
         self.heard.clear()
-        run(Announcer(self.fan_out, self.live, CODEC.event, CODEC.assistant_silent).announce(self.store.decided))
+        run(
+            Announcer(self.fan_out, self.live, CODEC.event, CODEC.assistant_silent, CODEC.reply_queued).announce(
+                self.store.decided
+            )
+        )
         return self.heard
 
 

@@ -18,6 +18,7 @@ from app.application.ports.jobs import Job, Written
 from app.application.ports.model import Alive, Delta, Finish, ModelFailed, Origin, Piece, Prompt, Thinking, Turn
 from app.application.reply import AssistantWorker, Expirer
 from app.application.signals import ASSISTANTS, Frame, Note, pack_note, unpack
+from app.domain.chats import NameChat
 from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.replies import CompleteReply, ExpireReply
@@ -43,6 +44,7 @@ class Store:
         self.lose_ends = 0
         self.released = False
         self.written: list[Written] = []
+        self.names: list[NameChat] = []
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -92,6 +94,9 @@ class Store:
             return future
         future.set_result(None)
         action: Any = command.action
+        if isinstance(action, NameChat):
+            self.names.append(action)
+            return future
         if self.lose_ends:
             self.lose_ends -= 1
         elif action.attempt == self.attempt and not self.finished:
@@ -693,3 +698,42 @@ def test_no_more_than_its_number_are_written_at_once() -> None:
         await world.worker.drain(0)
 
     run(go())
+
+
+UNTITLED = Prompt((Turn("user", "tea?"),), "m-1", None, untitled=True)
+
+
+def naming(*scripts: list[Any], prompt: Prompt = UNTITLED, titles: bool = True) -> list[NameChat]:
+    """What a chat is called behind these answers."""
+
+    async def go() -> list[NameChat]:
+        world = World(*scripts)
+
+        async def given(job: Job, turns_max: int) -> Prompt:
+            return prompt
+
+        world.store.prompt = given  # type: ignore[method-assign]
+        world.worker._titles, world.worker._title_model = titles, "cheap"
+        await world.worker.start()
+        running = asyncio.create_task(world.worker.run())
+        async with asyncio.timeout(120):
+            while not world.store.finished:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(60)
+        running.cancel()
+        assert world.troubles == []
+        assert [asked.model for asked in world.model.prompts] == ["m-1", "cheap"][: len(world.model.prompts)]
+        return world.store.names
+
+    return run(go())
+
+
+def test_a_chat_without_a_name_gets_one_behind_its_first_whole_answer() -> None:
+    assert naming(["At four.", DONE], ['"Tea at four"', DONE]) == [NameChat("Tea at four")]
+    assert naming(["At four.", DONE], [ModelFailed("unavailable", retry=True)]) == [], "it stays without"
+    assert naming(["At four.", DONE], [100.0, "late", DONE]) == []
+    assert naming(["half", ModelFailed("cut")], ["never"]) == []
+    assert naming(["At four.", DONE], ["never"], titles=False) == []
+    assert naming(["At four.", DONE], ["never"], prompt=replace(UNTITLED, untitled=False)) == []
+    later = (Turn("user", "tea?"), Turn("assistant", "yes"), Turn("user", "when?"))
+    assert naming(["At four.", DONE], ["never"], prompt=replace(UNTITLED, turns=later)) == [], "not the first answer"

@@ -106,3 +106,17 @@ def test_a_direct_chats_people_stay_the_same() -> None:
     scene = Scene("direct")
     for action in (c.AddMember(CARL, "member"), c.RemoveMember(ANNA), c.RemoveMember(BEN), c.BanMember(ANNA)):
         scene.refused(BEN, action, "not_allowed")
+
+
+def test_a_chats_own_assistant_names_it_once_and_nobody_else_does_so() -> None:
+    scene = Scene("assistant", ())
+    scene.nothing(ASSISTANT_ID, c.NameChat("another"))
+    scene.ok(ANNA, c.UpdateChat(("title",), None))
+    scene.nothing(ANNA, c.NameChat("mine"))
+    event = scene.ok(ASSISTANT_ID, c.NameChat("Tea at four"))
+    assert (event.type, event.actor_id, event.payload.title) == ("chat.updated", ASSISTANT_ID, "Tea at four")
+    assert scene.store.state.chats[CHAT].title == "Tea at four"
+    scene.nothing(ASSISTANT_ID, c.NameChat("another"))
+    group = Scene()
+    group.ok(ANNA, c.UpdateChat(("title",), None))
+    group.nothing(ASSISTANT_ID, c.NameChat("a group keeps what people call it"))

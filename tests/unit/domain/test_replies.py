@@ -238,3 +238,40 @@ def test_an_assistant_that_is_kept_out_or_down_says_nothing_and_the_message_stan
     own.do(ANNA, c.UpdateMember(ASSISTANT_ID, ("muted_until",), None, until))
     own.say(ANNA, "a question")
     assert own.store.state.replies == {} and own.store.decided.state.changes.silences[0].code == "muted"
+
+
+def test_in_an_assistants_chat_answers_wait_for_those_before_them() -> None:
+    scene = Scene("assistant", ())
+    replies = [scene.message(derived_id("reply", CHAT, scene.say(ANNA, f"question {n}").id)) for n in range(4)]
+    assert [reply.queue for reply in replies] == [None, 1, 2, 3]
+
+    def places() -> list[int | None]:
+        return [scene.message(reply.id).queue for reply in replies]
+
+    scene.hold(replies[0])
+    scene.ok(ASSISTANT_ID, c.CompleteReply(replies[0].id, 1, "complete", "here"))
+    assert places() == [None, None, 1, 2]
+    assert scene.store.decided.state.changes.queued == {(CHAT, replies[n].id): n - 1 for n in (1, 2, 3)}
+    scene.do(ANNA, c.StopReply(replies[2].id))
+    assert places() == [None, None, None, 1] and scene.store.decided.state.changes.queued == {(CHAT, replies[3].id): 1}
+    again = scene.ok(ANNA, c.RegenerateReply(replies[0].id)).payload
+    assert again.queue == 2
+    scene.ok(ASSISTANT_ID, c.ExpireReply(replies[1].id, 0))
+    assert places() == [None, None, None, None] and scene.message(again.id).queue == 1
+    scene.ok(ANNA, c.DeleteMessage(scene.message(replies[3].id).reply_to or ""))
+    assert scene.message(again.id).queue is None
+
+
+def test_all_in_one_batch_they_move_as_they_would_one_by_one() -> None:
+    scene = Scene("assistant", ())
+    first = scene.say(ANNA, "one")
+    reply = derived_id("reply", CHAT, first.id)
+    asked = [Command(CHAT, ANNA, f"q{n}", c.SendMessage(f"question {n}")) for n in range(2)]
+    scene.store.batch([*asked, Command(CHAT, ANNA, "stop", c.StopReply(reply))])
+    waiting = sorted((m for m in scene.store.state.messages.values() if m.status == "pending"), key=lambda m: m.seq)
+    assert [message.queue for message in waiting] == [None, 1]
+
+
+def test_in_a_group_nobody_waits() -> None:
+    scene = Scene()
+    assert [scene.ask()[1].queue for _ in range(3)] == [None] * 3

@@ -17,7 +17,7 @@ LOOKED_AT: dict[type, set[str]] = {
     c.AddReaction: {"messages"}, c.RemoveReaction: {"messages"}, c.PinMessage: {"messages", "pins"},
     c.UnpinMessage: {"messages", "pins"}, c.StopReply: {"messages", "replies"},
     c.RegenerateReply: {"messages", "replies", "askers", "bans"}, c.CompleteReply: {"messages", "replies"},
-    c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.CreateChat: {"people", "consents"}, c.AddMember: OF_A_PERSON | {"consents", "refusals"},
+    c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.NameChat: set(), c.CreateChat: {"people", "consents"}, c.AddMember: OF_A_PERSON | {"consents", "refusals"},
     c.UpdateMember: OF_A_PERSON, c.RemoveMember: OF_A_PERSON, c.BanMember: OF_A_PERSON, c.UnbanMember: OF_A_PERSON,
     c.Moderate: OF_A_PERSON | {"operators"},
 }  # fmt: skip

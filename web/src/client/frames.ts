@@ -231,6 +231,7 @@ export interface FoundMessageJson {
   highlights: number[][];
   id: string;
   kind: "user" | "assistant" | "system";
+  queue?: number;
   reactions: ReactionJson[];
   regenerates?: string;
   reply_to: string | null;
@@ -451,6 +452,7 @@ export interface MessageJson {
   regenerates?: string;
   failure?: FailureJson;
   usage?: UsageJson;
+  queue?: number;
 }
 
 export interface MessagePin {
@@ -712,6 +714,14 @@ export interface ReplyDelta {
   text: string;
 }
 
+/** An answer moved up in its chat's queue: so many are before it; at 0 its turn has come. */
+export interface ReplyQueued {
+  type: "reply.queued";
+  chat_id: string;
+  message_id: string;
+  queue: number;
+}
+
 export interface ReplyRegenerate {
   ref: string;
   chat_id: string;
@@ -925,6 +935,7 @@ export type Signal =
   | ReadMarked
   | ReplyDelta
   | ReplySnapshot
+  | ReplyQueued
   | ReplyThinking
   | ReplyWaiting
   | AssistantSilent

@@ -84,7 +84,7 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
       : isMuted
         ? t("You are muted here until {until}.", { until: dateTime(muted) })
         : "";
-  const writing = view.messages.findLast((one) => one.kind === "assistant" && one.status === "pending");
+  const writing = view.messages.find((one) => one.kind === "assistant" && one.status === "pending");
 
   function send(): void {
     const body = text.trim();

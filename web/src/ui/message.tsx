@@ -120,7 +120,7 @@ function State({ view, message, writing, empty }: { view: ChatView; message: Mes
   if (view.pins?.has(message.id)) parts.push(<span key="p"><Icon name="pin" /> {t("pinned")}</span>);
   if (message.kind === "assistant" && !message.deleted_at) {
     if (message.status === "pending") {
-      parts.push(<span key="s" className="busy">{empty ? <Beginning id={message.id} /> : t("writing …")}</span>);
+      parts.push(<span key="s" className="busy">{empty ? <Beginning message={message} /> : t("writing …")}</span>);
       if ((writing?.attempt ?? 1) > 1) parts.push(<span key="a">{t("attempt {n}", { n: writing!.attempt })}</span>);
     } else {
       if (message.status === "stopped") parts.push(<span key="s">{t("stopped")}</span>);
@@ -135,9 +135,10 @@ function State({ view, message, writing, empty }: { view: ChatView; message: Mes
 }
 
 /** Before the first word of an answer. */
-function Beginning({ id }: { id: string }): ReactNode {
+function Beginning({ message }: { message: MessageJson }): ReactNode {
   const now = useNow(1_000);
-  const progress = parley.chats!.replies.progressOf(id);
+  const progress = parley.chats!.replies.progressOf(message.id);
+  if (message.queue) return t("waits for its turn: {count, plural, one {one answer} other {# answers}} before it", { count: message.queue });
   if (progress?.waits && progress.waits.until > now) {
     const n = Math.ceil((progress.waits.until - now) / 1_000);
     return progress.waits.code === "rate_limited" ? t("the model is busy; asked again in {n} s", { n }) : t("the model can't answer just now; asked again in {n} s", { n });
@@ -182,7 +183,7 @@ function Actions({ view, message, mine, role, onPick }: { view: ChatView; messag
       {writes && <button type="button" aria-label={t("thumbs up")} title="👍" onClick={() => react(message, "👍", true)}><Icon name="thumb" /></button>}
       {writes && <button type="button" aria-label={t("React")} title={t("React")} onClick={onPick}><Icon name="smile" /></button>}
       {writes && <button type="button" aria-label={t("Reply")} title={t("Reply")} onClick={() => { usePage.setState({ replyTo: { ...usePage.getState().replyTo, [chatId]: message } }); document.querySelector<HTMLTextAreaElement>("textarea[name=message]")?.focus(); }}><Icon name="reply" /></button>}
-      {writes && isReply && message.status === "pending" && view.messages.findLast((one) => one.status === "pending")?.id !== message.id && <button type="button" onClick={command("reply.stop")}>{t("Stop")}</button>}
+      {writes && isReply && message.status === "pending" && view.messages.find((one) => one.kind === "assistant" && one.status === "pending")?.id !== message.id && <button type="button" onClick={command("reply.stop")}>{t("Stop")}</button>}
       {writes && isReply && message.status !== "pending" && <button type="button" onClick={command("reply.regenerate")}>{t("Regenerate")}</button>}
       {writes && mine && <button type="button" aria-label={t("Edit")} title={t("Edit")} onClick={() => usePage.setState({ editing: message })}><Icon name="edit" /></button>}
       {(mine || manages) && !view.chat.archived && <button type="button" aria-label={t("Delete")} title={t("Delete")} onClick={() => { if (confirm(t("Delete this message for everyone?"))) command("message.delete")(); }}><Icon name="trash" /></button>}

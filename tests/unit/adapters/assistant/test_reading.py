@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters.assistant.reading import BYTES_MAX, Event, Reading, Thoughts, events, read_usage
+from app.adapters.assistant import reading
+from app.adapters.assistant.reading import Event, Reading, Thoughts, events, read_usage
 from app.application.ports.model import Delta, ModelFailed, Thinking
 from app.domain.values import Usage
 
@@ -46,10 +47,11 @@ def test_events_are_the_same_wherever_the_bytes_are_cut(cuts: list[int]) -> None
     ]
 
 
-def test_what_has_no_end_is_bad() -> None:
-    for endless in (b"data: " + b"x" * BYTES_MAX, b"data: x\n" * BYTES_MAX, b"{\n" * BYTES_MAX):
+def test_what_has_no_end_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "BYTES_MAX", 10_000)
+    for endless in (b"data: " + b"x" * 10_000, b"data: x\n" * 10_000, b"{\n" * 10_000):
         with pytest.raises(ModelFailed) as caught:
-            read([endless[n : n + 65_536] for n in range(0, len(endless), 65_536)])
+            read([endless[n : n + 1_000] for n in range(0, len(endless), 1_000)])
         assert caught.value.code == "bad_answer"
 
 
@@ -90,12 +92,12 @@ json_values = st.recursive(
 
 @given(st.lists(json_values, max_size=4), st.sampled_from(["", "error", "ping"]))
 def test_nothing_of_a_providers_form_raises_anything_but_a_failure_with_a_code(said: list[object], name: str) -> None:
-    reading = Reading()
+    answer = Reading()
     try:
         for one in said:
-            for piece in reading.take(Event(name, json.dumps(one).encode())):
+            for piece in answer.take(Event(name, json.dumps(one).encode())):
                 assert not isinstance(piece, (Delta, Thinking)) or piece.text
-        _, failure = reading.end()
+        _, failure = answer.end()
         assert failure is None or failure.reason
     except ModelFailed as failed:
         assert failed.code and failed.reason

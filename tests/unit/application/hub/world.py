@@ -37,7 +37,7 @@ class World:
             live=self.live, codec=CODEC, background=self.background, on_rejected=self.rejected.append,
         )  # fmt: skip
         self.fan_out.listen(self.hub.handle, self.hub.reset)
-        self.announcer = Announcer(self.fan_out, self.live, CODEC.event, CODEC.assistant_silent)
+        self.announcer = Announcer(self.fan_out, self.live, CODEC.event, CODEC.assistant_silent, CODEC.reply_queued)
         self.lossy = False
         self._ids = itertools.count()
 
