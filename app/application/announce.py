@@ -56,16 +56,19 @@ class Announcer:
                 (user_channel(silence.user_id), pack_frame(Frame(self._encode_silence(silence))))
                 for silence in decided.state.changes.silences
             ),
-            *(
-                (chat_channel(chat_id), pack_frame(Frame(self._encode_queued(chat_id, message_id, queue))))
-                for (chat_id, message_id), queue in decided.state.changes.queued.items()
-            ),
+            *self._moved_in_queues(decided),
         ]
         ended = [(e.chat_id, id_) for e in decided.events for id_ in kind_of(e).ends(e.payload)]
         # Where this fails, deltas of an ended reply are dropped by the hubs too.
         await asyncio.gather(*map(self._live.end, ended), return_exceptions=True)
         if messages:
             await self._fan_out.publish(messages)
+
+    def _moved_in_queues(self, decided: Decided) -> list[tuple[str, bytes]]:
+        by_chat: dict[str, list[str]] = {}
+        for (chat_id, message_id), queue in decided.state.changes.queued.items():
+            by_chat.setdefault(chat_id, []).append(self._encode_queued(chat_id, message_id, queue))
+        return [(chat_channel(chat_id), pack_frame(Frame("\n".join(lines)))) for chat_id, lines in by_chat.items()]
 
 
 def _slices(decided: Decided, encode: EncodeEvent) -> list[tuple[str, bytes]]:

@@ -1,18 +1,21 @@
-"""How an assistant's answers came about, for who may read them."""
+"""How an assistant's answers came about, for who may read them; and what a person's took."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 from app.application.authorize import Pep, Reader
 from app.application.ports.history import History
-from app.application.ports.jobs import Provenance, Provenances
+from app.application.ports.jobs import DayOfUse, Provenance, Provenances
 from app.application.ports.people import Accounts, Bearer
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.policy import Question
 from app.domain.values import Message
 
-_CONFIGURE = "assistant.configure"
+_CONFIGURE, _ADMINISTER = "assistant.configure", "users.administer"
+DAYS, DAYS_MAX = 30, 366
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,33 @@ class Origins:
     configures: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    name: str
+    limit: int
+    used: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    days: list[DayOfUse]
+    quotas: list[Quota]
+
+
 class Answers:
-    """Each raises ParleyError."""
+    """Each raises ParleyError. quotas: by name, how many answers a person may ask for; 0 for no quota."""
 
     def __init__(
-        self, pep: Pep, reader: Reader, history: History, provenances: Provenances, accounts: Accounts
+        self,
+        pep: Pep,
+        reader: Reader,
+        history: History,
+        provenances: Provenances,
+        accounts: Accounts,
+        quotas: Mapping[str, int],
     ) -> None:
+        self._quotas = quotas
         self._pep = pep
         self._reader = reader
         self._history = history
@@ -47,6 +71,37 @@ class Answers:
             return message, provenance
 
         reply, provenance = await self._reader.read(bearer.user_id, chat_id, found)
+        return Origins(reply, provenance, await self._may(bearer, _CONFIGURE))
+
+    async def _may(self, bearer: Bearer, action: str) -> bool:
         account = await self._accounts.by_id(bearer.user_id)
-        asked = Question(_CONFIGURE, role=account.role if account else "")
-        return Origins(reply, provenance, self._pep.ask(asked).allowed)
+        return self._pep.ask(Question(action, role=account.role if account else "")).allowed
+
+    async def use(self, user_id: str, since: date | None, until: date | None) -> Use:
+        """A person's own: days in UTC, until exclusive; the last 30 days by default."""
+        asked = await self._provenances.asked(user_id)
+        days = await self._days(user_id, since, until, asked.now)
+        hour = asked.now.replace(minute=0, second=0, microsecond=0)
+        found = {
+            "replies_per_hour": (asked.this_hour, hour + timedelta(hours=1)),
+            "replies_per_day": (asked.today, hour.replace(hour=0) + timedelta(days=1)),
+        }
+        return Use(days, [Quota(name, limit, *found[name]) for name, limit in self._quotas.items() if limit])
+
+    async def use_of(self, bearer: Bearer, user_id: str | None, since: date | None, until: date | None) -> Use:
+        """For operators: of a person; of all, without quotas, where none is named."""
+        if not await self._may(bearer, _ADMINISTER):
+            raise ParleyError(Code.NOT_ALLOWED, "only an operator may do this", policies=("only-operators-administer",))
+        if user_id is None:
+            return Use(await self._days(None, since, until, self._history.now()), [])
+        if await self._accounts.by_id(user_id) is None:
+            raise ParleyError(Code.NOT_FOUND, "no such person")
+        return await self.use(user_id, since, until)
+
+    async def _days(self, user_id: str | None, since: date | None, until: date | None, now: datetime) -> list[DayOfUse]:
+        to = until or now.date() + timedelta(days=1)
+        begin = since or to - timedelta(days=DAYS)
+        if not begin < to or (to - begin).days > DAYS_MAX:
+            raise ParleyError(Code.INVALID, f"from and to: days of at most {DAYS_MAX}, `to` behind `from`")
+        first, behind = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (begin, to))
+        return await self._provenances.used(user_id, first, behind)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import replace
+from types import MappingProxyType
 
 from app.application.background import Background, Trouble, survived
 from app.application.context import alternating, fitted, size_of
@@ -18,7 +19,7 @@ from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.fan_out import FanOut, LiveTexts
 from app.application.ports.jobs import Job, Jobs, Written
-from app.application.ports.model import Delta, Finish, Model, ModelFailed, Origin, Place, Thinking
+from app.application.ports.model import Call, Delta, Finish, Model, ModelFailed, Origin, Place, Thinking
 from app.application.ports.socket import Codec
 from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
 from app.application.titles import title_of
@@ -47,6 +48,7 @@ LOADING_S = 2.0
 TOLD_FROM_S = 1.0
 """A wait that people are told of."""
 _CLOCK_S = 0.001
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 class _Lost(Exception):
@@ -72,6 +74,7 @@ class _Answer:
         self.calls = 0
         self.names = ""
         """The question, where its answer is the first of a chat that has no name."""
+        self.parameters = _NONE
         self.context: tuple[Place, ...] = ()
         self.model_asked: str | None = None
         self.model = self.said = ""
@@ -100,6 +103,12 @@ class _Answer:
         self.progressed = True
         if not had_news or len(self.text) - self.told >= DELTA_CHARS:
             self.news.set()
+
+    def count(self, usage: Usage | None) -> None:
+        """Of one call more."""
+        if usage is not None:
+            had = self.usage or Usage(0, 0)
+            self.usage = Usage(had.prompt_tokens + usage.prompt_tokens, had.completion_tokens + usage.completion_tokens)
 
     def end(self) -> None:
         """Nothing is added any more."""
@@ -162,6 +171,8 @@ class AssistantWorker:
         self._answers: dict[tuple[str, str], _Answer] = {}
         self._writing = Background(trouble)
         self._draining = False
+        self._naming = 0
+        """Chats that get a name just now: calls as answers are."""
 
     async def start(self) -> None:
         await self._fan_out.subscribe([ASSISTANTS])
@@ -179,7 +190,7 @@ class AssistantWorker:
     async def run(self) -> None:
         while not self._draining:
             with survived("assistant", self._trouble):
-                free = self._at_once - len(self._answers)
+                free = self._at_once - len(self._answers) - self._naming
                 jobs = await self._jobs.claim(self._holder, free, LEASE_S) if free > 0 else []
                 for job in jobs:
                     if self._draining:
@@ -222,8 +233,12 @@ class AssistantWorker:
             ended = await self._hold(answer)
         if ended == Status.COMPLETE and answer.names and self._titles:
             with survived("title", self._trouble), suppress(ModelFailed, TimeoutError, Unavailable, OutcomeUnknown):
-                async with asyncio.timeout(TITLE_S):
-                    await self._name(answer)
+                self._naming += 1
+                try:
+                    async with asyncio.timeout(TITLE_S):
+                        await self._name(answer)
+                finally:
+                    self._naming -= 1
 
     async def _name(self, answer: _Answer) -> None:
         """Once, and where it comes to nothing the chat stays without a name."""
@@ -277,20 +292,21 @@ class AssistantWorker:
                     return Status.STOPPED, None
                 raise ModelFailed("timeout", f"the answer wasn't done after {self._answer_s:.0f} seconds")
             except ModelFailed as error:
-                answer.usage, answer.progressed = error.usage or answer.usage, True
+                answer.count(error.usage)
+                answer.progressed = True
                 answer.said, answer.model = error.said, error.model or answer.model
                 failed = Status.FAILED, Failure(error.code, error.reason)
                 if answer.text:
                     return failed
                 if error.code == "context" and answer.can_shorten:
-                    tokens, answer.can_shorten = (error.context_tokens or answer.asked_tokens) // 2, False
+                    asked = answer.asked_tokens
+                    tokens, answer.can_shorten = min(error.context_tokens or asked, asked) // 2, False
                     continue
                 if not error.retry or (tries == RETRIES_MAX and not error.loading):
                     return failed
                 tries += not error.loading
-                wait_s = error.retry_after_s
-                if wait_s is None:
-                    wait_s = LOADING_S if error.loading else 0.5 * 2 ** (tries - 1) * (0.5 + self._jitter())
+                least_s = LOADING_S if error.loading else 0.5 * 2 ** (tries - 1) * (0.5 + self._jitter())
+                wait_s = max(error.retry_after_s or 0.0, least_s)
                 if clock() + wait_s > began + (self._patience_s if error.loading else self._answer_s):
                     return failed
                 await self._wait(answer, error.code, wait_s)
@@ -319,18 +335,17 @@ class AssistantWorker:
 
     async def _stream(self, answer: _Answer, tokens: int) -> None:
         try:
-            prompt = await self._jobs.prompt(answer.job, TURNS_MAX)
+            whole = await self._jobs.prompt(answer.job, TURNS_MAX)
         except Transient as error:
             raise ModelFailed("unavailable", "the question could not be read", retry=True) from error
-        fit = fitted(prompt, tokens)
+        fit = fitted(whole, tokens)
         prompt = replace(fit, turns=alternating(fit.turns))
         if not prompt.turns:
             raise ModelFailed("empty", "there is no question any more")
         answer.asked_tokens = size_of(prompt)
         answer.context = tuple(place for turn in prompt.turns for place in turn.places)
         answer.model = prompt.model or self._origin.model
-        answer.calls += 1
-        first = prompt.untitled and all(turn.role == "user" for turn in prompt.turns)
+        first = prompt.untitled and all(turn.role == "user" for turn in whole.turns)
         answer.names, answer.model_asked = prompt.turns[-1].text if first else "", prompt.model
         answer.can_shorten = answer.can_shorten and len(fit.turns) > 1
         answer.written = False
@@ -339,8 +354,11 @@ class AssistantWorker:
             async with aclosing(self._model.stream(prompt)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     answer.progressed = True
-                    if isinstance(piece, Finish):
-                        answer.usage, answer.model = piece.usage, piece.model or answer.model
+                    if isinstance(piece, Call):
+                        answer.calls, answer.parameters = answer.calls + 1, piece.parameters
+                    elif isinstance(piece, Finish):
+                        answer.count(piece.usage)
+                        answer.model = piece.model or answer.model
                     elif isinstance(piece, Thinking):
                         await self._think(answer, len(piece.text))
                     elif isinstance(piece, Delta) and (text := answer.whole_characters(piece.text.replace("\x00", ""))):
@@ -391,7 +409,7 @@ class AssistantWorker:
         """How it came about. Where that can't be kept, the answer still ends."""
         written = Written(
             failure.code if failure else status, answer.said if failure else "", answer.calls, answer.first_token_ms,
-            self._origin.provider, answer.model, self._origin.parameters, answer.context, answer.usage,
+            self._origin.provider, answer.model, answer.parameters, answer.context, answer.usage,
         )  # fmt: skip
         with survived("provenance", self._trouble):
             async with asyncio.timeout(NOTE_S):

@@ -134,7 +134,9 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
 
 def name(fold: Fold, command: Command, do: NameChat) -> int | None:
     chat = fold.state.chats.get(command.chat_id)
-    if chat is None or chat.assistant is None or chat.assistant.user_id != command.actor_id or chat.title is not None:
+    if chat is None or chat.assistant is None or chat.assistant.user_id != command.actor_id:
+        return None
+    if chat.title is not None or chat.archived:
         return None
     return _changed(fold, command, replace(chat, title=do.title))
 

@@ -86,7 +86,7 @@ def is_asked(chat_kind: str, body: str, sender_id: str) -> bool:
 
 def why_silent(fold: Fold, command: Command) -> Refused | None:
     """Why the assistant doesn't answer this actor here, where it doesn't: it is kept out or down in this chat, or they
-    wait for too many answers."""
+    wait for too many answers, or have used up their quota."""
     key = (command.chat_id, ASSISTANT_ID)
     member, most = fold.state.members.get(key), fold.limits.open_questions_max
     if key in fold.state.bans:
@@ -97,7 +97,17 @@ def why_silent(fold: Fold, command: Command) -> Refused | None:
         return Refused(Code.NOT_ALLOWED, "the assistant only reads in this chat")
     if fold.state.open_questions.get(command.actor_id, 0) >= most:
         return Refused(Code.QUOTA_EXCEEDED, f"you wait for {most} answers: wait for one, or stop it")
+    this_hour, today = fold.state.asked.get(command.actor_id, (0, 0))
+    quotas = ((this_hour, fold.limits.replies_per_hour, "this hour"), (today, fold.limits.replies_per_day, "today"))
+    for used, quota, when in quotas:
+        if quota and used >= quota:
+            return Refused(Code.QUOTA_EXCEEDED, f"you asked for {quota} answers {when}, which is your quota")
     return None
+
+
+def _count_asked(fold: Fold, asker_id: str) -> None:
+    this_hour, today = fold.state.asked.get(asker_id, (0, 0))
+    fold.state.asked[asker_id] = (this_hour + 1, today + 1)
 
 
 def _count_open(fold: Fold, asker_id: str, more: int) -> None:
@@ -145,6 +155,7 @@ def open_reply(
     )
     fold.state.changes.new_replies.append(key)
     _count_open(fold, command.actor_id, +1)
+    _count_asked(fold, command.actor_id)
     return seq
 
 

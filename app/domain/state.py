@@ -120,6 +120,8 @@ class State:
     pins: dict[str, dict[str, int]] = field(default_factory=dict)
     """chat id → message id → seq of the event that pinned it."""
     operators: set[str] = field(default_factory=set)
+    asked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """user id → answers that they asked for this hour, and today (UTC), however they ended."""
     queues: dict[str, list[str]] = field(default_factory=dict)
     """Of each chat with an assistant of its own that the batch looks at: its unfinished replies, in the order of asking."""
     known: dict[tuple[str, str, str], Outcome] = field(default_factory=dict)

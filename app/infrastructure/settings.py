@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRET_MIN = 16
+SILENCE_MARGIN_S = 8.0
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.IGNORECASE)
 
 
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
     assistant_done_ends: Literal["on", "off"] = Field(
         "off", description="on: the model's server ends a whole answer with [DONE] alone, without a finish reason"
     )
-    reply_no_progress_s: float = Field(175.0, gt=0, description="a reply without progress for so long has failed")
+    reply_no_progress_s: float = Field(178.0, gt=0, description="a reply without progress for so long has failed")
     unknown_command_s: float = Field(
         600.0,
         ge=0,
@@ -79,6 +80,8 @@ class Settings(BaseSettings):
     open_questions_max: int = Field(
         100, ge=1, description="a person's questions that wait for their answers, then quota_exceeded"
     )
+    quota_replies_per_hour: int = Field(0, ge=0, description="answers a person may ask for in an hour; 0: no quota")
+    quota_replies_per_day: int = Field(0, ge=0, description="answers a person may ask for in a day (UTC); 0: no quota")
     members_per_h: int = Field(10_000, ge=1, description="people that a user adds")
     heartbeat_s: int = Field(20, ge=1, description="seconds between pings of a socket")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
@@ -118,6 +121,11 @@ def check_world(settings: Settings, role: str) -> None:
             ipaddress.ip_network(proxy if proxy != "*" else "::/0", strict=False)
         except ValueError:
             raise SettingsError(f"TRUSTED_PROXIES: {proxy} is no address and no network") from None
+    if settings.reply_no_progress_s < settings.assistant_silence_s + SILENCE_MARGIN_S:
+        raise SettingsError(
+            f"REPLY_NO_PROGRESS_S has to be {SILENCE_MARGIN_S:.0f} seconds above ASSISTANT_SILENCE_S, or who waits for a"
+            " model that thinks is told that it failed"
+        )
     if settings.embedded:
         if role not in ("all", "migrate"):
             raise SettingsError(f"the role {role} alone asks for BROKER_URL=amqp://…: alone it would talk to nobody")

@@ -289,13 +289,8 @@ def _make_model(settings: Settings) -> Model:
 
 def _origin(settings: Settings) -> Origin:
     if not settings.has_model:
-        return Origin("demo", "demo", {})
-    told = {"max_output_tokens": settings.assistant_max_tokens, "temperature": settings.assistant_temperature}
-    return Origin(
-        "default",
-        settings.assistant_model,
-        {name: value for name, value in told.items() if value > 0 or (name == "temperature" and value == 0)},
-    )
+        return Origin("demo", "demo")
+    return Origin("default", settings.assistant_model)
 
 
 def make_worker(world: World) -> Worker:
@@ -309,7 +304,13 @@ def make_worker(world: World) -> Worker:
         observed_announce(announcer.announce, world.traced, world.database.clock),
         new_id,
         settings.command_shards,
-        Limits(settings.group_members_max, settings.open_questions_max, settings.added_by),
+        Limits(
+            settings.group_members_max,
+            settings.open_questions_max,
+            settings.added_by,
+            settings.quota_replies_per_hour,
+            settings.quota_replies_per_day,
+        ),
         settings.unknown_command_s,
         telemetry.trouble,
         telemetry.unknown_command,
@@ -375,7 +376,14 @@ def make_use_cases(world: World) -> UseCases:
         chats=Chats(submitter, reader, history, new_id, settings.group_members_max, world.fan_out, world.codec),
         members=Members(submitter, reader, history),
         messages=Messages(submitter, reader, history, world.timeline, world.codec),
-        answers=Answers(pep, reader, history, world.provenances, world.accounts),
+        answers=Answers(
+            pep,
+            reader,
+            history,
+            world.provenances,
+            world.accounts,
+            {"replies_per_hour": settings.quota_replies_per_hour, "replies_per_day": settings.quota_replies_per_day},
+        ),
         search=MessageSearch(reader, pep, history),
         read_marks=ReadMarks(reader, history, world.fan_out, world.codec),
         typing=TypingSignal(pep, history, world.fan_out, world.codec, world.background),

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
+from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.application.ports.jobs import Written
+from app.application.process import Worker
 from app.domain.command import Command
+from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID
+from app.domain.state import Decided
 from app.domain.values import Usage
+from app.infrastructure.wiring import new_id as new_uuid7
 from tests import actions as c
-from tests.contracts.store_setting import Store
+from tests.contracts.store_setting import PEP, SHARDS, Store
 from tests.world import new_id
 
 
@@ -105,8 +111,9 @@ async def test_in_an_assistants_chat_one_answer_is_written_at_a_time_in_the_orde
     def end(message_id: str) -> Command:
         return Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(message_id, 1, "complete", "so"))
 
+    await asyncio.sleep(0.6)
     await store.do(end(first.message_id))
-    assert await store.jobs.stuck(0.04) == [], "its turn has come just now"
+    assert await store.jobs.stuck(0.5) == [], "its turn has come just now"
     [second] = await store.jobs.claim("two", 5, 60.0)
     assert second.message_id == replies[1].id
     page = await store.history.messages(chat_id, None, 1, 10)
@@ -115,3 +122,25 @@ async def test_in_an_assistants_chat_one_answer_is_written_at_a_time_in_the_orde
     assert [turn.text for turn in prompt.turns] == ["question 0", "so", "question 1"], "with the answer before it"
     await store.do(end(second.message_id))
     assert [job.message_id for job in await store.jobs.claim("two", 5, 60.0)] == [replies[2].id]
+
+
+async def test_a_quota_holds_over_all_shards_and_workers_at_once(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chats = [new_id() for _ in range(8)]
+    await store.do(*(Command(chat_id, anna, new_id(), c.CreateChat("assistant")) for chat_id in chats))
+
+    async def announce(decided: Decided) -> None:
+        """To nobody."""
+
+    limits = Limits(1000, replies_per_day=10)
+    workers = [Worker(SqlCommandLog(database), PEP.ask, announce, new_uuid7, SHARDS, limits, 600.0) for _ in range(4)]
+    asked = [Command(chats[n % 8], anna, new_id(), c.SendMessage(f"question {n}")) for n in range(50)]
+    await asyncio.gather(*(workers[n % 4]._decide([command]) for n, command in enumerate(asked)))
+    used = await store.jobs.asked(anna)
+    assert used.today == 10 and used.this_hour <= 10
+    day = used.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    [of_the_day] = await store.jobs.used(anna, day, day + timedelta(days=1))
+    assert (of_the_day.day, of_the_day.replies, of_the_day.input_tokens) == (day.date().isoformat(), 10, 0)
+    assert await store.jobs.used(anna, day - timedelta(days=1), day) == []
+    assert sum(one.replies for one in await store.jobs.used(None, day, day + timedelta(days=1))) >= 10

@@ -271,8 +271,6 @@ async def test_questions_in_a_row_are_answered_one_after_another_and_each_place_
     told = [e["message"] for e in client.chats[chat_id].events if e.get("message", {}).get("kind") == "assistant"]
     assert [message.get("queue") for message in told if message["status"] == "pending"][:3] == [None, 1, 2]
     third = told[2]["id"]
-    again = await anna.rest.get(f"/v1/chats/{chat_id}/messages/{third}")
-    assert again["status"] == "complete" or again.get("queue") in (None, 1, 2)
     ends = await ended(client, chat_id, 3, 40)
     assert [e["message"]["id"] for e in ends] == [message["id"] for message in told[:3]], "in the order of asking"
     await watch.until(lambda frame: frame["type"] == "message.completed" and frame["message"]["id"] == third)

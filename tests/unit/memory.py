@@ -48,7 +48,9 @@ def account(user_id: str) -> Account:
 class MemoryStore:
     """fail: so many of the next calls raise Transient."""
 
-    def __init__(self, members_max: int = 4, open_questions_max: int = 100) -> None:
+    def __init__(
+        self, members_max: int = 4, open_questions_max: int = 100, per_hour: int = 0, per_day: int = 0
+    ) -> None:
         self.state = State(now=START, people=dict(PEOPLE))
         self.log: list[Event] = []
         self.told: dict[tuple[str, str, str], Outcome] = {}
@@ -56,7 +58,7 @@ class MemoryStore:
         self.healing = Healing("epoch", START, False)
         self.epoch_ = "epoch"
         self._ids = (derived_id("message", str(n)) for n in itertools.count())
-        self._limits = Limits(members_max, open_questions_max)
+        self._limits = Limits(members_max, open_questions_max, replies_per_hour=per_hour, replies_per_day=per_day)
         self.calls: list[str] = []
         self.read_seqs: dict[tuple[str, str], int] = {}
 
@@ -83,6 +85,7 @@ class MemoryStore:
                 consents={key: consent for key, consent in state.consents.items() if key in needs.consents},
                 refusals={key for key in state.refusals if key in needs.refusals},
                 open_questions=self._open_questions() if needs.askers else {},
+                asked={who: (n, n) for who, n in self._asked().items()} if needs.askers else {},
                 people={key: person for key, person in state.people.items() if key in needs.people},
                 disabled={key for key in state.disabled if key in needs.people},
                 messages={key: message for key, message in state.messages.items() if key in messages},
@@ -103,6 +106,10 @@ class MemoryStore:
         """Unfinished replies in the order of asking."""
         open_ = [key for key, reply in self.state.replies.items() if key[0] == chat_id and not reply.finished]
         return [key[1] for key in sorted(open_, key=lambda key: self.state.messages[key].seq)]
+
+    def _asked(self) -> dict[str, int]:
+        """All of it within one hour."""
+        return dict(Counter(reply.asker_id for reply in self.state.replies.values()))
 
     def _open_questions(self) -> dict[str, int]:
         return dict(Counter(reply.asker_id for reply in self.state.replies.values() if not reply.finished))

@@ -190,4 +190,4 @@ def test_on_a_phone(visits_embedded: Visits, width: int) -> None:
     expect(page.get_by_role("article").nth(1)).to_contain_text("tokens", timeout=paced(20) * 1_000)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("button", name="Back to the chats").tap()
-    expect(page.get_by_role("link", name=re.compile("^Assistant"))).to_be_visible()
+    expect(page.get_by_role("link", name=re.compile("^two sentences"))).to_be_visible()

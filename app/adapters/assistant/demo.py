@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator
 
 from app.application.ports.held import NothingHeld
-from app.application.ports.model import Delta, Finish, Piece, Prompt, Purpose
+from app.application.ports.model import Call, Delta, Finish, Piece, Prompt, Purpose
 from app.domain.values import Usage
 
 WORDS_PER_S = 30
@@ -49,6 +49,7 @@ class DemoModel(NothingHeld):
 
     async def stream(self, prompt: Prompt) -> AsyncIterator[Piece]:
         question = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
+        yield Call({})
         if prompt.purpose is Purpose.TITLE:
             yield Delta(" ".join(question.partition("User: ")[2].split()[:6]))
             yield Finish(None)

@@ -64,13 +64,15 @@ _WORDS_OF_STATUS = {
     500: {"context", "quota", "not_found", "rate_limited"},
 }
 """What words may make of a status; of the others nothing."""
+_PASSING = re.compile(r"(try again|retry) in|per.?min|\brpm\b|\btpm\b|rate_limit_exceeded")
+"""A limit of a while, though the same sentence may speak of billing."""
 _RETRIED = {"rate_limited", "unavailable", "timeout"}
 _LOADING = re.compile(r"(?<!re)loading|is (still )?starting|warming|not ready yet|model_?loading")
 _CONTEXT_IS = re.compile(
-    r"(?:context (?:length|window|size)|max_model_len|token (?:limit|count)|tokens allowed)[^0-9]{0,40}(\d[\d,]{2,8})"
+    r"(?:context (?:length|window|size)|max_model_len|token limit|tokens allowed)[^0-9]{0,40}(\d[\d,]{2,8})"
 )
 _SECRETS = re.compile(
-    r"(?i)\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|bearer )[\w\-*.]{6,}|\b[A-Za-z0-9_\-]{32,}\b|(?<=//)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"(?i)\b(?:(?:sk|pk|rk|gsk|xai|key)[-_]|bearer )[\w\-*.]{6,}|\bAIza[\w\-]{20,}|\b(?=\w*\d)[A-Za-z0-9]{24,}\b|(?<=//)[^/\s:@]+:[^/\s@]+(?=@)"
 )
 
 OPTIONS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -111,8 +113,9 @@ def _first(payload: dict[str, Any], names: tuple[str, ...]) -> str:
         value = payload.get(name)
         if isinstance(value, str) and value:
             return value
-        if isinstance(value, (list, dict)) and value:
-            return msgspec.json.encode(value).decode()
+        if isinstance(value, list) and value:  # a framework's: where, and what; not what was sent
+            parts = [{k: part[k] for k in ("loc", "msg") if k in part} for part in value if isinstance(part, dict)]
+            return msgspec.json.encode(parts).decode() if parts else ""
     return ""
 
 
@@ -157,6 +160,8 @@ def _code(status: int, words: str) -> str:
         status if status in _WORDS_OF_STATUS else (500 if status >= 500 else 400 if status not in _STATUSES else status)
     )
     may = _WORDS_OF_STATUS.get(like, set())
+    if status == 429 and _PASSING.search(words) and "insufficient" not in words:
+        may = may - {"quota"}
     for code, pattern in _WORDS:
         if code in may and pattern.search(words):
             return code
@@ -167,13 +172,21 @@ def _code(status: int, words: str) -> str:
     return {4: "refused", 3: "not_found"}.get(status // 100, "unavailable")
 
 
+_UNWANTED = re.compile(
+    r"unsupported|support|unrecogni|recogni[sz]ed|unknown|unexpected|not (be )?(allowed|permitted|enabled|available)"
+    r"|isn't enabled|extra (inputs|fields)|additional propert|forbidden|only user and assistant"
+)
+_TOO_MUCH = re.compile(r"too (large|high|big|small|low)|at (most|least)|must be|less than|greater than|exceed|between")
+"""A value that is refused is no refusal of the option."""
+
+
 def refused_option(status: int, payload: Any, sent: frozenset[str]) -> str | None:
     """Which of the options that were sent the refusal is about, where it is about one."""
     if status not in (400, 404, 415, 422, 500, 501):
         return None
     said, kinds = read_error(payload)
     words = f"{said} {kinds}".lower()
-    if _WORDS[0][1].search(words):
+    if _WORDS[0][1].search(words) or _TOO_MUCH.search(words) or not _UNWANTED.search(words):
         return None
     return next((option for option, pattern in OPTIONS if option in sent and pattern.search(words)), None)
 
@@ -207,14 +220,21 @@ def _date(told: str) -> datetime:
 
 
 def _in_words(seconds: float) -> str:
+    if seconds >= 2 * 86_400:
+        return "days"
     for size, name in ((3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{round(seconds / size)} {name}"
     return f"{round(seconds)} seconds"
 
 
-def cleaned(said: str) -> str:
-    """One line, without what looks like a key, without what can't be seen, and short."""
+def one_line(said: str) -> str:
+    """Without what can't be seen, and short."""
     said = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in said[: 4 * SAID_MAX])
-    said = _SECRETS.sub("…", " ".join(said.split()))
+    said = " ".join(said.split())
     return said if len(said) <= SAID_MAX else said[: SAID_MAX - 1] + "…"
+
+
+def cleaned(said: str) -> str:
+    """The same, and without what looks like a key."""
+    return one_line(_SECRETS.sub("…", said[: 8 * SAID_MAX]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any
 
 import httpx2
@@ -14,11 +15,19 @@ from app.adapters.assistant.failures import failure_of, refused_option
 from app.adapters.assistant.reading import Reading, events
 from app.application.bounded import Bounded
 from app.application.ports.held import Keep
-from app.application.ports.model import ModelFailed, Piece, Prompt
+from app.application.ports.model import Call, ModelFailed, Piece, Prompt
 
-CONNECT_S = 10.0
+CONNECT_S = 5.0
 SILENCE_S = 170.0
+TAIL_S = 3.0
+"""What may still be counted is waited for so long behind the finish reason."""
 _REMEMBERED_MAX = 1_000
+_PARAMETERS = {
+    "temperature": "temperature",
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+}
+"""By their names in a request: what provenance calls them."""
 
 
 class _Refused(Exception):
@@ -46,6 +55,7 @@ class OpenAIModel:
         temperature: float | None = None,
     ) -> None:
         self._model = model
+        self._key = api_key if len(api_key) > 4 else ""
         self._done_ends = done_ends
         self._max_tokens, self._temperature = max_tokens, temperature
         self._without: Bounded[str, frozenset[str]] = Bounded(_REMEMBERED_MAX)
@@ -77,21 +87,37 @@ class OpenAIModel:
     async def _asked(self, prompt: Prompt, model: str) -> AsyncIterator[Piece]:
         reading = Reading(self._done_ends)
         request, sent = self._request(prompt, model)
+        yield Call({ours: request[name] for name, ours in _PARAMETERS.items() if name in request})
+        try:
+            async with aclosing(self._heard(request, sent, reading)) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    yield piece
+        except ModelFailed as failed:
+            failed.said = failed.said.replace(self._key, "…") if self._key else failed.said
+            if not reading.finished:
+                raise
+        pieces_left, failure = reading.end()
+        for piece in pieces_left:
+            yield piece
+        if failure is not None:
+            raise failure
+
+    async def _heard(self, request: dict[str, Any], sent: frozenset[str], reading: Reading) -> AsyncIterator[Piece]:
+        """What comes, until it is over; behind a finish reason not for long."""
         try:
             async with (
                 self._client.chat.completions.with_streaming_response.create(**request) as response,
                 aclosing(events(response.iter_bytes())) as stream,
             ):
-                async for event in stream:
+                while not reading.over:
+                    async with asyncio.timeout(TAIL_S) if reading.finished else nullcontext():
+                        event = await anext(stream, None)
+                    if event is None:
+                        return
                     for piece in reading.take(event):
                         yield piece
-                    if reading.over:
-                        break
-            pieces, failure = reading.end()
-            for piece in pieces:
-                yield piece
-            if failure is not None:
-                raise failure
+        except TimeoutError:
+            return  # nothing more behind the finish reason
         except openai.APIStatusError as error:
             payload = _payload(error.response)
             if (option := refused_option(error.status_code, payload, sent)) is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from app.adapters.assistant.failures import cleaned, failure_of
+from app.adapters.assistant.failures import failure_of, one_line
 from app.application.ports.model import Alive, Delta, Finish, ModelFailed, Piece, Thinking
 from app.domain.values import Usage
 
@@ -65,7 +65,7 @@ async def events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
     stream makes a model of each, which takes four times as long as all else that is done for a token.
 
     Raises ModelFailed for a page of the web, and for what has no end."""
-    rest, name, data, bare, size = b"", "", list[bytes](), b"", 0
+    rest, name, data, bare, size = b"", "", list[bytes](), list[bytes](), 0
     first = True
     async for piece in pieces:
         if first:
@@ -92,10 +92,10 @@ async def events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
                 elif field[1] == b"error":
                     yield Event("error", value)
             elif bare or line.lstrip()[:1] in (b"{", b"[", b"<"):
-                alone, bare = not bare, bare + line + b"\n"
-                if alone and _is_json(line):  # JSON by lines; else all of them are one
+                if not bare and _is_json(line):  # JSON by lines; else all of them are one
                     yield Event("", line)
-                    bare = b""
+                else:
+                    bare.append(line)
             else:
                 yield _NOTHING
         if size + len(rest) > BYTES_MAX:
@@ -104,11 +104,11 @@ async def events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
     if rest.startswith(b"data:") and not bare:
         data.append(rest[5:].strip())
     elif bare or rest.lstrip()[:1] in (b"{", b"[", b"<"):
-        bare += rest
+        bare.append(rest)
     if data:  # some servers end with it
         yield Event(name, b"\n".join(data))
-    if bare := bare.strip():
-        yield Event("", bare)
+    if whole := b"\n".join(bare).strip():
+        yield Event("", whole)
 
 
 def _decoded(data: bytes) -> Any:
@@ -193,6 +193,11 @@ class Reading:
         self._finish: str | None = None
         self._visible = self._refused = self._called = False
 
+    @property
+    def finished(self) -> bool:
+        """The model said how it ended; what comes behind that is only counted."""
+        return self._finish is not None
+
     def take(self, event: Event) -> list[Piece]:
         """Raises ModelFailed."""
         data = event.data
@@ -214,7 +219,7 @@ class Reading:
         if not isinstance(chunk, dict):
             raise self._failed(ModelFailed("bad_answer", retry=True))
         if not self.model and isinstance(chunk.get("model"), str):
-            self.model = cleaned(chunk["model"])[:_MODEL_MAX]
+            self.model = one_line(chunk["model"])[:_MODEL_MAX]
         if chunk.get("usage") is not None:
             self.usage = read_usage(chunk["usage"]) or self.usage
         if event.name == "error" or _is_error(chunk):

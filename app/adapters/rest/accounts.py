@@ -12,9 +12,11 @@ from app.adapters.rest.cursors import Paging
 from app.adapters.rest.door import (
     BearerArg,
     CursorsArg,
+    FromDay,
     Limit,
     PathId,
     Route,
+    ToDay,
     UseCasesArg,
     address_of,
     answer,
@@ -23,6 +25,7 @@ from app.adapters.rest.door import (
 )
 from app.adapters.rest.problems import responses
 from app.adapters.wire import people as wire
+from app.adapters.wire import replies
 from app.adapters.wire.problems import token_error_json
 from app.adapters.wire.values import Listed
 from app.application.identity import TICKET_TTL_S, SignedIn, SignInRefused
@@ -146,6 +149,12 @@ async def change_password(
 ) -> Response:
     await use_cases.identity.change_password(who, body.current_password, body.new_password, address_of(request.scope))
     return nothing()
+
+
+@router.get("/me/usage", summary="What my answers took, and my quotas", response_model=replies.UseJson,
+            responses=responses())  # fmt: skip
+async def usage(who: BearerArg, use_cases: UseCasesArg, from_: FromDay = None, to: ToDay = None) -> Response:
+    return answer(replies.use_json(await use_cases.answers.use(who.user_id, from_, to)))
 
 
 @router.get("/me/sessions", summary="Where I am signed in", response_model=Listed[wire.SessionJson],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from datetime import date
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -182,6 +183,8 @@ async def bearer(request: Request, use_cases: UseCasesArg, token: Annotated[str 
 
 BearerArg = Annotated[Bearer, Depends(bearer)]
 Limit = Annotated[int, Query(ge=1, le=100)]
+FromDay = Annotated[date | None, Query(alias="from", description="the first day, in UTC; 30 days before `to`")]
+ToDay = Annotated[date | None, Query(description="the day behind the last one, in UTC; tomorrow")]
 IdempotencyKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", pattern=UUID_PATTERN, description="a UUID: the same one never acts twice"),

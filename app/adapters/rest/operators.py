@@ -11,10 +11,12 @@ from app.adapters.rest.door import (
     RULES,
     BearerArg,
     CursorsArg,
+    FromDay,
     IdempotencyKey,
     Limit,
     PathId,
     Route,
+    ToDay,
     UseCasesArg,
     answer,
     made,
@@ -22,11 +24,11 @@ from app.adapters.rest.door import (
     refuse_nulls,
 )
 from app.adapters.rest.problems import responses
-from app.adapters.wire import moderation
+from app.adapters.wire import moderation, replies
 from app.adapters.wire import people as wire
 from app.adapters.wire.members import MemberJson, member_json
 from app.adapters.wire.messages import MessageJson, message_json
-from app.adapters.wire.values import Listed
+from app.adapters.wire.values import Id, Listed
 from app.application.ports.people import Account, AuditEntry
 from app.application.ports.reports import Report
 from app.domain.errors import Code
@@ -51,6 +53,18 @@ async def users(
     after = paging.place[0] if paging.place else ""
     found = await use_cases.operators.users(who, prefix, after, paging.to_ask)
     return answer(paging.page(found, wire.account_json, lambda account: [account.username]))
+
+
+@router.get("/usage", summary="What answers took: a person's, or all", response_model=replies.UseJson,
+            responses=responses(Code.NOT_ALLOWED, Code.NOT_FOUND))  # fmt: skip
+async def usage(
+    who: BearerArg,
+    use_cases: UseCasesArg,
+    user_id: Annotated[Id | None, Query(description="of this person alone; their quotas too")] = None,
+    from_: FromDay = None,
+    to: ToDay = None,
+) -> Response:
+    return answer(replies.use_json(await use_cases.answers.use_of(who, user_id, from_, to)))
 
 
 @router.patch("/users/{user_id}", summary="Disable a person, or change their role", response_model=wire.AccountJson,

@@ -277,8 +277,8 @@ class _Transaction:
             await self._write_pins(state)
         if changes.new_replies or changes.replies:
             await self._write_replies(state)
-        for (chat_id, message_id), queue in sorted(changes.queued.items()):
-            await self._move_in_queue(chat_id, message_id, queue, state.now)
+        if changes.queued:
+            await self._move_in_queues(state)
         if changes.read:
             self._together.append((*rows.moved_marks(self._db, changes.read), None))
         await self._insert_outcomes(decided)
@@ -488,16 +488,24 @@ class _Transaction:
                 .values(finished=r.finished, attempt=r.attempt, stop_requested=r.stop_requested)
             )
 
-    async def _move_in_queue(self, chat_id: str, message_id: str, queue: int, now: datetime) -> None:
-        """Its turn having come is progress."""
-        m, r = t.messages, t.replies
-        await self._connection.execute(
-            sa.update(m).where(m.c.chat_id == chat_id, m.c.id == message_id).values(queue=queue or None)
+    async def _move_in_queues(self, state: State) -> None:
+        """A turn that has come is progress."""
+        moved = sorted(state.changes.queued.items())
+        columns = {"chat_id": "uuid", "id": "uuid", "queue": "int4"}
+        source, params = self._db.values("v", columns, [(*key, queue or None) for key, queue in moved])
+        await self._run(
+            f"update messages set queue = (select v.queue from {source} where v.chat_id = messages.chat_id"
+            f" and v.id = messages.id) where (chat_id, id) in (select v.chat_id, v.id from {source})",
+            params,
         )
-        if not queue:
-            await self._connection.execute(
-                sa.update(r).where(r.c.chat_id == chat_id, r.c.message_id == message_id).values(progress_at=now)
-            )
+        r = t.replies
+        for (chat_id, message_id), queue in moved:
+            if not queue:
+                await self._connection.execute(
+                    sa.update(r)
+                    .where(r.c.chat_id == chat_id, r.c.message_id == message_id)
+                    .values(progress_at=state.now)
+                )
 
     async def _insert_outcomes(self, decided: Decided) -> None:
         traces = decided.state.changes.traces

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
-from app.application.ports.jobs import Attempt, Job, Provenance, Written
+from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Provenance, Written
 from app.application.ports.model import Prompt, Turn
 from app.domain.values import Usage
 
+PATIENT_ATTEMPTS = 3
+"""To be taken up is progress, but not again and again."""
 _r, _a, _m = t.replies, t.attempts, t.messages.alias("its")
 _is_its_message = sa.and_(_m.c.chat_id == _r.c.chat_id, _m.c.id == _r.c.message_id)
 
@@ -49,7 +51,7 @@ class SqlJobs:
                         attempt=job.attempt,
                         holder=holder,
                         lease_until=now + timedelta(seconds=lease_s),
-                        progress_at=now if job.attempt == 1 else _r.c.progress_at,
+                        progress_at=now if job.attempt <= PATIENT_ATTEMPTS else _r.c.progress_at,
                     )
                 )
             if jobs:
@@ -118,6 +120,37 @@ class SqlJobs:
             )
             return Provenance(reply.sender_id, tuple(map(_attempt_of, found)), tuple(reply.policies or ()))
 
+    async def used(self, user_id: str | None, since: datetime, until: datetime) -> list[DayOfUse]:
+        of_pg = sa.func.to_char(sa.func.timezone("UTC", _r.c.asked_at), "YYYY-MM-DD")
+        day = of_pg if self._database.postgresql else sa.func.substr(sa.cast(_r.c.asked_at, sa.String), 1, 10)
+        same_reply = sa.and_(_a.c.chat_id == _r.c.chat_id, _a.c.message_id == _r.c.message_id)
+        read, written = (sa.func.coalesce(sa.func.sum(c), 0) for c in (_a.c.prompt_tokens, _a.c.completion_tokens))
+        query = (
+            sa.select(day.label("day"), _m.c.sender_id, sa.func.count(_r.c.message_id.distinct()), read, written)
+            .select_from(_r.join(_m, _is_its_message).outerjoin(_a, same_reply))
+            .where(_r.c.asked_at >= since, _r.c.asked_at < until)
+            .group_by(sa.text("1"), _m.c.sender_id)
+            .order_by(sa.text("1 desc"), _m.c.sender_id)
+        )
+        if user_id is not None:
+            query = query.where(_r.c.asker_id == user_id)
+        async with self._database.read() as connection:
+            return [
+                DayOfUse(row[0], str(row[1]), row[2], int(row[3]), int(row[4]))
+                for row in await connection.execute(query)
+            ]
+
+    async def asked(self, user_id: str) -> Asked:
+        async with self._database.read() as connection:
+            now = await self._database.now(connection)
+            hour = now.replace(minute=0, second=0, microsecond=0)
+            this_hour = sa.func.sum(sa.case((_r.c.asked_at >= hour, 1), else_=0))
+            query = sa.select(sa.func.count(), this_hour).where(
+                _r.c.asker_id == user_id, _r.c.asked_at >= hour.replace(hour=0)
+            )
+            today, within = (await connection.execute(query)).one()
+            return Asked(now, within or 0, today)
+
     async def prompt(self, job: Job, turns_max: int) -> Prompt:
         m, ch = t.messages, t.chats
         async with self._database.read() as connection:
@@ -143,6 +176,8 @@ class SqlJobs:
                     .limit(turns_max)
                 )
             ).all()
+        if all(row.id != job.question_id for row in found):  # deleted meanwhile: nothing is asked any more
+            found = []
         return Prompt(
             tuple(_turns(reversed(found), named=chat.kind == "group")),
             chat.assistant_model,
@@ -153,7 +188,9 @@ class SqlJobs:
     async def stuck(self, no_progress_s: float) -> list[Job]:
         async with self._database.read() as connection:
             old = await self._database.now(connection) - timedelta(seconds=no_progress_s)
-            still = sa.select(_r).join(_m, _is_its_message).where(~_r.c.finished, _r.c.progress_at < old, ~_waits())
+            # Where an older version ended the one before it, its turn may have come without a word: it is claimed first.
+            unclaimed = sa.and_(_m.c.queue.is_not(None), _r.c.attempt == 0)
+            still = sa.select(_r).join(_m, _is_its_message).where(~_r.c.finished, _r.c.progress_at < old, ~unclaimed)
             found = await connection.execute(still.limit(100))
             return [_job(row, row.attempt) for row in found]
 
@@ -204,7 +241,7 @@ def _by_turn(now: datetime) -> sa.Subquery:
     asked_by, is_free = t.messages, _is_free(now)
     turn = sa.func.row_number().over(
         partition_by=sa.func.coalesce(_r.c.asker_id, asked_by.c.sender_id),
-        order_by=(sa.case((is_free, 1), else_=0), _r.c.asked_at),
+        order_by=(sa.case((sa.and_(is_free, _waits()), 2), (is_free, 1), else_=0), _r.c.asked_at),
     )
     question = sa.and_(asked_by.c.chat_id == _r.c.chat_id, asked_by.c.id == _r.c.question_id)
     free, waits = is_free.label("free"), _waits().label("waits")

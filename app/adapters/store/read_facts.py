@@ -184,6 +184,16 @@ class Facts:
             params,
         )
         state.open_questions.update({str(row.asker_id): row.count for row in found})
+        day = state.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        hour = state.now.replace(minute=0, second=0, microsecond=0)
+        cast = "cast({} as timestamptz)" if self._db.postgresql else "{}"
+        found = await self._rows(
+            f"select r.asker_id, count(*) as today, sum(case when r.asked_at >= {cast.format(':hour')} then 1 else 0 end)"
+            f" as this_hour from replies r where r.asked_at >= {cast.format(':day')}"
+            f" and r.asker_id in (select v.id from {source}) group by r.asker_id",
+            params | {"day": self._db.bind(day), "hour": self._db.bind(hour)},
+        )
+        state.asked.update({str(row.asker_id): (row.this_hour, row.today) for row in found})
 
     async def _read_queues(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])

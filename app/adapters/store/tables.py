@@ -348,6 +348,7 @@ replies = sa.Table(
         "ix_replies_open", "asked_at", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")
     ),
     sa.Index("ix_replies_question", "chat_id", "question_id"),
+    sa.Index("ix_replies_asked_by", "asker_id", "asked_at"),
     sa.Index(
         "ix_replies_open_in", "chat_id", sqlite_where=sa.text("not finished"), postgresql_where=sa.text("not finished")
     ),

@@ -43,6 +43,7 @@ SUBPROTOCOL = "parley.v1"
 HELLO_BYTES_MAX = 64 * 1024
 LINES_A_TURN = 50
 OTHERS = 2
+REST_MAX_S = 0.1
 UNIT_BYTES = 1024
 """A frame, a line and so many bytes are a unit of work each."""
 BURST_S = 10.0
@@ -173,7 +174,7 @@ class _Connection:
         if self._outbox.closed:
             self._lines.clear()
         elif self._lines and self._authenticating is None:
-            self._turn = self._loop.call_later(OTHERS * took_s, self._take_turn)
+            self._turn = self._loop.call_later(min(OTHERS * took_s, REST_MAX_S), self._take_turn)
         self._pace_reading()
         self._door.on_turn(took_s)
 

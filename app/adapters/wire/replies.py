@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
@@ -10,7 +11,7 @@ from app.adapters.wire.examples import ASSISTANT, AT, CHAT, COMMAND, MESSAGE, RE
 from app.adapters.wire.messages import REPLY_JSON, MessageJson, UsageJson, usage_json, whole
 from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, OnMessage, Shown
-from app.application.answers import Origins
+from app.application.answers import Origins, Use
 from app.application.ports.jobs import Attempt
 from app.domain.replies import RegenerateReply, StopReply
 
@@ -157,6 +158,55 @@ def _attempt_json(attempt: Attempt, configures: bool) -> dict[str, Any]:
     return made | ({"said": written.said} if written and written.said and configures else {})
 
 
+class DayOfUseJson(TypedDict):
+    """A day in UTC. replies: asked for, however they ended."""
+
+    day: str
+    assistant_id: str
+    replies: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+
+
+class QuotaJson(TypedDict):
+    """name: `replies_per_hour` or `replies_per_day`."""
+
+    name: str
+    limit: int
+    used: int
+    resets_at: str
+
+
+class UseJson(TypedDict):
+    """What answers took, newest day first; and the quotas that are set."""
+
+    items: list[DayOfUseJson]
+    quotas: list[QuotaJson]
+
+
+def use_json(use: Use) -> dict[str, Any]:
+    return {
+        "items": [{**asdict(day), "cost": None} for day in use.days],
+        "quotas": [
+            {"name": q.name, "limit": q.limit, "used": q.used, "resets_at": rfc3339(q.resets_at)} for q in use.quotas
+        ],
+    }
+
+
+USE_JSON: dict[str, Any] = {
+    "items": [
+        {
+            "day": AT[:10],
+            "assistant_id": ASSISTANT,
+            "replies": 3,
+            "input_tokens": 240,
+            "output_tokens": 96,
+            "cost": None,
+        }
+    ],
+    "quotas": [{"name": "replies_per_day", "limit": 100, "used": 3, "resets_at": "2026-02-01T00:00:00.000Z"}],
+}
 PROVENANCE_JSON: dict[str, Any] = {
     "assistant_id": ASSISTANT, "version": 1, "provider": "default", "model": "gpt-4o-mini-2024-07-18",
     "parameters": {"temperature": 0.5},
@@ -164,7 +214,7 @@ PROVENANCE_JSON: dict[str, Any] = {
     "context": [{"seq": 2, "message_id": MESSAGE}], "policies": ["members-write"],
     "usage": {"prompt_tokens": 12, "completion_tokens": 4}, "cost": None,
 }  # fmt: skip
-BODIES = (Shown(ProvenanceJson, PROVENANCE_JSON),)
+BODIES = (Shown(ProvenanceJson, PROVENANCE_JSON), Shown(UseJson, USE_JSON))
 COMMANDS = (
     CommandShape(
         ReplyStop, lambda request: StopReply(request.message_id), {"ref": "6", "chat_id": CHAT, "message_id": REPLY}

@@ -63,8 +63,36 @@ class Provenance:
     policies: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class DayOfUse:
+    """day: as YYYY-MM-DD, in UTC. replies: asked for, however they ended."""
+
+    day: str
+    assistant_id: str
+    replies: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Answers that a person asked for in the hour and the day (UTC) of `now`."""
+
+    now: datetime
+    this_hour: int
+    today: int
+
+
 class Provenances(Protocol):
-    """Each raises Transient."""
+    """How answers came about, and what they took. Each raises Transient."""
+
+    async def used(self, user_id: str | None, since: datetime, until: datetime) -> list[DayOfUse]:
+        """By this person, or by all: what was asked from `since` on, before `until`; newest day first."""
+        ...
+
+    async def asked(self, user_id: str) -> Asked:
+        """As quotas count it."""
+        ...
 
     async def of(self, chat_id: str, message_id: str) -> Provenance | None:
         """None for what is no reply."""

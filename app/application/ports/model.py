@@ -59,6 +59,13 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """The model's server is asked, with these parameters: once more for each time that it is."""
+
+    parameters: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     text: str
 
@@ -111,16 +118,15 @@ class ModelFailed(Exception):
         self.context_tokens, self.usage, self.model = context_tokens, usage, model
 
 
-Piece = Delta | Thinking | Alive | Finish
+Piece = Call | Delta | Thinking | Alive | Finish
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whom answers come from. provider: its name in the settings. model: where a chat names none. parameters: told to it."""
+    """Whom answers come from. provider: its name in the settings. model: where a chat names none."""
 
     provider: str
     model: str
-    parameters: Mapping[str, float]
 
 
 class Model(Held, Protocol):

@@ -15,7 +15,7 @@ from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.held import NothingHeld
 from app.application.ports.jobs import Job, Written
-from app.application.ports.model import Alive, Delta, Finish, ModelFailed, Origin, Piece, Prompt, Thinking, Turn
+from app.application.ports.model import Alive, Call, Delta, Finish, ModelFailed, Origin, Piece, Prompt, Thinking, Turn
 from app.application.reply import AssistantWorker, Expirer
 from app.application.signals import ASSISTANTS, Frame, Note, pack_note, unpack
 from app.domain.chats import NameChat
@@ -152,7 +152,7 @@ class World:
         store: Any = self.store
         return AssistantWorker(
             holder=holder, jobs=store, live=self.live, model=self.model, bus=store, fan_out=self.fan_out, at_once=5,
-            codec=CODEC, origin=Origin("default", "m", {}), jitter=lambda: 0.5, on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
+            codec=CODEC, origin=Origin("default", "m"), jitter=lambda: 0.5, on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
         )  # fmt: skip
 
     async def tell(self, kind: str, data: Any = None) -> None:
@@ -401,6 +401,20 @@ async def test_but_not_for_ever(world: World) -> None:
     end = await world.until_over(400)
     assert (end.status, end.failure and end.failure.code) == ("failed", "unavailable")
     assert 160 < world.model.calls[-1] - world.model.calls[0] <= 170
+
+
+@trial(*[[ModelFailed("unavailable", retry=True, loading=True, retry_after_s=0.0)]] * 3, ["x", DONE])
+async def test_to_be_asked_again_at_once_is_after_a_while(world: World) -> None:
+    assert (await world.until_over()).body == "x"
+    assert all(later - sooner > 1.99 for sooner, later in itertools.pairwise(world.model.calls))
+
+
+@trial([Call({"temperature": 0.5}), ModelFailed("cut", retry=True, usage=Usage(5, 1))], [Call({}), "x", DONE])
+async def test_calls_are_counted_and_what_they_took_is_added_up(world: World) -> None:
+    end = await world.until_over()
+    assert end.usage == Usage(6, 3)
+    [written] = world.store.written
+    assert (written.calls, written.parameters, written.usage, written.end) == (2, {}, Usage(6, 3), "complete")
 
 
 @trial([120.0, Alive(), 120.0, "x", DONE])

@@ -18,7 +18,7 @@ from app.application.titles import TITLE_MAX, title_in, title_of
     ("said", "title"),
     [
         ("Tea at four", "Tea at four"), ('"Tea at four."', "Tea at four"), ("**Title: Tea at four**", "Tea at four"),
-        ("\n\n# Tea at four\nand more", "Tea at four"), ("„Tee um vier“", "Tee um vier"), ("四点的茶。", "四点的茶。"), ("", None),
+        ("\n\n# Tea at four\nand more", "Tea at four"), ("„Tee um vier“", "Tee um vier"), ("四点的茶。", "四点的茶。"), ("Learning C#", "Learning C#"), ("Title:\nTea", "Tea"), ("", None),
         ('""', None), ("\u200b", None), ("a" * 100, "a" * TITLE_MAX + " …"), ("word " * 40, "word word word word word word word word word word word word …"),
     ],
 )  # fmt: skip

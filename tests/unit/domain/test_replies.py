@@ -275,3 +275,23 @@ def test_all_in_one_batch_they_move_as_they_would_one_by_one() -> None:
 def test_in_a_group_nobody_waits() -> None:
     scene = Scene()
     assert [scene.ask()[1].queue for _ in range(3)] == [None] * 3
+
+
+@pytest.mark.parametrize("quota", [{"per_hour": 3}, {"per_day": 3}, {"per_hour": 5, "per_day": 3}])
+def test_a_quota_counts_what_was_asked_however_it_ended(quota: dict[str, int]) -> None:
+    scene = Scene()
+    state = scene.store.state
+    scene.store = MemoryStore(4, **quota)
+    scene.store.state = state
+    _, stopped = scene.ask()
+    scene.do(BEN, c.StopReply(stopped.id))
+    _, failed = scene.ask()
+    scene.hold(failed)
+    scene.ok(ASSISTANT_ID, c.CompleteReply(failed.id, 1, "failed", "", Failure("cut", "why")))
+    scene.ok(BEN, c.RegenerateReply(failed.id))
+    when = "this hour" if quota == {"per_hour": 3} else "today"
+    words = f"you asked for 3 answers {when}, which is your quota"
+    scene.refused(BEN, c.RegenerateReply(failed.id), "quota_exceeded", words)
+    scene.say(BEN, "@assistant, once more")
+    assert [silence.code for silence in scene.store.decided.state.changes.silences] == ["quota_exceeded"]
+    scene.ask(ANNA)

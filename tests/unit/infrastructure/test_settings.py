@@ -33,6 +33,7 @@ def test_both_worlds_start() -> None:
         ({"database_url": "postgresql://x"}, "all", "DATABASE_URL"), ({"broker_url": "kafka://x"}, "all", "BROKER_URL"),
         (REAL | {"database_url": ""}, "all", "DATABASE_URL"), (REAL | {"redis_url": ""}, "all", "REDIS_URL"),
         (REAL | {"jwt_secret": "short"}, "all", "JWT_SECRET"),
+        ({"assistant_silence_s": 400}, "all", "REPLY_NO_PROGRESS_S"),
         *(({"allowed_origins": f"https://good.example,{bad}"}, "all", "ALLOWED_ORIGINS") for bad in
           ("*", "chat.example.com", "https://chat.example.com/", "https://*.example.com", "null", "ftp://x", "https://u@x")),
         *(({"trusted_proxies": bad}, "all", "TRUSTED_PROXIES") for bad in ("balancer", "10.0.0.0/33", "1.2.3")),

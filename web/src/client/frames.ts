@@ -166,6 +166,16 @@ export interface Committed {
   seq?: number;
 }
 
+/** A day in UTC. replies: asked for, however they ended. */
+export interface DayOfUseJson {
+  assistant_id: string;
+  cost: number | null;
+  day: string;
+  input_tokens: number;
+  output_tokens: number;
+  replies: number;
+}
+
 /** This process goes down: close 1012 follows; reconnect anywhere and resume. */
 export interface Draining {
   type: "draining";
@@ -609,6 +619,14 @@ export interface ProvenanceJson {
   version: number;
 }
 
+/** name: `replies_per_hour` or `replies_per_day`. */
+export interface QuotaJson {
+  limit: number;
+  name: string;
+  resets_at: string;
+  used: number;
+}
+
 export interface ReactionAdd {
   ref: string;
   chat_id: string;
@@ -873,6 +891,12 @@ export interface TypingSignal {
 export interface UsageJson {
   prompt_tokens: number;
   completion_tokens: number;
+}
+
+/** What answers took, newest day first; and the quotas that are set. */
+export interface UseJson {
+  items: DayOfUseJson[];
+  quotas: QuotaJson[];
 }
 
 /** Oneself. */

@@ -120,7 +120,7 @@ function State({ view, message, writing, empty }: { view: ChatView; message: Mes
   if (view.pins?.has(message.id)) parts.push(<span key="p"><Icon name="pin" /> {t("pinned")}</span>);
   if (message.kind === "assistant" && !message.deleted_at) {
     if (message.status === "pending") {
-      parts.push(<span key="s" className="busy">{empty ? <Beginning message={message} /> : t("writing …")}</span>);
+      parts.push(<span key="s" className="busy">{empty ? <Beginning view={view} message={message} /> : t("writing …")}</span>);
       if ((writing?.attempt ?? 1) > 1) parts.push(<span key="a">{t("attempt {n}", { n: writing!.attempt })}</span>);
     } else {
       if (message.status === "stopped") parts.push(<span key="s">{t("stopped")}</span>);
@@ -135,10 +135,11 @@ function State({ view, message, writing, empty }: { view: ChatView; message: Mes
 }
 
 /** Before the first word of an answer. */
-function Beginning({ message }: { message: MessageJson }): ReactNode {
+function Beginning({ view, message }: { view: ChatView; message: MessageJson }): ReactNode {
   const now = useNow(1_000);
   const progress = parley.chats!.replies.progressOf(message.id);
-  if (message.queue) return t("waits for its turn: {count, plural, one {one answer} other {# answers}} before it", { count: message.queue });
+  const before = message.queue ? view.messages.filter((one) => one.kind === "assistant" && one.status === "pending" && one.seq < message.seq).length : 0;
+  if (before && !progress) return t("waits for its turn: {count, plural, one {one answer} other {# answers}} before it", { count: before });
   if (progress?.waits && progress.waits.until > now) {
     const n = Math.ceil((progress.waits.until - now) / 1_000);
     return progress.waits.code === "rate_limited" ? t("the model is busy; asked again in {n} s", { n }) : t("the model can't answer just now; asked again in {n} s", { n });

@@ -30,6 +30,9 @@ def test_when_to_come_again_is_read_in_all_its_forms(headers: dict[str, str], se
     [
         (400, {"error": {"message": "maximum context length is 8,192 tokens, you requested 9000"}}, "context", 8192),
         (400, {"error": {"message": "exceeds the available context size", "n_ctx": 4096}}, "context", 4096),
+        (400, {"error": {"message": "The input token count (20500) exceeds the maximum number of tokens allowed (8192)."}}, "context", 8192),
+        (429, {"error": {"message": "You exceeded your current quota. Please retry in 34s", "status": "RESOURCE_EXHAUSTED"}}, "rate_limited", None),
+        (429, {"error": {"message": "You exceeded your current quota, check your plan", "code": "insufficient_quota"}}, "quota", None),
         (429, {"error": {"message": "Request too large for gpt-4 on tokens per min"}}, "context", None),
         (400, {"message": "prompt is too long: 209999 tokens > 200000 maximum"}, "context", None),
         (429, {"error": {"message": "Resource has been exhausted", "status": "RESOURCE_EXHAUSTED"}}, "rate_limited", None),
@@ -75,6 +78,7 @@ def test_who_asks_to_be_left_alone_for_long_is() -> None:
         ("'messages[0].role' does not support 'system' with this model.", "system"),
         ("Only user and assistant roles are supported!", "system"),
         ("This model's maximum context length is 4096 tokens, max_tokens is 500", None),
+        ("max_tokens is too large: 500. This model supports at most 300 completion tokens", None),
         ("something else is wrong", None),
     ],
 )
@@ -91,6 +95,12 @@ def test_what_was_said_is_shown_without_keys_without_controls_and_short() -> Non
     )
     assert cleaned("Bearer abcdefgh12345 is bad; http://user:pass@host/x") == "… is bad; http://…@host/x"
     assert len(cleaned("x " * 1_000)) == SAID_MAX
+    assert cleaned("model gpt-4o-mini-realtime-preview-2024-12-17 does not exist") == (
+        "model gpt-4o-mini-realtime-preview-2024-12-17 does not exist"
+    )
+    assert cleaned("key 0123456789abcdef0123456789abcdef is wrong") == "key … is wrong"
+    far = failure_of(429, None, {"retry-after": "1e300"})
+    assert far.reason == "the model's provider asks to be left alone for days" and not far.retry
 
 
 payloads = st.recursive(
