@@ -31,7 +31,7 @@ from app.adapters.store.database import Database, to_time
 from app.adapters.store.migrate import Pooled, check_direct, lanes_of
 from app.application.clock import utc_now
 from app.application.lanes import Lanes
-from app.application.ports.model import ModelFailed, Prompt, Turn
+from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Thinking, Turn
 from app.infrastructure.settings import Settings, SettingsError, check_world, listed
 from app.infrastructure.wiring import POLICIES, make_database, make_model
 
@@ -280,11 +280,13 @@ async def _model(settings: Settings) -> str:
     model = make_model(settings)
     try:
         async with aclosing(model.stream(Prompt((Turn("user", "Say: ok"),), None, None))) as pieces:  # type: ignore[type-var]
-            async for _ in pieces:
-                break
+            async for piece in pieces:
+                if isinstance(piece, (Delta, Thinking, Finish)):
+                    break
     except ModelFailed as error:
+        said = f" (it said: {error.said})" if error.said else ""
         raise _Bad(
-            f"{settings.assistant_model} answers nothing: {error.reason}. Are OPENAI_BASE_URL, OPENAI_API_KEY and"
+            f"{settings.assistant_model} answers nothing: {error.reason}{said}. Are OPENAI_BASE_URL, OPENAI_API_KEY and"
             " ASSISTANT_MODEL right?"
         ) from None
     finally:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRET_MIN = 16
-SILENCE_MARGIN_S = 8.0
+SILENCE_MARGIN_S = 5.0
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.IGNORECASE)
 
 
@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     assistant_done_ends: Literal["on", "off"] = Field(
         "off", description="on: the model's server ends a whole answer with [DONE] alone, without a finish reason"
     )
-    reply_no_progress_s: float = Field(178.0, gt=0, description="a reply without progress for so long has failed")
+    reply_no_progress_s: float = Field(175.0, gt=0, description="a reply without progress for so long has failed")
     unknown_command_s: float = Field(
         600.0,
         ge=0,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import sqlalchemy as sa
+
+from app.adapters.store import tables as t
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.application.ports.jobs import Written
@@ -144,3 +147,19 @@ async def test_a_quota_holds_over_all_shards_and_workers_at_once(database: Datab
     assert (of_the_day.day, of_the_day.replies, of_the_day.input_tokens) == (day.date().isoformat(), 10, 0)
     assert await store.jobs.used(anna, day - timedelta(days=1), day) == []
     assert sum(one.replies for one in await store.jobs.used(None, day, day + timedelta(days=1))) >= 10
+
+
+async def test_to_be_taken_up_is_progress_but_not_again_and_again(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")))
+    stuck = []
+    for attempt in range(1, 5):
+        async with database.write() as connection:
+            long_ago = await database.now(connection) - timedelta(hours=1)
+            await connection.execute(sa.update(t.replies).values(progress_at=long_ago, lease_until=None))
+        [job] = await store.jobs.claim(f"h{attempt}", 5, 60.0)
+        assert job.attempt == attempt
+        stuck.append(len(await store.jobs.stuck(600)))
+    assert stuck == [0, 0, 0, 1]
