@@ -345,8 +345,7 @@ class AssistantWorker:
         answer.asked_tokens = size_of(prompt)
         answer.context = tuple(place for turn in prompt.turns for place in turn.places)
         answer.model = prompt.model or self._origin.model
-        first = prompt.untitled and all(turn.role == "user" for turn in whole.turns)
-        answer.names, answer.model_asked = prompt.turns[-1].text if first else "", prompt.model
+        answer.names, answer.model_asked = prompt.turns[-1].text if prompt.untitled else "", prompt.model
         answer.can_shorten = answer.can_shorten and len(fit.turns) > 1
         answer.written = False
         telling = asyncio.create_task(self._tell(answer))

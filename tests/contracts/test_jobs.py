@@ -108,6 +108,7 @@ async def test_in_an_assistants_chat_one_answer_is_written_at_a_time_in_the_orde
     assert [reply.queue for reply in replies] == [None, 1, 2]
     [first] = await store.jobs.claim("one", 5, 60.0)
     assert first.message_id == replies[0].id and await store.jobs.claim("two", 5, 60.0) == []
+    assert (await store.jobs.prompt(first, 10)).untitled, "its answer may name the chat"
     await asyncio.sleep(0.05)
     assert [job.message_id for job in await store.jobs.stuck(0.04)] == [first.message_id], "who waits makes no progress"
 
@@ -123,6 +124,7 @@ async def test_in_an_assistants_chat_one_answer_is_written_at_a_time_in_the_orde
     assert [m.queue for m in page.messages if m.kind == "assistant"] == [None, None, 1]
     prompt = await store.jobs.prompt(second, 10)
     assert [turn.text for turn in prompt.turns] == ["question 0", "so", "question 1"], "with the answer before it"
+    assert not prompt.untitled, "a whole answer stands there"
     await store.do(end(second.message_id))
     assert [job.message_id for job in await store.jobs.claim("two", 5, 60.0)] == [replies[2].id]
 

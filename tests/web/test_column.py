@@ -32,15 +32,15 @@ def test_it_opens_at_the_first_unread_and_counts_what_is_new(visits_embedded: Vi
     with anna.rest() as rest:
         say(rest, chat_id, *(f"line {n:03}" for n in range(70)))
     ben.page.get_by_role("link", name=re.compile("^busy, 70 unread")).wait_for()
-    expect(ben.page).to_have_title("(70) Parley")
+    expect(ben.page).to_have_title(re.compile(r"^\(70\) "))
     ben.open("busy")
     expect(ben.page.get_by_role("separator", name="New messages")).to_be_visible()
     expect(ben.article("line 000")).to_be_in_viewport()
     expect(ben.page.get_by_role("button", name=re.compile("70 new"))).to_be_visible()
-    expect(ben.page).to_have_title("(70) Parley")
+    expect(ben.page).to_have_title(re.compile(r"^\(70\) "))
     ben.click("button", re.compile("70 new"))
     expect(ben.article("line 069")).to_be_in_viewport()
-    expect(ben.page).to_have_title("Parley")
+    expect(ben.page).to_have_title(re.compile(r"^[^(]"))
     with anna.rest() as rest:
         say(rest, chat_id, "line 070")
     expect(ben.article("line 070")).to_be_in_viewport()

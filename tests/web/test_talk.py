@@ -20,7 +20,7 @@ def test_two_people_talk_edit_react_and_delete(visits: Visits) -> None:
     ben.open("tea")
     ben.sees("Shall we start?")
     assert ben.article("Shall we").locator("strong").inner_text() == "start"
-    expect(ben.page).to_have_title("Parley")
+    expect(ben.page).to_have_title("tea · Parley")
     ben.act("Shall we", "Reply")
     ben.say("Yes, at four")
     answer = anna.sees("Yes, at four")

@@ -51,7 +51,7 @@ class DemoModel(NothingHeld):
         question = next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), "")
         yield Call({})
         if prompt.purpose is Purpose.TITLE:
-            yield Delta(" ".join(question.partition("User: ")[2].split()[:6]))
+            yield Delta(" ".join(question.partition("User: ")[2].partition("\n\nAssistant: ")[0].split()[:6]))
             yield Finish(None)
             return
         count = sentences_asked(question)

@@ -162,7 +162,7 @@ class SqlJobs:
             ).one()
             found = (
                 await connection.execute(
-                    sa.select(m.c.seq, m.c.id, m.c.kind, m.c.body, t.users.c.display_name)
+                    sa.select(m.c.seq, m.c.id, m.c.kind, m.c.status, m.c.body, t.users.c.display_name)
                     .select_from(m.join(t.users, t.users.c.id == m.c.sender_id))
                     .where(
                         m.c.chat_id == job.chat_id,
@@ -182,7 +182,9 @@ class SqlJobs:
             tuple(_turns(reversed(found), named=chat.kind == "group")),
             chat.assistant_model,
             chat.assistant_instructions,
-            untitled=chat.kind == "assistant" and chat.title is None,
+            untitled=chat.kind == "assistant"
+            and chat.title is None
+            and not any(row.kind == "assistant" and row.status == "complete" for row in found),
         )
 
     async def stuck(self, no_progress_s: float) -> list[Job]:

@@ -48,8 +48,8 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """turns: oldest first, the question last. model: None for the setting's. untitled: the chat has no name yet, and takes one
-    of its assistant."""
+    """turns: oldest first, the question last. model: None for the setting's. untitled: this is the chat's first whole answer
+    then, and it takes a name of its assistant."""
 
     turns: tuple[Turn, ...]
     model: str | None

@@ -749,5 +749,3 @@ def test_a_chat_without_a_name_gets_one_behind_its_first_whole_answer() -> None:
     assert naming(["half", ModelFailed("cut")], ["never"]) == []
     assert naming(["At four.", DONE], ["never"], titles=False) == []
     assert naming(["At four.", DONE], ["never"], prompt=replace(UNTITLED, untitled=False)) == []
-    later = (Turn("user", "tea?"), Turn("assistant", "yes"), Turn("user", "when?"))
-    assert naming(["At four.", DONE], ["never"], prompt=replace(UNTITLED, turns=later)) == [], "not the first answer"

@@ -4,7 +4,18 @@ import { LANGUAGES, speak, t, wanted } from "./i18n";
 import { chatName, personName } from "./names";
 import { BASE, announce, parley, preferences, usePage } from "./store";
 
+/** How many are unread, and which chat is open. */
+function entitle(): void {
+  const listed = (parley.chats?.list() ?? []).filter((view) => !view.chat.hidden && !view.chat.archived);
+  const unread = listed.reduce((sum, view) => sum + view.chat.unread, 0);
+  const open = parley.chats?.get(/\/c\/([^/]+)/.exec(location.pathname)?.[1] ?? "");
+  const place = open ? `${chatName(parley, open)} · Parley` : "Parley";
+  const title = unread ? `(${unread}) ${place}` : place;
+  if (document.title !== title) document.title = title;
+}
+
 export function attended(): void {
+  for (const moved of ["popstate", "pushState", "replaceState"]) addEventListener(moved, entitle);
   let spoken = document.documentElement.lang;
   let theme = "";
   const told = new Map<string, number>();
@@ -12,9 +23,7 @@ export function attended(): void {
 
   parley.subscribe(() => {
     const chats = parley.chats?.list() ?? [];
-    const unread = chats.filter((view) => !view.chat.hidden && !view.chat.archived).reduce((sum, view) => sum + view.chat.unread, 0);
-    const title = unread ? `(${unread}) Parley` : "Parley";
-    if (document.title !== title) document.title = title;
+    entitle();
     if (parley.status === "signed out" && usePage.getState().phase === "signed in") usePage.setState({ phase: "signed out", menu: "none", panel: false });
     if (parley.user && usePage.getState().phase === "signed out" && parley.status !== "signed out") usePage.setState({ phase: "signed in" });
 

@@ -120,6 +120,7 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
     setFirstUnread(unread);
     void parley.load(chatId, seq ?? (unread !== null && view.chat.unread > 30 ? unread + 1 : null)).then(() => {
       if (!view.loaded) setTimeout(() => setTries(tries + 1), 2_000);
+      else if (seq !== null && !view.messages.some((one) => one.seq === seq)) usePage.setState({ problem: { words: t("There is no such message in this chat.") } });
     });
     if (!view.members) void parley.loadMembers(chatId).catch(() => undefined);
     if (!view.pins) void parley.loadPins(chatId).catch(() => undefined);
@@ -134,13 +135,14 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
     let before: MessageJson | null = null;
     let dateBefore = 0;
     let pill = firstUnread === null;
-    for (const message of view.messages) {
-      const root = rootOf.get(message.id);
+    for (const first of view.messages) {
+      const root = rootOf.get(first.id);
       const family = root ? answers.get(root)! : null;
+      let message = first;
       if (family && family.length > 1) {
+        if (family[0]!.id !== first.id) continue; // all of them where the first one stands, under their question
         const wished = chosen[root!];
-        const shown = (wished?.of === family.length ? family.find((one) => one.id === wished.id) : family.find((one) => one.seq === seq)) ?? family.at(-1)!;
-        if (shown.id !== message.id) continue;
+        message = (wished?.of === family.length ? family.find((one) => one.id === wished.id) : family.find((one) => one.seq === seq)) ?? family.at(-1)!;
       }
       const date = dateOf(message.created_at);
       if (date !== dateBefore) {

@@ -4,6 +4,7 @@ import type { ChatView, PersonJson } from "../client";
 import { Why } from "./banner";
 import { dateTime, t } from "./i18n";
 import { personName, visible } from "./names";
+import { plain } from "./plain";
 import { announce, attempt, parley, preferences, usePage } from "./store";
 
 const TYPING_EVERY_MS = 3_000;
@@ -153,7 +154,7 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
   return (
     <form className="composer" onSubmit={(event) => { event.preventDefault(); send(); }}>
       {answering && !mine && (
-        <p className="context small"><span>{t("Answering")} <bdi>{personName(parley, answering.sender_id)}</bdi>: <span dir="auto">{(answering.body ?? "").slice(0, 80)}</span></span><button type="button" onClick={() => usePage.setState({ replyTo: { ...replyTo, [chatId]: undefined } })}>{t("Cancel")}</button></p>
+        <p className="context small"><span>{t("Answering")} <bdi>{personName(parley, answering.sender_id)}</bdi>: <span dir="auto">{plain(answering.body ?? "").slice(0, 80)}</span></span><button type="button" onClick={() => usePage.setState({ replyTo: { ...replyTo, [chatId]: undefined } })}>{t("Cancel")}</button></p>
       )}
       {mine && <p className="context small"><span>{t("Editing your message")}</span><button type="button" onClick={leaveEdit}>{t("Cancel")}</button></p>}
       {parley.note?.kind === "silent" && parley.note.chat_id === chatId && (

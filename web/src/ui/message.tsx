@@ -8,6 +8,7 @@ import { Icon } from "./icons";
 import { Menu, type Choice } from "./kit";
 import { csv, draw, late, morph, rendered } from "./markdown";
 import { Avatar, personName } from "./names";
+import { plain } from "./plain";
 import { attempt, BASE, parley, ROOT, useNow, usePage } from "./store";
 
 const Emoji = lazy(() => import("./emoji"));
@@ -108,7 +109,7 @@ function Answered({ view, id }: { view: ChatView; id: string }): ReactNode {
   }
   return (
     <button type="button" className="answered" onClick={() => void go()}>
-      <Icon name="reply" /> {shown ? <><bdi>{personName(parley, shown.sender_id)}</bdi>: <span dir="auto">{(shown.body ?? t("deleted")).slice(0, 80)}</span></> : t("an earlier message")}
+      <Icon name="reply" /> {shown ? <><bdi>{personName(parley, shown.sender_id)}</bdi>: <span dir="auto">{plain(shown.body ?? t("deleted")).slice(0, 80)}</span></> : t("an earlier message")}
     </button>
   );
 }

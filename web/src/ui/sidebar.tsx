@@ -7,6 +7,7 @@ import { Icon } from "./icons";
 import { time, t } from "./i18n";
 import { Menu, type Choice } from "./kit";
 import { Avatar, chatName, personName } from "./names";
+import { plain } from "./plain";
 import { attempt, parley, useParley, usePage } from "./store";
 
 export function Sidebar(): ReactNode {
@@ -112,7 +113,7 @@ const Row = memo(function Row({ id, current }: { id: string; version: number; na
       : last
         ? last.deleted_at
           ? t("deleted")
-          : `${last.sender_id === parley.user?.id ? t("You: ") : chat.kind === "group" && last.kind !== "system" ? `${personName(parley, last.sender_id)}: ` : ""}${(last.body ?? "").slice(0, 80)}`
+          : `${last.sender_id === parley.user?.id ? t("You: ") : chat.kind === "group" && last.kind !== "system" ? `${personName(parley, last.sender_id)}: ` : ""}${plain((last.body ?? "").slice(0, 400)).slice(0, 80)}`
         : "";
   const unread = chat.unread ? `, ${t("{count} unread", { count: chat.unread })}${view.mentions ? `, ${t("you are mentioned")}` : ""}` : "";
   return (
