@@ -82,6 +82,7 @@ def test_an_address_that_is_none(servers: Servers) -> None:
     says(started(DATABASE_URL=f"{head}/{name.replace('here', 'nowhere')}", **good), "there is no such database")
 
 
+@pytest.mark.long
 def test_a_name_without_rights_and_a_folder_that_takes_nothing(servers: Servers, tmp_path: Path) -> None:
     postgres = servers.postgres
     url = postgres.database("rights")
