@@ -276,7 +276,7 @@ def answering(servers: Servers) -> Iterator[Parley]:
     """With two who write answers, and a scripted model's server."""
     port = free_port()
     command: list[str | Path] = [sys.executable, "-m", "stack.model_server", "--port", str(port)]
-    model = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "scripted"}
+    model = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "scripted", "ASSISTANT_TITLES": "off"}
     with _child("model", command, servers), parley(servers, assistants=2, environment=model) as of:
         yield of
 

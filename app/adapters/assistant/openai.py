@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
@@ -109,12 +109,17 @@ class OpenAIModel:
                 self._client.chat.completions.with_streaming_response.create(**request) as response,
                 aclosing(events(response.iter_bytes())) as stream,
             ):
-                while not reading.over:
-                    async with asyncio.timeout(TAIL_S) if reading.finished else nullcontext():
-                        event = await anext(stream, None)
-                    if event is None:
-                        return
+                async for event in stream:
                     for piece in reading.take(event):
+                        yield piece
+                    if reading.finished or reading.over:
+                        break
+                while not reading.over:
+                    async with asyncio.timeout(TAIL_S):
+                        last = await anext(stream, None)
+                    if last is None:
+                        return
+                    for piece in reading.take(last):
                         yield piece
         except TimeoutError:
             return  # nothing more behind the finish reason
