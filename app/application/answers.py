@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from app.application.authorize import Pep, Reader
+from app.application.authorize import Pep, Reader, asked_of_service
+from app.application.operators import ADMINISTER
 from app.application.ports.history import History
 from app.application.ports.jobs import DayOfUse, Provenance, Provenances
 from app.application.ports.people import Accounts, Bearer
 from app.domain.errors import Code, ParleyError, not_found
-from app.domain.policy import Question
+from app.domain.replies import quota_windows
 from app.domain.values import Message
 
-_CONFIGURE, _ADMINISTER = "assistant.configure", "users.administer"
+_CONFIGURE = "assistant.configure"
 DAYS, DAYS_MAX = 30, 366
 
 
@@ -71,27 +72,25 @@ class Answers:
             return message, provenance
 
         reply, provenance = await self._reader.read(bearer.user_id, chat_id, found)
-        return Origins(reply, provenance, await self._may(bearer, _CONFIGURE))
-
-    async def _may(self, bearer: Bearer, action: str) -> bool:
-        account = await self._accounts.by_id(bearer.user_id)
-        return self._pep.ask(Question(action, role=account.role if account else "")).allowed
+        configures = await asked_of_service(self._pep, self._accounts, bearer.user_id, _CONFIGURE)
+        return Origins(reply, provenance, configures.allowed)
 
     async def use(self, user_id: str, since: date | None, until: date | None) -> Use:
         """A person's own: days in UTC, until exclusive; the last 30 days by default."""
         asked = await self._provenances.asked(user_id)
         days = await self._days(user_id, since, until, asked.now)
-        hour = asked.now.replace(minute=0, second=0, microsecond=0)
+        hour, day = quota_windows(asked.now)
         found = {
             "replies_per_hour": (asked.this_hour, hour + timedelta(hours=1)),
-            "replies_per_day": (asked.today, hour.replace(hour=0) + timedelta(days=1)),
+            "replies_per_day": (asked.today, day + timedelta(days=1)),
         }
         return Use(days, [Quota(name, limit, *found[name]) for name, limit in self._quotas.items() if limit])
 
     async def use_of(self, bearer: Bearer, user_id: str | None, since: date | None, until: date | None) -> Use:
         """For operators: of a person; of all, without quotas, where none is named."""
-        if not await self._may(bearer, _ADMINISTER):
-            raise ParleyError(Code.NOT_ALLOWED, "only an operator may do this", policies=("only-operators-administer",))
+        answer = await asked_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
+        if not answer.allowed:
+            raise ParleyError(Code.NOT_ALLOWED, answer.reason, policies=answer.policies)
         if user_id is None:
             return Use(await self._days(None, since, until, self._history.now()), [])
         if await self._accounts.by_id(user_id) is None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from app.application.bounded import Bounded
 from app.application.ports.history import History
+from app.application.ports.people import Accounts
 from app.application.ports.policies import Policies
 from app.domain.errors import ParleyError, not_found
 from app.domain.policy import Answer, Question, question
@@ -41,6 +42,13 @@ class Pep:
                 return Answer(False, ("no-decision",), reason="the policies could not be asked")
             self._remembered[asked] = answer
         return answer
+
+
+async def asked_of_service(pep: Pep, accounts: Accounts, user_id: str, action: str) -> Answer:
+    """Whether this account may do it to the service itself. Read anew each time: who is no operator any more does nothing
+    more."""
+    account = await accounts.by_id(user_id)
+    return pep.ask(Question(action, role=account.role if account else ""))
 
 
 class Reader:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from app.application.authorize import Pep, Reader
+from app.application.authorize import Pep, Reader, asked_of_service
 from app.application.identity import Identity
 from app.application.ports.history import History
 from app.application.ports.people import Account, Accounts, AuditEntry, Bearer, LastOperator
@@ -14,10 +14,9 @@ from app.application.ports.reports import Report, Reports
 from app.application.submit import Done, Submitter
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.moderation import Act, Moderate
-from app.domain.policy import Question
 from app.domain.values import Member, Message, UserKind
 
-ACTION = "users.administer"
+ADMINISTER = "users.administer"
 
 
 class Operators:
@@ -42,9 +41,7 @@ class Operators:
         self._pep = pep
 
     async def permit(self, bearer: Bearer) -> None:
-        """Read anew each time: who is no operator any more does nothing more."""
-        account = await self._accounts.by_id(bearer.user_id)
-        answer = self._pep.ask(Question(ACTION, role=account.role if account else ""))
+        answer = await asked_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
         if not answer.allowed:
             raise ParleyError(Code.NOT_ALLOWED, answer.reason, policies=answer.policies)
 

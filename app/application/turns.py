@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 
 from app.application.ports.errors import Unavailable
 
-_OTHERS = 2
+OTHERS = 2
+"""So many times as long as a crowd's work took the loop is for others."""
 _PAID_FROM_S = 0.003
 
 
@@ -154,7 +155,7 @@ class Paced:
         """A turn of the loop later: where others had next to nothing to do in it, nobody is kept waiting."""
         took_s, others_s = self._ended - self._began, time.perf_counter() - self._ended
         if others_s > took_s / 4:
-            self._owed_s += max(0.0, _OTHERS * took_s - others_s)
+            self._owed_s += max(0.0, OTHERS * took_s - others_s)
         if self._owed_s < _PAID_FROM_S:  # timers count in milliseconds
             return self._call()
         owed_s, self._owed_s = self._owed_s, 0.0

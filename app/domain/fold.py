@@ -62,7 +62,7 @@ class Fold:
         return chat
 
     def allowing(self, command: Command, action: str, **facts: Any) -> tuple[str, ...]:
-        """Of an actor who was permitted something here: ids of the policies that allow this too, or a refusal."""
+        """In a chat that is there: ids of the policies that allow this too, or a refusal."""
         chat = self.state.chats[command.chat_id]
         me = self.state.members.get((command.chat_id, command.actor_id))
         return self.ask(question(action, chat, me, self.state.now, **facts))

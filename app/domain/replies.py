@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, ClassVar
 
 from app.domain.command import Command
@@ -103,6 +104,12 @@ def why_silent(fold: Fold, command: Command) -> Refused | None:
         if quota and used >= quota:
             return Refused(Code.QUOTA_EXCEEDED, f"you asked for {quota} answers {when}, which is your quota")
     return None
+
+
+def quota_windows(now: datetime) -> tuple[datetime, datetime]:
+    """Where the hour and the day begin that quotas count: those of UTC."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    return hour, hour.replace(hour=0)
 
 
 def _count_asked(fold: Fold, asker_id: str) -> None:
@@ -208,7 +215,7 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     message = fold.find(command, do.message_id)
     asked = fold.state.messages.get((command.chat_id, message.reply_to or ""))
     own = message.kind == MessageKind.ASSISTANT and asked is not None and asked.sender_id == command.actor_id
-    fold.permit(command, "reply.regenerate", own=own)
+    policies = fold.allowing(command, "reply.regenerate", own=own)
     reply = _reply_of(fold, command, do.message_id)
     if not reply.finished:
         raise Refused(Code.CONFLICT, "the reply is still being written: stop it first")
@@ -217,7 +224,6 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     silent = why_silent(fold, command)
     if silent is not None:
         raise silent
-    policies = fold.allowing(command, "reply.regenerate", own=own)
     return open_reply(fold, command, reply.question_id, policies, message.id, command.id)
 
 

@@ -156,20 +156,17 @@ def _context_tokens(payload: Any, words: str) -> int | None:
 
 
 def _code(status: int, words: str) -> str:
-    like = (
-        status if status in _WORDS_OF_STATUS else (500 if status >= 500 else 400 if status not in _STATUSES else status)
-    )
-    may = _WORDS_OF_STATUS.get(like, set())
+    may = _WORDS_OF_STATUS.get(status)
+    if may is None and status >= 500:
+        may = _WORDS_OF_STATUS[500]
+    elif may is None:
+        may = set() if status in _STATUSES else _WORDS_OF_STATUS[400]
     if status == 429 and _PASSING.search(words) and "insufficient" not in words:
         may = may - {"quota"}
     for code, pattern in _WORDS:
         if code in may and pattern.search(words):
             return code
-    if status in _STATUSES:
-        return _STATUSES[status]
-    if status >= 500:
-        return "unavailable"
-    return {4: "refused", 3: "not_found"}.get(status // 100, "unavailable")
+    return _STATUSES.get(status) or {4: "refused", 3: "not_found"}.get(status // 100, "unavailable")
 
 
 _UNWANTED = re.compile(

@@ -246,10 +246,10 @@ class Reading:
             raise self._failed(ModelFailed("bad_answer", retry=True))
         thought, said = self._parts(delta.get("content"))
         for name in ("reasoning_content", "reasoning", "thinking"):
-            if alone := self._text(delta.get(name), name):
+            if alone := self._text(delta.get(name)):
                 thought = alone + thought
                 break
-        if refusal := self._text(delta.get("refusal"), "refusal"):
+        if refusal := self._text(delta.get("refusal")):
             self._refused, said = True, said + refusal
         self._called = self._called or bool(delta.get("tool_calls") or delta.get("function_call"))
         return self._pieces(thought, said)
@@ -275,27 +275,27 @@ class Reading:
         for part in content if isinstance(content, list) else [content]:
             if isinstance(part, dict):
                 if part.get("type") in ("thinking", "reasoning"):
-                    thought += self._text(part, "")
+                    thought += self._text(part)
                     continue
                 if part.get("type") == "refusal":
                     self._refused = True
-                part = self._text(part, "")
+                part = self._text(part)
             elif not isinstance(part, str):
                 raise self._failed(ModelFailed("bad_answer", retry=True))
             more_thought, more_said = self._thoughts.part(part)
             thought, said = thought + more_thought, said + more_said
         return thought, said
 
-    def _text(self, told: Any, name: str) -> str:
+    def _text(self, told: Any) -> str:
         """Of a text, or of an object or a list that holds one."""
         if isinstance(told, str):
             return told
         if isinstance(told, list):
-            return "".join(self._text(part, name) for part in told)
+            return "".join(self._text(part) for part in told)
         if isinstance(told, dict):
             for inner in ("text", "content", "thinking", "summary", "refusal"):
                 if told.get(inner) is not None:
-                    return self._text(told[inner], name)
+                    return self._text(told[inner])
         return ""
 
     def end(self) -> tuple[list[Piece], ModelFailed | None]:
@@ -315,18 +315,14 @@ class Reading:
             code = "empty"
         if code == "complete":
             return [*pieces, Finish(self.usage, self.model)], None
-        reason = _ENDS.get((code, self._called), _ENDS.get((code, False), ""))
+        reason = "the model declined to answer" if code == "refused" else ""
+        if code == "empty" and self._called:
+            reason = "the model asked for a tool, and there is none here"
         return pieces, self._failed(ModelFailed(code, reason, retry=code in ("cut", "unavailable")))
 
     def _failed(self, error: ModelFailed) -> ModelFailed:
         error.usage, error.model = error.usage or self.usage, self.model
         return error
-
-
-_ENDS = {
-    ("refused", False): "the model declined to answer",
-    ("empty", True): "the model asked for a tool, and there is none here",
-}
 
 
 def _is_error(chunk: dict[str, Any]) -> bool:

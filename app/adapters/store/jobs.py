@@ -12,6 +12,7 @@ from app.adapters.store import tables as t
 from app.adapters.store.database import Database
 from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Provenance, Written
 from app.application.ports.model import Prompt, Turn
+from app.domain.replies import quota_windows
 from app.domain.values import Usage
 
 PATIENT_ATTEMPTS = 3
@@ -108,8 +109,8 @@ class SqlJobs:
         async with self._database.read() as connection:
             reply = (
                 await connection.execute(
-                    sa.select(_r.c.policies, t.messages.c.sender_id)
-                    .join(t.messages, sa.and_(t.messages.c.chat_id == _r.c.chat_id, t.messages.c.id == _r.c.message_id))
+                    sa.select(_r.c.policies, _m.c.sender_id)
+                    .join(_m, _is_its_message)
                     .where(_r.c.chat_id == chat_id, _r.c.message_id == message_id)
                 )
             ).one_or_none()
@@ -143,11 +144,9 @@ class SqlJobs:
     async def asked(self, user_id: str) -> Asked:
         async with self._database.read() as connection:
             now = await self._database.now(connection)
-            hour = now.replace(minute=0, second=0, microsecond=0)
+            hour, day = quota_windows(now)
             this_hour = sa.func.sum(sa.case((_r.c.asked_at >= hour, 1), else_=0))
-            query = sa.select(sa.func.count(), this_hour).where(
-                _r.c.asker_id == user_id, _r.c.asked_at >= hour.replace(hour=0)
-            )
+            query = sa.select(sa.func.count(), this_hour).where(_r.c.asker_id == user_id, _r.c.asked_at >= day)
             today, within = (await connection.execute(query)).one()
             return Asked(now, within or 0, today)
 

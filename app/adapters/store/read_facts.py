@@ -19,6 +19,7 @@ from app.adapters.store.database import (
     to_time_or_none,
 )
 from app.domain.messages import SendMessage
+from app.domain.replies import quota_windows
 from app.domain.state import Consent, Needs, Outcome, Pair, State
 from app.domain.values import AddedBy, ChatKind, Person, Reply
 
@@ -184,8 +185,7 @@ class Facts:
             params,
         )
         state.open_questions.update({str(row.asker_id): row.count for row in found})
-        day = state.now.replace(hour=0, minute=0, second=0, microsecond=0)
-        hour = state.now.replace(minute=0, second=0, microsecond=0)
+        hour, day = quota_windows(state.now)
         cast = "cast({} as timestamptz)" if self._db.postgresql else "{}"
         found = await self._rows(
             f"select r.asker_id, count(*) as today, sum(case when r.asked_at >= {cast.format(':hour')} then 1 else 0 end)"

@@ -36,14 +36,15 @@ from app.application.hub.sessions import Session
 from app.application.ports.errors import Transient, Unavailable
 from app.application.ports.people import Bearer
 from app.application.ports.socket import Close
+from app.application.turns import OTHERS
 from app.application.use_cases import UseCases
 from app.domain.errors import Code, ParleyError, rate_limited, unavailable
 
 SUBPROTOCOL = "parley.v1"
 HELLO_BYTES_MAX = 64 * 1024
 LINES_A_TURN = 50
-OTHERS = 2
 REST_MAX_S = 0.1
+"""A turn that took so much longer, because the process stood still, isn't paid for."""
 UNIT_BYTES = 1024
 """A frame, a line and so many bytes are a unit of work each."""
 BURST_S = 10.0

@@ -247,14 +247,6 @@ export class Chats {
         if (changed) this.views.get(frame.chat_id)?.touch();
         return changed;
       }
-      case "reply.queued": {
-        const view = this.views.get(frame.chat_id);
-        const message = view?.find(frame.message_id);
-        if (!view || !message || message.status !== "pending") return false;
-        const { queue: _, ...moved } = message;
-        view.put(frame.queue ? { ...moved, queue: frame.queue } : moved);
-        return true;
-      }
       case "reply.thinking":
       case "reply.waiting": {
         const view = this.views.get(frame.chat_id);

@@ -139,7 +139,7 @@ function State({ view, message, writing, empty }: { view: ChatView; message: Mes
 function Beginning({ view, message }: { view: ChatView; message: MessageJson }): ReactNode {
   const now = useNow(1_000);
   const progress = parley.chats!.replies.progressOf(message.id);
-  const before = message.queue ? view.messages.filter((one) => one.kind === "assistant" && one.status === "pending" && one.seq < message.seq).length : 0;
+  const before = view.chat.kind === "assistant" ? view.messages.filter((one) => one.kind === "assistant" && one.status === "pending" && one.seq < message.seq).length : 0;
   if (before && !progress) return t("waits for its turn: {count, plural, one {one answer} other {# answers}} before it", { count: before });
   if (progress?.waits && progress.waits.until > now) {
     const n = Math.ceil((progress.waits.until - now) / 1_000);
