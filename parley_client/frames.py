@@ -255,10 +255,14 @@ class PersonJson(TypedDict):
 
 
 class MemberJson(TypedDict):
+    """attention, budget_per_hour: of an assistant: when it speaks, and how often an hour; null for no bound."""
+
     user: PersonJson
     role: Literal["owner", "admin", "member", "reader"]
     muted_until: str | None
     joined_at: str
+    attention: NotRequired[Literal["addressed", "ambient", "off"]]
+    budget_per_hour: NotRequired[int | None]
 
 
 class ChatCreated(TypedDict):
@@ -498,14 +502,17 @@ class ReplyThinking(TypedDict):
 
 
 class ReplyWaiting(TypedDict):
-    """The model's provider can't answer just now, and is asked again."""
+    """The model's provider can't answer just now, and is asked again; instead: its fallback, which is asked from now on."""
 
     type: Literal["reply.waiting"]
     chat_id: str
     message_id: str
     attempt: int
-    code: Literal["rate_limited", "unavailable", "timeout", "cut", "bad_answer"]
+    code: Literal[
+        "rate_limited", "unavailable", "timeout", "cut", "bad_answer", "quota", "unauthorized", "not_found", "empty"
+    ]
     retry_in_ms: int
+    instead: NotRequired[str]
 
 
 class AssistantSilent(TypedDict):

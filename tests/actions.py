@@ -8,13 +8,13 @@ from app.domain.messages import DeleteMessage, EditMessage, SendMessage
 from app.domain.moderation import Moderate
 from app.domain.pins import PinMessage, UnpinMessage
 from app.domain.reactions import AddReaction, RemoveReaction
-from app.domain.replies import CompleteReply, ExpireReply, RegenerateReply, StopReply
+from app.domain.replies import CompleteReply, ExpireReply, RegenerateReply, SpeakUp, StopReply
 from app.domain.values import Failure, Usage
 
 __all__ = [
     "EXAMPLES",
     "AddMember", "AddReaction", "BanMember", "CompleteReply", "CreateChat", "DeleteMessage", "EditMessage",
-    "ExpireReply", "Moderate", "NameChat", "PinMessage", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "StopReply",
+    "ExpireReply", "Moderate", "NameChat", "PinMessage", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "SpeakUp", "StopReply",
     "UnbanMember", "UnpinMessage", "UpdateChat", "UpdateMember",
 ]  # fmt: skip
 
@@ -25,5 +25,6 @@ EXAMPLES = (
     RemoveMember("u"), BanMember("u"), UnbanMember("u"), StopReply("m"), RegenerateReply("m"),
     Moderate("ban", "u", "why", datetime(2026, 1, 1, tzinfo=UTC)),
     CompleteReply("m", 2, "failed", "text", Failure("cut", "why"), Usage(1, 2)), ExpireReply("m", 1),
+    SpeakUp("m", 3),
 )  # fmt: skip
 """One of each, with every field given: for tests that go over all."""

@@ -92,14 +92,24 @@ _MODEL = {"ASSISTANT_MAX_TOKENS": "500", "ASSISTANT_TEMPERATURE": "0.5", "ASSIST
 def start_real(servers: Servers, **more: Any) -> World:
     model = ModelServer(servers.folder)
     model.start()
-    environment = {"OPENAI_BASE_URL": f"{model.url}/v1", "ASSISTANT_SILENCE_S": "3", **_MODEL} | more.pop(
-        "environment", {}
-    )
+    environment = {
+        "OPENAI_BASE_URL": f"{model.url}/v1", "ASSISTANT_SILENCE_S": "3", "ASSISTANT_QUIET_S": "2", "PROVIDERS": providers(model), **_MODEL,
+    } | more.pop("environment", {})  # fmt: skip
     stack = Stack(servers, environment=environment, **more)
     stack.start()
     world = World("real", stack.urls, stack)
     world.model = model
     return world
+
+
+def providers(model: ModelServer) -> str:
+    """Beside the default: another by the same server, with a price and a bound, and one that is down, for which it stands in."""
+    other = {
+        "base_url": f"{model.url}/v1", "key": "another-key", "model": "other-small", "models": ["other-small", "other-large"],
+        "concurrency": 2, "price": {"input": 1000.0, "output": 2000.0}, "local": True,
+    }  # fmt: skip
+    down = {"base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "none"}
+    return json.dumps({"other": other, "down": {**down, "fallback": "other", "fallback_model": "other-large"}})
 
 
 async def straight_to_the_queue(world: World, *commands: Command, secret: str = "") -> None:

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from app.application.authorize import Pep, Reader, asked_of_service
+from app.application.assistants import CONFIGURE
+from app.application.authorize import Pep, Reader, asked_of_service, permit_of_service
 from app.application.operators import ADMINISTER
 from app.application.ports.history import History
 from app.application.ports.jobs import DayOfUse, Provenance, Provenances
 from app.application.ports.people import Accounts, Bearer
+from app.domain.assistants import quota_windows
 from app.domain.errors import Code, ParleyError, not_found
-from app.domain.replies import quota_windows
 from app.domain.values import Message
 
-_CONFIGURE = "assistant.configure"
 DAYS, DAYS_MAX = 30, 366
 
 
@@ -72,7 +72,7 @@ class Answers:
             return message, provenance
 
         reply, provenance = await self._reader.read(bearer.user_id, chat_id, found)
-        configures = await asked_of_service(self._pep, self._accounts, bearer.user_id, _CONFIGURE)
+        configures = await asked_of_service(self._pep, self._accounts, bearer.user_id, CONFIGURE)
         return Origins(reply, provenance, configures.allowed)
 
     async def use(self, user_id: str, since: date | None, until: date | None) -> Use:
@@ -88,9 +88,7 @@ class Answers:
 
     async def use_of(self, bearer: Bearer, user_id: str | None, since: date | None, until: date | None) -> Use:
         """For operators: of a person; of all, without quotas, where none is named."""
-        answer = await asked_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
-        if not answer.allowed:
-            raise ParleyError(Code.NOT_ALLOWED, answer.reason, policies=answer.policies)
+        await permit_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
         if user_id is None:
             return Use(await self._days(None, since, until, self._history.now()), [])
         if await self._accounts.by_id(user_id) is None:

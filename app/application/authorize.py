@@ -51,6 +51,13 @@ async def asked_of_service(pep: Pep, accounts: Accounts, user_id: str, action: s
     return pep.ask(Question(action, role=account.role if account else ""))
 
 
+async def permit_of_service(pep: Pep, accounts: Accounts, user_id: str, action: str) -> None:
+    """Raises ParleyError where it may not."""
+    answer = await asked_of_service(pep, accounts, user_id, action)
+    if not answer.allowed:
+        raise ParleyError(answer.code, answer.reason, policies=answer.policies)
+
+
 class Reader:
     """The door for reads: who may, and the chat they may read."""
 

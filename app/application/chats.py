@@ -14,7 +14,7 @@ from app.application.signals import Frame, pack_frame, user_channel
 from app.application.submit import Done, Submitter
 from app.domain.chats import CreateChat, UpdateChat
 from app.domain.errors import Code, ParleyError, not_found
-from app.domain.ids import created_chat_id, direct_chat_id
+from app.domain.ids import ASSISTANT_ID, created_chat_id, direct_chat_id
 from app.domain.values import ChatKind
 
 UNREAD_MAX = 1_000
@@ -22,11 +22,13 @@ UNREAD_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ChatAssistant:
-    """What a caller says of a chat's own assistant. given: names of the fields that were named."""
+    """What a caller says of a chat's own assistant. given: names of the fields that were named, which may be None. user_id:
+    which one it is; None for the one that there is, or the built-in."""
 
     given: tuple[str, ...] = ()
     model: str | None = None
     instructions: str | None = None
+    user_id: str | None = None
 
 
 class Chats:
@@ -69,7 +71,8 @@ class Chats:
         if assistant is not None and kind != ChatKind.ASSISTANT:
             raise ParleyError(Code.INVALID, "assistant: only a chat of kind assistant has one of its own")
         settings = assistant or ChatAssistant()
-        action = CreateChat(kind, title, tuple(others), settings.model, settings.instructions)
+        own_id = settings.user_id or ASSISTANT_ID
+        action = CreateChat(kind, title, tuple(others), settings.model, settings.instructions, own_id)
         if len(others) >= self._members_max:  # as the rules say it, before anything is looked up of so many
             raise ParleyError(Code.CONFLICT, f"a chat takes at most {self._members_max} members")
         done = await self._submitter.run(user_id, chat_id, action, command_id)
@@ -88,7 +91,9 @@ class Chats:
     ) -> Done[Membership]:
         """given: names of the fields that were named, the others stay. Raises ParleyError, StillOpen."""
         settings = assistant or ChatAssistant()
-        action = UpdateChat((*given, *settings.given), title, archived, settings.model, settings.instructions)
+        action = UpdateChat(
+            (*given, *settings.given), title, archived, settings.model, settings.instructions, settings.user_id
+        )
         done = await self._submitter.run(user_id, chat_id, action, id_)
         return Done(await self._membership(user_id, chat_id), done.seq, done.made)
 

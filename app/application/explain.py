@@ -9,7 +9,7 @@ from app.domain.policy import Answer, Question, question
 from app.domain.replies import RegenerateReply
 from app.domain.values import Role
 
-_NOT_OF_A_CHAT = ("person.add", "users.administer", "assistant.configure", "chat.moderate")
+_NOT_OF_A_CHAT = ("person.add", "users.administer", "assistant.configure", "chat.moderate", "assistant.speak")
 """What depends on more than a chat and a membership."""
 
 

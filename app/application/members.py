@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-
 from app.application.authorize import Reader
 from app.application.ports.history import History
 from app.application.submit import Done, Submitter
@@ -37,18 +34,13 @@ class Members:
         self,
         actor_id: str,
         chat_id: str,
-        user_id: str,
-        given: Sequence[str],
-        role: str | None,
-        muted_until: datetime | None,
+        changes: UpdateMember,
         id_: str | None,
     ) -> Done[Member]:
-        """given: names of the fields that were named, the others stay."""
-        if "role" in given and role is None:
+        if "role" in changes.given and changes.role is None:
             raise ParleyError(Code.INVALID, "role: owner, admin, member or reader")
-        action = UpdateMember(user_id, tuple(given), role, muted_until)
-        done = await self._submitter.run(actor_id, chat_id, action, id_)
-        return Done(await self._after(actor_id, chat_id, user_id), done.seq, done.made)
+        done = await self._submitter.run(actor_id, chat_id, changes, id_)
+        return Done(await self._after(actor_id, chat_id, changes.user_id), done.seq, done.made)
 
     async def remove(self, actor_id: str, chat_id: str, user_id: str, id_: str | None) -> Done[None]:
         """Oneself: leaving."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from app.application.authorize import Pep, Reader, asked_of_service
+from app.application.authorize import Pep, Reader, permit_of_service
 from app.application.identity import Identity
 from app.application.ports.history import History
 from app.application.ports.people import Account, Accounts, AuditEntry, Bearer, LastOperator
@@ -41,9 +41,7 @@ class Operators:
         self._pep = pep
 
     async def permit(self, bearer: Bearer) -> None:
-        answer = await asked_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
-        if not answer.allowed:
-            raise ParleyError(Code.NOT_ALLOWED, answer.reason, policies=answer.policies)
+        await permit_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
 
     async def users(self, bearer: Bearer, prefix: str, after_name: str, limit: int) -> list[Account]:
         await self.permit(bearer)

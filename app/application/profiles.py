@@ -49,13 +49,13 @@ class Profiles:
         await self._accounts.update(user_id, display_name, merge if preferences is not None else None)
         account = await self.account(user_id)
         if before is not None and account.display_name != before.display_name:
-            await self._tell_all(account.person)
+            await self.tell_all(account.person)
         if preferences is not None:
             frame = self._codec.preferences_changed(account.preferences)
             await self._fan_out.publish([(user_channel(user_id), pack_frame(Frame(frame)))])
         return account
 
-    async def _tell_all(self, person: Person) -> None:
+    async def tell_all(self, person: Person) -> None:
         """Everyone who shares a chat, once a chat, and one's own sessions."""
         frame = pack_frame(Frame(self._codec.user_updated(person)))
         channels = [user_channel(person.id), *map(chat_channel, await self._timeline.joined(person.id, None))]

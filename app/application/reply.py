@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
 
 from app.application.background import Background, Trouble, survived
-from app.application.context import alternating, fitted, size_of
+from app.application.context import alternating, fitted, size_of, tokens_of
 from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.fan_out import FanOut, LiveTexts
 from app.application.ports.jobs import Job, Jobs, Written
-from app.application.ports.model import Call, Delta, Finish, Model, ModelFailed, Origin, Place, Thinking
+from app.application.ports.model import Call, Delta, Finish, Model, ModelFailed, Place, Provider, Thinking
 from app.application.ports.socket import Codec
 from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
 from app.application.titles import title_of
 from app.domain.chats import NameChat
 from app.domain.command import Command
-from app.domain.ids import ASSISTANT_ID, derived_id
+from app.domain.ids import DEFAULT_PROVIDER, derived_id
 from app.domain.replies import CompleteReply, ExpireReply
 from app.domain.values import Failure, Status, Usage
 
@@ -36,6 +37,19 @@ TURNS_MAX = 50
 BODY_MAX = 100_000
 RETRIES_MAX = 2
 DRAIN_S = 25.0
+FALL_BACK_S = 5.0
+"""Who would wait longer is answered by the fallback, where there is one."""
+FALL_BACK_FROM = (
+    "unavailable",
+    "timeout",
+    "rate_limited",
+    "quota",
+    "unauthorized",
+    "not_found",
+    "bad_answer",
+    "cut",
+    "empty",
+)
 DELTA_CHARS = 100
 """So much is worth a frame, whose other fields are twice as long."""
 DELTA_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.3)
@@ -55,6 +69,10 @@ class _Lost(Exception):
     """The attempt is no longer ours."""
 
 
+class _Gone(Exception):
+    """The assistant is no more."""
+
+
 class _Answer:
     """One claimed attempt while it is written."""
 
@@ -72,6 +90,8 @@ class _Answer:
         self.asked_tokens = 0
         """Of the last call, as estimated."""
         self.calls = 0
+        self.instead: Provider | None = None
+        """Who is asked now, where the assistant's own provider couldn't answer."""
         self.names = ""
         """The question, where its answer is the first of a chat that has no name."""
         self.parameters = _NONE
@@ -131,7 +151,7 @@ class AssistantWorker:
         bus: CommandBus,
         fan_out: FanOut,
         codec: Codec,
-        origin: Origin,
+        providers: Mapping[str, Provider],
         at_once: int = 50,
         drain_s: float = DRAIN_S,
         answer_s: float = 900.0,
@@ -144,7 +164,7 @@ class AssistantWorker:
         trouble: Trouble = lambda what, error: None,
         watch: Callable[[Job], AbstractContextManager[object]] = lambda job: nullcontext(),
     ) -> None:
-        """holder: our name on leases. origin: whom the model is of. at_once: replies that are written side by side. drain_s: how long those
+        """holder: our name on leases. providers: by name; `default` is one of them. at_once: replies that are written side by side. drain_s: how long those
         being written may take to end when we go. answer_s: how long one answer may take in all; patience_s: how long a model
         may load. context_tokens: so much of a chat is sent, as estimated. titles: chats with an assistant get a name
         behind their first answer, of title_model or of the same model. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
@@ -155,7 +175,7 @@ class AssistantWorker:
         self._model = model
         self._bus = bus
         self._fan_out = fan_out
-        self._codec, self._origin = codec, origin
+        self._codec, self._providers = codec, providers
         self._at_once = at_once
         self._titles, self._title_model = titles, title_model
         self._answer_s, self._patience_s, self._context_tokens, self._jitter = (
@@ -191,7 +211,7 @@ class AssistantWorker:
         while not self._draining:
             with survived("assistant", self._trouble):
                 free = self._at_once - len(self._answers) - self._naming
-                jobs = await self._jobs.claim(self._holder, free, LEASE_S) if free > 0 else []
+                jobs = await self._jobs.claim(self._holder, free, LEASE_S, self._room()) if free > 0 else []
                 for job in jobs:
                     if self._draining:
                         await self._jobs.release(job)
@@ -205,6 +225,21 @@ class AssistantWorker:
                 async with asyncio.timeout(SCAN_S):
                     await self._woken.wait()
             self._woken.clear()
+
+    def _room(self) -> dict[str, int]:
+        """How many calls more each provider takes of us, of those that have a bound."""
+        open_ = Counter(answer.job.provider or DEFAULT_PROVIDER for answer in self._answers.values())
+        bounded = (one for one in self._providers.values() if one.concurrency)
+        return {one.name: max(0, one.concurrency - open_[one.name]) for one in bounded}
+
+    def _provider_of(self, job: Job) -> Provider:
+        """The assistant's own. One that the settings don't name any more has no price and no model."""
+        name = job.provider or DEFAULT_PROVIDER
+        return self._providers.get(name) or Provider(name, name, "")
+
+    def _provider(self, answer: _Answer) -> Provider:
+        """Whom it comes from just now."""
+        return answer.instead or self._provider_of(answer.job)
 
     async def drain(self, patience_s: float | None = None) -> None:
         """Take nothing new; finish what is being written, then give the rest back."""
@@ -243,10 +278,17 @@ class AssistantWorker:
     async def _name(self, answer: _Answer) -> None:
         """Once, and where it comes to nothing the chat stays without a name."""
         job = answer.job
-        title = await title_of(self._model, self._title_model or answer.model_asked, answer.names, answer.text)
+        model = self._title_model or answer.model_asked
+        provider = self._provider(answer).name
+        title, usage = await title_of(self._model, model, provider, answer.names, answer.text)
+        await self._jobs.also_took(job, usage, self._cost(answer, usage))
         if title is not None:
             id_ = derived_id("name", job.chat_id, job.message_id)
-            await self._bus.submit(Command(job.chat_id, ASSISTANT_ID, id_, NameChat(title)))
+            await self._bus.submit(Command(job.chat_id, job.assistant_id, id_, NameChat(title)))
+
+    def _cost(self, answer: _Answer, usage: Usage) -> float | None:
+        price = self._provider(answer).price
+        return price.of(usage) if price is not None else None
 
     async def _hold(self, answer: _Answer) -> str | None:
         """Write the answer while keeping its lease. How it ended; None where somebody else holds it now."""
@@ -302,16 +344,22 @@ class AssistantWorker:
                     asked = answer.asked_tokens
                     tokens, answer.can_shorten = min(error.context_tokens or asked, asked) // 2, False
                     continue
-                if not error.retry or (tries == RETRIES_MAX and not error.loading):
-                    return failed
+                over = not error.retry or (tries == RETRIES_MAX and not error.loading)
                 tries += not error.loading
                 least_s = LOADING_S if error.loading else 0.5 * 2 ** (tries - 1) * (0.5 + self._jitter())
                 wait_s = max(error.retry_after_s or 0.0, least_s)
-                if clock() + wait_s > began + (self._patience_s if error.loading else self._answer_s):
+                over = over or clock() + wait_s > began + (self._patience_s if error.loading else self._answer_s)
+                if (over or wait_s > FALL_BACK_S) and (fallback := self._fallback(answer, error.code)) is not None:
+                    answer.instead, tries = fallback, 0
+                    await self._wait(answer, error.code, 0.0)
+                    continue
+                if over:
                     return failed
                 await self._wait(answer, error.code, wait_s)
             except _Lost:
                 raise
+            except _Gone:
+                return Status.STOPPED, None
             except Exception as error:
                 self._trouble("reply", error)
                 return Status.FAILED, Failure("unavailable", "the answer could not be written")
@@ -320,12 +368,18 @@ class AssistantWorker:
                 stopped.cancel()
                 await asyncio.gather(stream, stopped, return_exceptions=True)
 
+    def _fallback(self, answer: _Answer, code: str) -> Provider | None:
+        """Who is asked instead, once; not where the request itself was wrong."""
+        if answer.instead is not None or code not in FALL_BACK_FROM:
+            return None
+        return self._providers.get(self._provider_of(answer.job).fallback)
+
     async def _wait(self, answer: _Answer, code: str, wait_s: float) -> None:
-        """Who waits sees why."""
-        if wait_s >= TOLD_FROM_S:
-            await self._say(
-                answer, self._codec.reply_waiting(*answer.key, answer.job.attempt, code, round(wait_s * 1000))
-            )
+        """Who waits sees why, and who is asked instead."""
+        if wait_s >= TOLD_FROM_S or answer.instead:
+            instead = answer.instead.name if answer.instead else None
+            told = self._codec.reply_waiting(*answer.key, answer.job.attempt, code, round(wait_s * 1000), instead)
+            await self._say(answer, told)
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await answer.stopping.wait()
@@ -338,13 +392,21 @@ class AssistantWorker:
             whole = await self._jobs.prompt(answer.job, TURNS_MAX)
         except Transient as error:
             raise ModelFailed("unavailable", "the question could not be read", retry=True) from error
+        if whole is None:
+            raise _Gone
         fit = fitted(whole, tokens)
         prompt = replace(fit, turns=alternating(fit.turns))
         if not prompt.turns:
             raise ModelFailed("empty", "there is no question any more")
         answer.asked_tokens = size_of(prompt)
         answer.context = tuple(place for turn in prompt.turns for place in turn.places)
-        answer.model = prompt.model or self._origin.model
+        if answer.instead is not None:
+            fallback_model = self._provider_of(answer.job).fallback_model or None
+            prompt = replace(prompt, provider=answer.instead.name, model=fallback_model)
+        offers = self._provider(answer).models
+        if prompt.model is not None and offers and prompt.model not in offers:
+            raise ModelFailed("not_found", "this assistant's provider doesn't offer the chat's model")
+        answer.model = prompt.model or self._provider(answer).model
         answer.names, answer.model_asked = prompt.turns[-1].text if prompt.untitled else "", prompt.model
         answer.can_shorten = answer.can_shorten and len(fit.turns) > 1
         answer.written = False
@@ -406,9 +468,13 @@ class AssistantWorker:
 
     async def _note(self, answer: _Answer, status: str, failure: Failure | None) -> None:
         """How it came about. Where that can't be kept, the answer still ends."""
+        usage = answer.usage
+        if usage is None and answer.calls:  # stopped, or cut: nobody counted, and it was asked for all the same
+            usage = Usage(answer.asked_tokens, tokens_of(answer.text) if answer.text else 0)
         written = Written(
             failure.code if failure else status, answer.said if failure else "", answer.calls, answer.first_token_ms,
-            self._origin.provider, answer.model, answer.parameters, answer.context, answer.usage,
+            self._provider(answer).shown, answer.model, answer.parameters, answer.context, usage,
+            self._cost(answer, usage) if usage else None,
         )  # fmt: skip
         with survived("provenance", self._trouble):
             async with asyncio.timeout(NOTE_S):
@@ -419,7 +485,7 @@ class AssistantWorker:
         job = answer.job
         action = CompleteReply(job.message_id, job.attempt, status, answer.text, failure, answer.usage)
         id_ = derived_id("complete", job.chat_id, job.message_id, str(job.attempt))
-        command = Command(job.chat_id, ASSISTANT_ID, id_, action)
+        command = Command(job.chat_id, job.assistant_id, id_, action)
         accepted = False
         while not answer.lost.is_set():
             if not accepted:
@@ -455,5 +521,5 @@ class Expirer:
                 for job in await self._jobs.stuck(self._no_progress_s):
                     id_ = derived_id("expire", job.chat_id, job.message_id, str(job.attempt))
                     action = ExpireReply(job.message_id, job.attempt)
-                    await self._bus.submit(Command(job.chat_id, ASSISTANT_ID, id_, action))
+                    await self._bus.submit(Command(job.chat_id, job.assistant_id, id_, action))
             await asyncio.sleep(self._every_s)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from contextlib import aclosing
 
-from app.application.ports.model import Delta, Model, Prompt, Purpose, Thinking, Turn
+from app.application.context import size_of, tokens_of
+from app.application.ports.model import Delta, Finish, Model, Prompt, Purpose, Thinking, Turn
 from app.domain.errors import ParleyError
 from app.domain.text import clean_name
+from app.domain.values import Usage
 
 TITLE_MAX = 60
 _READ_MAX = 300
@@ -20,20 +22,25 @@ _BEFORE = " \t\"'`“”‘’«»„*_#.:-–—"
 _BEHIND = " \t\"'`“”‘’«»„*_.:-–—"
 
 
-async def title_of(model: Model, name: str | None, question: str, answer: str) -> str | None:
-    """name: of the model; None for the setting's. None where what it says is no title. Raises ModelFailed."""
+async def title_of(
+    model: Model, name: str | None, provider: str, question: str, answer: str
+) -> tuple[str | None, Usage]:
+    """(None where what it says is no title, what it took: estimated where nobody counted). name: of the model; None for the
+    provider's. Raises ModelFailed."""
     told = _ASK.format(question=question[:_EXCERPT_MAX], answer=answer[:_EXCERPT_MAX])
-    prompt = Prompt((Turn("user", told),), name, _INSTRUCTIONS, Purpose.TITLE)
-    said, thought = "", 0
+    prompt = Prompt((Turn("user", told),), name, _INSTRUCTIONS, Purpose.TITLE, provider=provider)
+    said, thought, usage = "", 0, None
     async with aclosing(model.stream(prompt)) as pieces:  # type: ignore[type-var]
         async for piece in pieces:
             if isinstance(piece, Delta):
                 said += piece.text
             elif isinstance(piece, Thinking):
                 thought += len(piece.text)
+            elif isinstance(piece, Finish):
+                usage = piece.usage
             if thought > _THOUGHT_MAX or len(said) > _READ_MAX or "\n" in said.strip():
                 break
-    return title_in(said)
+    return title_in(said), usage or Usage(size_of(prompt), tokens_of(said))
 
 
 def title_in(said: str) -> str | None:

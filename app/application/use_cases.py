@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.application.answers import Answers
+from app.application.assistants import Assistants
 from app.application.background import Background
 from app.application.chats import Chats
 from app.application.explain import Explain
@@ -15,6 +16,7 @@ from app.application.messages import Messages
 from app.application.operators import Operators
 from app.application.ports.limits import Limiter
 from app.application.profiles import Profiles
+from app.application.prompts import Prompts
 from app.application.read_marks import ReadMarks
 from app.application.search import MessageSearch
 from app.application.sockets import Sockets
@@ -36,6 +38,8 @@ class UseCases:
     members: Members
     messages: Messages
     answers: Answers
+    assistants: Assistants
+    prompts: Prompts
     search: MessageSearch
     read_marks: ReadMarks
     typing: TypingSignal

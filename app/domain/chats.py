@@ -26,9 +26,12 @@ class CreateChat:
     member_ids: tuple[str, ...] = ()
     model: str | None = None
     instructions: str | None = None
+    assistant_id: str = ASSISTANT_ID
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
-        facts.people.update(dict.fromkeys((actor_id, ASSISTANT_ID, *self.member_ids)))
+        facts.people.update(dict.fromkeys((actor_id, self.assistant_id, *self.member_ids)))
+        if self.kind == ChatKind.ASSISTANT:
+            facts.assistants[(chat_id, self.assistant_id)] = None
         facts.consents.update(dict.fromkeys((actor_id, user_id) for user_id in self.member_ids))
 
 
@@ -42,9 +45,13 @@ class UpdateChat:
     archived: bool = False
     model: str | None = None
     instructions: str | None = None
+    assistant_id: str | None = None
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
-        pass
+        if self.assistant_id is not None:
+            facts.people[self.assistant_id] = None
+            facts.owners[chat_id] = None
+            facts.assistants[(chat_id, self.assistant_id)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +78,14 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
     if command.chat_id in fold.state.chats:
         return None
     others = [user_id for user_id in dict.fromkeys(do.member_ids) if user_id != command.actor_id]
-    if do.kind == ChatKind.ASSISTANT and ASSISTANT_ID not in others:
-        others.append(ASSISTANT_ID)
+    if do.kind == ChatKind.ASSISTANT:
+        _check_assistant(fold, do.assistant_id)
+        others += [do.assistant_id] if do.assistant_id not in others else []
     _check_members(fold, do.kind, others)
     strangers = members.check_consent(fold, command, others)
     now, own_role = fold.state.now, Role.MEMBER if do.kind == ChatKind.DIRECT else Role.OWNER
     roles = {command.actor_id: own_role, **dict.fromkeys(others, Role.MEMBER)}
-    assistant = AssistantSettings(ASSISTANT_ID, do.model, do.instructions) if do.kind == ChatKind.ASSISTANT else None
+    assistant = AssistantSettings(do.assistant_id, do.model, do.instructions) if do.kind == ChatKind.ASSISTANT else None
     chat = Chat(
         id=command.chat_id,
         kind=do.kind,
@@ -99,6 +107,12 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
     members.note_added(fold, command, others, strangers, 1)
     created = ChatCreated(replace(chat, head=1), first)
     return fold.append(chat.id, "chat.created", command.actor_id, created, command.id)
+
+
+def _check_assistant(fold: Fold, assistant_id: str) -> None:
+    one = fold.state.assistants.get(assistant_id)
+    if one is None or one.deleted:
+        raise Refused(Code.INVALID, f"assistant.user_id names no assistant: {assistant_id}")
 
 
 def _check_members(fold: Fold, kind: str, others: list[str]) -> None:
@@ -127,9 +141,30 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
         if chat.assistant is None:
             raise Refused(Code.INVALID, "this chat has no assistant of its own")
         changed = replace(changed, assistant=replace(chat.assistant, **settings))
+    if do.assistant_id is not None and changed.assistant is not None:
+        changed = _with_assistant(fold, changed, changed.assistant, do.assistant_id)
     if changed == chat:
         return None
     return _changed(fold, command, changed)
+
+
+def _with_assistant(fold: Fold, chat: Chat, settings: AssistantSettings, assistant_id: str) -> Chat:
+    """Another assistant takes the place of the chat's own, among its members too: all by the one event."""
+    if assistant_id == settings.user_id:
+        return chat
+    _check_assistant(fold, assistant_id)
+    if (chat.id, assistant_id) in fold.state.bans:
+        raise Refused(Code.BANNED, "this assistant is banned from the chat")
+    before = (chat.id, settings.user_id)
+    gone = fold.state.members.pop(before, None)
+    fold.state.changes.members.add(before)
+    count = chat.members_count - (gone is not None)
+    if (chat.id, assistant_id) not in fold.state.members:
+        person, seq = fold.state.people[assistant_id], chat.head + 1
+        members.put(fold, Member(chat.id, person, Role.MEMBER, None, fold.at(chat.id), seq))
+        fold.state.changes.read[(chat.id, assistant_id)] = seq
+        count += 1
+    return replace(chat, members_count=count, assistant=replace(settings, user_id=assistant_id))
 
 
 def name(fold: Fold, command: Command, do: NameChat) -> int | None:

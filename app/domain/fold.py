@@ -18,13 +18,14 @@ from app.domain.values import AddedBy, Chat, Message
 @dataclass(frozen=True, slots=True)
 class Limits:
     """open_questions_max, replies_per_hour, replies_per_day: of one person; 0 for no quota. added_by: for who chose nothing, as
-    `AddedBy`."""
+    `AddedBy`. quiet_s: an ambient assistant speaks after so much silence."""
 
     group_members_max: int
     open_questions_max: int = 100
     added_by: str = AddedBy.EVERYONE
     replies_per_hour: int = 0
     replies_per_day: int = 0
+    quiet_s: float = 20.0
 
 
 class Refused(Exception):

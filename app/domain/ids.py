@@ -12,6 +12,8 @@ _NAMESPACE = uuid.UUID("6f0a5f6e-3a52-5c0e-9a6c-52a1d6f1b7ce")
 ASSISTANT_ID = str(uuid.uuid5(_NAMESPACE, "assistant"))
 """The built-in assistant's user id: the same in every deployment."""
 ASSISTANT_NAME = "assistant"
+DEFAULT_PROVIDER = "default"
+"""The name in the settings of whom answers come from where nothing else is said."""
 SYSTEM_ID = str(uuid.UUID(int=0))
 """Who sends what the service itself says; in public it is null."""
 

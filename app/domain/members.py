@@ -11,10 +11,9 @@ from app.domain.command import Command, Cost
 from app.domain.errors import NOT_FOUND_REASON, Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
-from app.domain.ids import ASSISTANT_ID
 from app.domain.policy import Question
 from app.domain.state import Consent, Needs
-from app.domain.values import Chat, ChatKind, Member, Person, Role, UserKind
+from app.domain.values import Attention, Chat, Member, Person, Role, UserKind
 
 STRANGERS_MAX = 20
 """So often people who share no chat with somebody add them within an hour."""
@@ -41,6 +40,8 @@ class UpdateMember:
     given: tuple[str, ...]
     role: str | None = None
     muted_until: datetime | None = None
+    attention: str = Attention.ADDRESSED
+    budget_per_hour: int | None = None
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         _needs_person(facts, chat_id, self.user_id)
@@ -217,6 +218,11 @@ def update(fold: Fold, command: Command, do: UpdateMember) -> int | None:
         changed = replace(changed, role=do.role)
     if "muted_until" in do.given:
         changed = replace(changed, muted_until=do.muted_until)
+    takes_part = {name: getattr(do, name) for name in ("attention", "budget_per_hour") if name in do.given}
+    if takes_part:
+        if member.user.kind != UserKind.ASSISTANT:
+            raise Refused(Code.INVALID, "attention and budget_per_hour: only of an assistant")
+        changed = replace(changed, **takes_part)
     return _change(fold, command, changed)
 
 
@@ -288,7 +294,7 @@ def put(fold: Fold, member: Member) -> None:
 
 def _drop(fold: Fold, command: Command, user_id: str, reason: str) -> int:
     chat = fold.state.chats[command.chat_id]
-    if chat.kind == ChatKind.ASSISTANT and user_id == ASSISTANT_ID:
+    if chat.assistant is not None and chat.assistant.user_id == user_id:
         raise Refused(Code.CONFLICT, "the assistant stays in its chat")
     member = fold.state.members.pop((chat.id, user_id))
     fold.state.changes.members.add((chat.id, user_id))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from app.domain import pins, reactions, replies
+from app.domain import assistants, pins, reactions, replies
 from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
-from app.domain.ids import ASSISTANT_ID
-from app.domain.state import Needs, Silence
+from app.domain.state import Needs
 from app.domain.value import value
-from app.domain.values import ChatKind, Message, MessageKind, Status
+from app.domain.values import Assistant, Chat, ChatKind, Message, MessageKind, Status
+
+Verdicts = Sequence[tuple[Assistant, tuple[str, ...] | Refused]]
+"""Whom a message asks, and of each the policies that let it, or why it says nothing."""
 
 
 @value(frozen=True, slots=True)
@@ -23,9 +26,10 @@ class SendMessage:
     reply_to: str | None = None
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
-        key, calls = (chat_id, actor_id), "@" in self.body
-        facts.askers[key] = facts.askers.get(key, False) or calls
-        replies.needs_assistant(facts, chat_id, calls)
+        if "@" in self.body:
+            assistants.needs_called(facts, chat_id, actor_id, self.body)
+        else:
+            facts.askers.setdefault((chat_id, actor_id), False)
         if self.reply_to is not None:
             facts.messages[(chat_id, self.reply_to)] = None
 
@@ -53,17 +57,9 @@ class DeleteMessage:
 
 def send(fold: Fold, command: Command, do: SendMessage) -> int:
     chat = fold.permit(command, "message.send")
-    asked = replies.is_asked(chat.kind, do.body, command.actor_id)
-    silent: Refused | None = None
-    policies: tuple[str, ...] = ()
-    if asked:
-        try:
-            policies = fold.allowing(command, "assistant.ask")
-        except Refused as refused:
-            silent = refused
-        silent = silent or replies.why_silent(fold, command)
-    if silent is not None and chat.kind == ChatKind.ASSISTANT and silent.code == Code.QUOTA_EXCEEDED:
-        raise silent
+    verdicts: Verdicts = (
+        _verdicts(fold, command, chat, do.body) if chat.kind == ChatKind.ASSISTANT or "@" in do.body else ()
+    )
     if do.reply_to is not None and (chat.id, do.reply_to) not in fold.state.messages:
         raise Refused(Code.INVALID, "reply_to names no message of this chat")
     seq, at = fold.next_place(chat.id)
@@ -81,12 +77,26 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
     )
     fold.append_message(sent)
     fold.state.changes.read[(chat.id, command.actor_id)] = seq
-    if silent is not None:
-        note = Silence(chat.id, sent.id, ASSISTANT_ID, command.actor_id, silent.code)
-        fold.state.changes.silences.append(note)
-    elif asked:
-        replies.open_reply(fold, command, sent.id, policies)
+    for one, verdict in verdicts:
+        if isinstance(verdict, Refused):
+            assistants.note_silence(fold, command, sent.id, one, verdict)
+        else:
+            replies.open_reply(fold, command, sent.id, one, verdict)
     return seq
+
+
+def _verdicts(fold: Fold, command: Command, chat: Chat, body: str) -> Verdicts:
+    """Of each assistant that the message asks. Raises Refused where it can't stand without its answer."""
+    verdicts: list[tuple[Assistant, tuple[str, ...] | Refused]] = []
+    for one in assistants.asked(fold, command, chat, body):
+        ahead = sum(not isinstance(verdict, Refused) for _, verdict in verdicts)
+        try:
+            verdicts.append((one, assistants.permit_asking(fold, command, one, ahead)))
+        except Refused as refused:
+            if chat.kind == ChatKind.ASSISTANT and refused.code == Code.QUOTA_EXCEEDED:
+                raise
+            verdicts.append((one, refused))
+    return verdicts
 
 
 def edit(fold: Fold, command: Command, do: EditMessage) -> int | None:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from app.domain.errors import Code
 from app.domain.value import value
 from app.domain.values import Chat, Member
+
+
+@value(frozen=True, slots=True)
+class AssistantFacts:
+    """asked_by, listed: of one that is asked: whom it lets, and whether the asker is on its list.
+    addressed, attention, budget_left, quiet: of one that would speak: whether somebody called it, how much it takes part,
+    whether it may say more this hour, whether nobody speaks just now."""
+
+    asked_by: str = ""
+    listed: bool = False
+    addressed: bool = False
+    attention: str = ""
+    budget_left: bool = False
+    quiet: bool = False
 
 
 @value(frozen=True, slots=True)
@@ -19,6 +34,7 @@ class Question:
     own: the message, question or person that the action is about is the principal's own.
     added_by, shares, refused, operator: of a person to be added: whom they let, whether they share a chat with who adds
     them, whether they refused this chat, whether who adds them is an operator.
+    assistant: what else counts where one is asked, or would speak; role, mute and ban are its own then.
     target_role: present role of the person acted on, "" where there is none. new_role: the one asked for.
     """
 
@@ -36,6 +52,7 @@ class Question:
     shares: bool = False
     refused: bool = False
     operator: bool = False
+    assistant: AssistantFacts | None = None
 
 
 @value(frozen=True, slots=True)
@@ -63,3 +80,10 @@ def question(action: str, chat: Chat | None, me: Member | None, now: datetime, *
         muted=me is not None and me.muted_until is not None and me.muted_until > now,
         **facts,
     )
+
+
+def facts_of(asked: Question) -> dict[str, Any]:
+    """All that policies are told, by name, the action aside."""
+    facts = asdict(asked)
+    del facts["action"], facts["assistant"]
+    return facts | asdict(asked.assistant or AssistantFacts())

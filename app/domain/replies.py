@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, ClassVar
 
+from app.domain.assistants import count_asked, count_open, permit_asking, permit_speaking
 from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
-from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME, derived_id
+from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.state import Needs, Pair
-from app.domain.text import called
-from app.domain.values import ChatKind, Failure, Message, MessageKind, Reply, Role, Status, Usage
+from app.domain.values import Assistant, ChatKind, Failure, Message, MessageKind, Reply, Status, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,21 @@ class RegenerateReply:
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         _needs_reply(facts, chat_id, self.message_id)
         facts.askers[(chat_id, actor_id)] = True
-        needs_assistant(facts, chat_id, called=True)
+        facts.answerers[(chat_id, self.message_id)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakUp:
+    """An assistant would say something by itself, to the newest message, which nothing followed when the chat's head was
+    this."""
+
+    type: ClassVar[str] = "assistant.speak"
+    message_id: str
+    head: int
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        facts.messages[(chat_id, self.message_id)] = None
+        facts.assistants[(chat_id, actor_id)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,80 +77,32 @@ class ExpireReply:
         _needs_reply(facts, chat_id, self.message_id)
 
 
-def needs_assistant(facts: Needs, chat_id: str, called: bool) -> None:
-    """called: in a group too, where the assistant needn't be a member."""
-    facts.members[(chat_id, ASSISTANT_ID)] = None
-    if called:
-        facts.bans[(chat_id, ASSISTANT_ID)] = None
-
-
 def _needs_reply(facts: Needs, chat_id: str, message_id: str) -> None:
     facts.messages[(chat_id, message_id)] = None
     facts.replies[(chat_id, message_id)] = None
-
-
-def is_asked(chat_kind: str, body: str, sender_id: str) -> bool:
-    """Whether a message is a question: each of a person in an assistant's chat, in a group one that calls it."""
-    if sender_id == ASSISTANT_ID:
-        return False
-    if chat_kind == ChatKind.GROUP:
-        return bool(called(body, (ASSISTANT_NAME,)))
-    return chat_kind == ChatKind.ASSISTANT
-
-
-def why_silent(fold: Fold, command: Command) -> Refused | None:
-    """Why the assistant doesn't answer this actor here, where it doesn't: it is kept out or down in this chat, or they
-    wait for too many answers, or have used up their quota."""
-    key = (command.chat_id, ASSISTANT_ID)
-    member, most = fold.state.members.get(key), fold.limits.open_questions_max
-    if key in fold.state.bans:
-        return Refused(Code.BANNED, "the assistant is banned from this chat")
-    if member is not None and member.muted_until is not None and member.muted_until > fold.state.now:
-        return Refused(Code.MUTED, "the assistant is muted in this chat")
-    if member is not None and member.role == Role.READER:
-        return Refused(Code.NOT_ALLOWED, "the assistant only reads in this chat")
-    if fold.state.open_questions.get(command.actor_id, 0) >= most:
-        return Refused(Code.QUOTA_EXCEEDED, f"you wait for {most} answers: wait for one, or stop it")
-    this_hour, today = fold.state.asked.get(command.actor_id, (0, 0))
-    quotas = ((this_hour, fold.limits.replies_per_hour, "this hour"), (today, fold.limits.replies_per_day, "today"))
-    for used, quota, when in quotas:
-        if quota and used >= quota:
-            return Refused(Code.QUOTA_EXCEEDED, f"you asked for {quota} answers {when}, which is your quota")
-    return None
-
-
-def quota_windows(now: datetime) -> tuple[datetime, datetime]:
-    """Where the hour and the day begin that quotas count: those of UTC."""
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    return hour, hour.replace(hour=0)
-
-
-def _count_asked(fold: Fold, asker_id: str) -> None:
-    this_hour, today = fold.state.asked.get(asker_id, (0, 0))
-    fold.state.asked[asker_id] = (this_hour + 1, today + 1)
-
-
-def _count_open(fold: Fold, asker_id: str, more: int) -> None:
-    fold.state.open_questions[asker_id] = fold.state.open_questions.get(asker_id, 0) + more
 
 
 def open_reply(
     fold: Fold,
     command: Command,
     question_id: str,
+    one: Assistant,
     policies: tuple[str, ...],
     regenerates: str | None = None,
     command_id: str | None = None,
 ) -> int:
-    """The reply's message and its job, in the same transaction as the question. policies: those that let it be asked."""
+    """The reply's message and its job, in the same transaction as the question. one: who writes it. policies: those that let
+    it be asked."""
     chat_id = command.chat_id
     seq, at = fold.next_place(chat_id)
     queue = _queue_of(fold, chat_id)
+    by_itself = command.actor_id == one.id
+    also = (one.id, "by itself") if by_itself else () if one.id == ASSISTANT_ID else (one.id,)
     message = Message(
         chat_id=chat_id,
         seq=seq,
-        id=derived_id("reply", chat_id, question_id) if regenerates is None else fold.new_id(),
-        sender_id=ASSISTANT_ID,
+        id=derived_id("reply", chat_id, question_id, *also) if regenerates is None else fold.new_id(),
+        sender_id=one.id,
         kind=MessageKind.ASSISTANT,
         client_message_id=None,
         body="",
@@ -159,10 +124,13 @@ def open_reply(
         trace=command.trace,
         asker_id=command.actor_id,
         policies=policies,
+        assistant_id=one.id,
+        version=one.version,
+        provider=one.provider,
     )
     fold.state.changes.new_replies.append(key)
-    _count_open(fold, command.actor_id, +1)
-    _count_asked(fold, command.actor_id)
+    count_open(fold, command.actor_id, +1)
+    count_asked(fold, chat_id, command.actor_id, one)
     return seq
 
 
@@ -215,16 +183,33 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     message = fold.find(command, do.message_id)
     asked = fold.state.messages.get((command.chat_id, message.reply_to or ""))
     own = message.kind == MessageKind.ASSISTANT and asked is not None and asked.sender_id == command.actor_id
-    policies = fold.allowing(command, "reply.regenerate", own=own)
+    allowed = fold.allowing(command, "reply.regenerate", own=own)
     reply = _reply_of(fold, command, do.message_id)
     if not reply.finished:
         raise Refused(Code.CONFLICT, "the reply is still being written: stop it first")
     if message.deleted_at is not None or asked is None or asked.deleted_at is not None:
         raise Refused(Code.CONFLICT, "the reply or its question is deleted")
-    silent = why_silent(fold, command)
-    if silent is not None:
-        raise silent
-    return open_reply(fold, command, reply.question_id, policies, message.id, command.id)
+    chat = fold.state.chats[command.chat_id]
+    writer_id = chat.assistant.user_id if chat.assistant else message.sender_id
+    one = fold.state.assistants.get(writer_id, Assistant(writer_id, "", 1, "", deleted=True))
+    policies = allowed + permit_asking(fold, command, one)
+    return open_reply(fold, command, reply.question_id, one, policies, message.id, command.id)
+
+
+def speak_up(fold: Fold, command: Command, do: SpeakUp) -> int | None:
+    """Where people are still silent, and the policies let it. It is asked again when they have said something more."""
+    chat, one = fold.state.chats.get(command.chat_id), fold.state.assistants.get(command.actor_id)
+    message = fold.state.messages.get((command.chat_id, do.message_id))
+    if chat is None or one is None or one.deleted or message is None or chat.head != do.head:
+        return None
+    if message.kind != MessageKind.USER or message.deleted_at is not None:
+        return None
+    silent_s = (fold.state.now - chat.last_at).total_seconds()
+    try:
+        policies = permit_speaking(fold, chat.id, one, addressed=False, quiet=silent_s >= fold.limits.quiet_s)
+    except Refused:
+        return None
+    return open_reply(fold, command, message.id, one, policies, command_id=command.id)
 
 
 def complete(fold: Fold, command: Command, do: CompleteReply) -> int | None:
@@ -254,7 +239,7 @@ def _end(fold: Fold, reply: Reply, attempt: int, status: str, body: str, **more:
     key = (reply.chat_id, reply.message_id)
     fold.state.replies[key] = replace(reply, attempt=attempt, finished=True, held=False)
     fold.state.changes.replies.add(key)
-    _count_open(fold, reply.asker_id, -1)
+    count_open(fold, reply.asker_id, -1)
     _leave_queue(fold, key)
     ended = replace(fold.state.messages[key], status=status, body=body, attempt=attempt, queue=None, **more)
     return fold.change_message("message.completed", ended.sender_id, ended, None)
@@ -265,5 +250,11 @@ def _end_at_once(fold: Fold, reply: Reply, status: str, **more: Any) -> int:
     return _end(fold, reply, reply.attempt + 1, status, "", **more)
 
 
-ACTIONS: dict[type, Rule] = {StopReply: stop, RegenerateReply: regenerate, CompleteReply: complete, ExpireReply: expire}
+ACTIONS: dict[type, Rule] = {
+    StopReply: stop,
+    RegenerateReply: regenerate,
+    SpeakUp: speak_up,
+    CompleteReply: complete,
+    ExpireReply: expire,
+}
 EVENTS = (EventKind("message.completed", Message, ends=lambda message: (message.id,)),)

@@ -10,7 +10,7 @@ from typing import Any
 from app.domain.command import Command
 from app.domain.events import Event
 from app.domain.value import value
-from app.domain.values import REACTION_USERS_SHOWN, Chat, ChatKind, Member, Message, Person, Reaction, Reply
+from app.domain.values import REACTION_USERS_SHOWN, Assistant, Chat, ChatKind, Member, Message, Person, Reaction, Reply
 
 Pair = tuple[str, str]
 Reactions = dict[str, dict[str, int]]
@@ -38,6 +38,12 @@ class Needs:
     """By the reply's message or by the question's."""
     pins: dict[str, None] = field(default_factory=dict)
     """Chats of which all pins are wanted."""
+    named: dict[Pair, None] = field(default_factory=dict)
+    """(chat, name) that a message calls: an assistant's, perhaps."""
+    assistants: dict[Pair, None] = field(default_factory=dict)
+    """(chat, user) that somebody names as an assistant."""
+    answerers: dict[Pair, None] = field(default_factory=dict)
+    """(chat, message) of replies whose assistant is asked once more."""
     operators: dict[str, None] = field(default_factory=dict)
     """Users of whom is wanted whether they are operators."""
 
@@ -122,6 +128,10 @@ class State:
     operators: set[str] = field(default_factory=set)
     asked: dict[str, tuple[int, int]] = field(default_factory=dict)
     """user id → answers that they asked for this hour, and today (UTC), however they ended."""
+    assistants: dict[str, Assistant] = field(default_factory=dict)
+    """By user id: of chats with one of their own, and of those that are named or asked."""
+    spoken: dict[Pair, int] = field(default_factory=dict)
+    """(chat, assistant) → answers asked of it there this hour; of members with a budget, or that speak by themselves."""
     queues: dict[str, list[str]] = field(default_factory=dict)
     """Of each chat with an assistant of its own that the batch looks at: its unfinished replies, in the order of asking."""
     known: dict[tuple[str, str, str], Outcome] = field(default_factory=dict)

@@ -63,6 +63,17 @@ def clean_name(name: str, most: int, what: str = "name") -> str:
     return made
 
 
+_PRETENDS = regex.compile(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s:()@]+")
+
+
+def spoken_by(display_name: str, username: str, body: str) -> str:
+    """A person's words under their name, as a model is given them in a group. Nobody's words look like another's: the username
+    is unique, a display name can't end the name that is shown, and all lines but the first are set in."""
+    shown = _PRETENDS.sub(" ", display_name).strip()
+    lines = regex.split(r"\r\n|[\n\r\v\f\x85\u2028\u2029]", body)
+    return f"{shown} (@{username}): " + "\n  ".join(lines)
+
+
 def folded(text: str) -> str:
     """What two texts have in common that differ in case, form or width alone: by it they are compared. Marks stay with
     their letters, but for the dot above an i, which İ leaves behind."""
@@ -214,6 +225,8 @@ def _of_letter(letter: str) -> str:
 
 # Who is called by a text
 
+USERNAME_MAX = 32
+CALLS_MAX = 50
 _ITEM = regex.compile(r"(?: {0,3}(?:[-*+]|\d{1,9}[.)])[ \t]+)*")
 _FENCE = regex.compile(r"[ \t]*(`{3,}(?!.*`)|~{3,})")
 _SPAN = regex.compile(r"(?<!`)(`++)(?:(?!\n[ \t]*\n).)*?(?<!`)\1(?!`)", regex.S)
@@ -231,19 +244,26 @@ _CALL = regex.compile(
 """What is repeated in these is possessive, or bounded: a text that is made for it costs no more than another."""
 
 
-def called(text: str, names: Collection[str]) -> list[str]:
-    """Those of the names (in lower case) that are called by `@name` as a word of its own, in the order in which they are;
-    not in code, quotes, links, addresses of mail, or other services' handles."""
+def calls(text: str) -> list[tuple[str, ...]]:
+    """Each `@name` as a word of its own, in order, as the names (in lower case) that may be meant: itself, and without the
+    stops behind it. Not in code, quotes, links, addresses of mail, or other services' handles; the first 50 different ones."""
     if "@" not in text:
         return []
-    found: dict[str, None] = {}
+    found: dict[tuple[str, ...], None] = {}
     for match in _CALL.finditer(_LINK.sub(" ", _SPAN.sub(" ", _prose(text)))):
         name = match.group(1).lower()
-        while name and name not in names and name[-1] in "._-":
-            name = name[:-1]
-        if name in names:
-            found[name] = None
+        least = len(name.rstrip("._-"))
+        if least <= USERNAME_MAX:
+            found[tuple(name[:end] for end in range(min(len(name), USERNAME_MAX), least - 1, -1))] = None
+        if len(found) == CALLS_MAX:
+            break
     return list(found)
+
+
+def called(text: str, names: Collection[str]) -> list[str]:
+    """Those of the names that are called (`calls`), in the order in which they are."""
+    found = (next((name for name in meant if name in names), None) for meant in calls(text))
+    return list(dict.fromkeys(name for name in found if name is not None))
 
 
 def _prose(text: str) -> str:

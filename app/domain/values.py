@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.ids import ASSISTANT_ID
 from app.domain.value import value
 
 REACTION_USERS_SHOWN = 20
@@ -35,6 +36,22 @@ class AddedBy(StrEnum):
     EVERYONE = "everyone"
     SHARED = "shared"
     NOBODY = "nobody"
+
+
+class AskedBy(StrEnum):
+    """Whom an assistant's policy lets ask it: anybody, operators, those who are listed."""
+
+    EVERYONE = "everyone"
+    OPERATORS = "operators"
+    LISTED = "listed"
+
+
+class Attention(StrEnum):
+    """When an assistant that is a member of a group speaks: when it is called, also by itself, never."""
+
+    ADDRESSED = "addressed"
+    AMBIENT = "ambient"
+    OFF = "off"
 
 
 class MessageKind(StrEnum):
@@ -98,9 +115,24 @@ class Chat:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """What rules look at of an assistant, as it is now. listed: who may ask it, where asked_by says so. deleted: it answers
+    nobody any more."""
+
+    id: str
+    username: str
+    version: int
+    provider: str
+    asked_by: str = AskedBy.EVERYONE
+    listed: frozenset[str] = frozenset()
+    deleted: bool = False
+
+
 @value(frozen=True, slots=True)
 class Member:
-    """joined_seq: seq of the event that brought this person in, for the last time."""
+    """joined_seq: seq of the event that brought this person in, for the last time. attention, budget_per_hour: of an
+    assistant; so many answers in this chat, None for no bound."""
 
     chat_id: str
     user: Person
@@ -108,6 +140,8 @@ class Member:
     muted_until: datetime | None
     joined_at: datetime
     joined_seq: int
+    attention: str = Attention.ADDRESSED
+    budget_per_hour: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +196,8 @@ class Reply:
     """The job behind an assistant's message; its row is the queue.
 
     attempt: 0 until first claimed. held: a worker's lease on it has not run out. trace: of the command that asked.
-    asker_id: who asked for it, or had it written anew. policies: ids of those that let them.
+    asker_id: who asked for it, or had it written anew; of what an assistant says by itself, that assistant. policies: ids
+    of those that let them. assistant_id, version, provider: who writes it, as it was when it was asked.
     """
 
     chat_id: str
@@ -175,3 +210,6 @@ class Reply:
     trace: str = ""
     asker_id: str = ""
     policies: tuple[str, ...] = ()
+    assistant_id: str = ASSISTANT_ID
+    version: int = 1
+    provider: str = ""

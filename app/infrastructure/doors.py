@@ -8,7 +8,18 @@ from fastapi import FastAPI, Response, WebSocket
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.adapters.pages import client, pages
-from app.adapters.rest import accounts, chats, members, messages, openapi, operators, pins, policies, replies
+from app.adapters.rest import (
+    accounts,
+    assistants,
+    chats,
+    members,
+    messages,
+    openapi,
+    operators,
+    pins,
+    policies,
+    replies,
+)
 from app.adapters.rest.cursors import Cursors
 from app.adapters.rest.history_at_once import HistoryAtOnce
 from app.adapters.rest.problems import problem
@@ -17,7 +28,7 @@ from app.application.use_cases import UseCases
 from app.domain.errors import Code, ParleyError
 from app.infrastructure import telemetry
 
-ROUTED = (accounts, chats, members, messages, pins, replies, policies, operators, pages)
+ROUTED = (accounts, chats, members, messages, pins, replies, assistants, policies, operators, pages)
 
 SOCKET_PATH = "/v1/ws"
 

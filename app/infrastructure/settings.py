@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     assistant_done_ends: Literal["on", "off"] = Field(
         "off", description="on: the model's server ends a whole answer with [DONE] alone, without a finish reason"
     )
+    providers: str = Field(
+        "", description="more providers, and what is said of `default`: JSON by name, see docs/assistants.md"
+    )
+    assistant_quiet_s: float = Field(
+        20.0, gt=0, description="an ambient assistant speaks when a group was silent for so long"
+    )
     reply_no_progress_s: float = Field(175.0, gt=0, description="a reply without progress for so long has failed")
     unknown_command_s: float = Field(
         600.0,

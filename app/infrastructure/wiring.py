@@ -15,6 +15,7 @@ from typing import IO
 import uuid_utils.compat as uuid
 
 from app.adapters.assistant.demo import DemoModel
+from app.adapters.assistant.providers import Providers
 from app.adapters.broker.envelope import EnvelopeCodec
 from app.adapters.broker.in_process import InProcessBus, OneWorker
 from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
@@ -30,6 +31,7 @@ from app.adapters.policy.cedar import CedarPolicies
 from app.adapters.signing import Signer
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.address import BadAddress
+from app.adapters.store.assistants import SqlAssistants, SqlPrompts
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.adapters.store.heal import PostgresHeal, SqliteHeal
@@ -40,8 +42,10 @@ from app.adapters.store.timeline_reads import SqlTimeline
 from app.adapters.store.word_index import SqlWordIndex
 from app.adapters.store.workers import SqlWorkers
 from app.adapters.wire.encoder import JsonCodec, ShownLimits
+from app.application.ambient import Ambient
 from app.application.announce import Announcer
 from app.application.answers import Answers
+from app.application.assistants import Assistants
 from app.application.authorize import Pep, Reader
 from app.application.background import Background
 from app.application.chats import Chats
@@ -56,11 +60,12 @@ from app.application.ports.bus import CommandBus, CommandSource, Workers
 from app.application.ports.fan_out import FanOut, LiveTexts, OpenSockets
 from app.application.ports.history import History
 from app.application.ports.jobs import Jobs, Provenances
-from app.application.ports.model import Model, Origin
+from app.application.ports.model import Model
 from app.application.ports.people import Accounts, Passwords
 from app.application.ports.store import CommandLog, Heal, Timeline, WordIndex
 from app.application.process import Worker
 from app.application.profiles import Profiles
+from app.application.prompts import Prompts
 from app.application.read_marks import ReadMarks
 from app.application.reply import DRAIN_S, AssistantWorker, Expirer
 from app.application.search import Indexer, MessageSearch
@@ -70,8 +75,10 @@ from app.application.submit import Submitter
 from app.application.typing_signal import TypingSignal
 from app.application.use_cases import UseCases
 from app.domain.fold import Limits
+from app.domain.ids import DEFAULT_PROVIDER
 from app.infrastructure import telemetry
 from app.infrastructure.observed import ObservedBus, ObservedModel, observed_announce, observed_delivery, observed_reply
+from app.infrastructure.providers import ProviderSettings, provider_settings, providers
 from app.infrastructure.settings import SECRET_MIN, Settings, SettingsError, listed
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -268,29 +275,24 @@ def _make_fan_out(settings: Settings, keys: list[str]) -> tuple[FanOut, LiveText
 
 
 def make_model(settings: Settings) -> Model:
-    return ObservedModel(_make_model(settings))
+    models = {name: _make_model(settings, name, one) for name, one in provider_settings(settings).items()}
+    return ObservedModel(Providers(models))
 
 
-def _make_model(settings: Settings) -> Model:
-    if settings.has_model:
-        from app.adapters.assistant.openai import OpenAIModel  # a third of a second that other roles spare themselves
+def _make_model(settings: Settings, name: str, one: ProviderSettings) -> Model:
+    if name == DEFAULT_PROVIDER and not settings.has_model:
+        return DemoModel()
+    from app.adapters.assistant.openai import OpenAIModel  # a third of a second that other roles spare themselves
 
-        return OpenAIModel(
-            api_key=settings.openai_api_key or "none",
-            base_url=settings.openai_base_url or None,
-            model=settings.assistant_model,
-            silence_s=settings.assistant_silence_s,
-            done_ends=settings.assistant_done_ends == "on",
-            max_tokens=settings.assistant_max_tokens or None,
-            temperature=settings.assistant_temperature if settings.assistant_temperature >= 0 else None,
-        )
-    return DemoModel()
-
-
-def _origin(settings: Settings) -> Origin:
-    if not settings.has_model:
-        return Origin("demo", "demo")
-    return Origin("default", settings.assistant_model)
+    return OpenAIModel(
+        api_key=one.key or "none",
+        base_url=one.base_url or None,
+        model=one.model,
+        silence_s=settings.assistant_silence_s,
+        done_ends=one.done_ends,
+        max_tokens=settings.assistant_max_tokens or None,
+        temperature=settings.assistant_temperature if settings.assistant_temperature >= 0 else None,
+    )
 
 
 def make_worker(world: World) -> Worker:
@@ -310,6 +312,7 @@ def make_worker(world: World) -> Worker:
             settings.added_by,
             settings.quota_replies_per_hour,
             settings.quota_replies_per_day,
+            settings.assistant_quiet_s,
         ),
         settings.unknown_command_s,
         telemetry.trouble,
@@ -326,7 +329,7 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         bus=world.bus,
         fan_out=world.fan_out,
         codec=world.codec,
-        origin=_origin(world.settings),
+        providers=providers(world.settings),
         answer_s=world.settings.assistant_answer_s,
         patience_s=world.settings.assistant_silence_s,
         context_tokens=world.settings.assistant_context_tokens,
@@ -348,6 +351,10 @@ def make_expirer(world: World) -> Expirer:
     return Expirer(world.jobs, world.bus, world.settings.reply_no_progress_s, trouble=telemetry.recurring_of)
 
 
+def make_ambient(world: World) -> Ambient:
+    return Ambient(world.jobs, world.bus, world.settings.assistant_quiet_s, trouble=telemetry.recurring_of)
+
+
 def make_use_cases(world: World) -> UseCases:
     history, limiter, pep, settings = world.history, world.limiter, world.pep, world.settings
     hub = Hub(
@@ -365,10 +372,15 @@ def make_use_cases(world: World) -> UseCases:
     tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
     identity = Identity(world.accounts, world.passwords, tokens, limiter, world.fan_out, new_id)
     reader = Reader(pep, history)
+    profiles = Profiles(world.accounts, world.timeline, world.fan_out, world.codec)
     submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id, settings.body_max)
     return UseCases(
         identity=identity,
-        profiles=Profiles(world.accounts, world.timeline, world.fan_out, world.codec),
+        profiles=profiles,
+        assistants=Assistants(
+            SqlAssistants(world.database), world.accounts, pep, profiles, world.fan_out, new_id, providers(settings)
+        ),
+        prompts=Prompts(SqlPrompts(world.database), world.accounts, pep, new_id),
         operators=Operators(
             world.accounts, identity, pep, submitter, reader, history, SqlReports(world.database), new_id
         ),

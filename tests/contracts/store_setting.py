@@ -6,6 +6,7 @@ from typing import Any
 
 from app.adapters.policy.cedar import CedarPolicies
 from app.adapters.store.accounts import SqlAccounts
+from app.adapters.store.assistants import SqlAssistants
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.adapters.store.history import SqlHistory
@@ -33,9 +34,10 @@ class Store:
         self.database = database
         self.accounts, self.history = SqlAccounts(database), SqlHistory(database)
         self.timeline, self.jobs = SqlTimeline(database), SqlJobs(database)
+        self.assistants = SqlAssistants(database)
         self.decided: list[Decided] = []
         self.log = SqlCommandLog(database)
-        self.worker = Worker(self.log, PEP.ask, self._announce, new_uuid7, SHARDS, Limits(1000), 600.0)
+        self.worker = Worker(self.log, PEP.ask, self._announce, new_uuid7, SHARDS, Limits(1000, quiet_s=0.05), 600.0)
 
     async def _announce(self, decided: Decided) -> None:
         self.decided.append(decided)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from app.adapters.store import tables as t
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
-from app.application.ports.jobs import Written
+from app.application.ports.assistants import AssistantVersion
+from app.application.ports.jobs import Job, Quiet, Written
+from app.application.ports.model import Prompt
 from app.application.process import Worker
 from app.domain.command import Command
 from app.domain.fold import Limits
@@ -21,6 +25,12 @@ from app.infrastructure.wiring import new_id as new_uuid7
 from tests import actions as c
 from tests.contracts.store_setting import PEP, SHARDS, Store
 from tests.world import new_id
+
+
+async def prompt_of(store: Store, job: Job, turns_max: int = 10) -> Prompt:
+    prompt = await store.jobs.prompt(job, turns_max)
+    assert prompt is not None
+    return prompt
 
 
 async def test_a_reply_has_one_holder_and_the_attempt_is_the_fence(database: Database) -> None:
@@ -48,8 +58,8 @@ async def test_a_reply_has_one_holder_and_the_attempt_is_the_fence(database: Dat
     message = await store.history.message(chat_id, job.message_id)
     assert message is not None and (message.body, message.attempt, message.status) == ("text 2", 2, "complete")
     assert await store.jobs.claim("nobody", 5, 1.0) == [] and await store.jobs.stuck(0) == []
-    prompt = await store.jobs.prompt(again, 10)
-    assert [turn.text for turn in prompt.turns] == ["U: @assistant hello"]
+    prompt = await prompt_of(store, again)
+    assert [turn.text for turn in prompt.turns] == [f"U (@u{anna[:8]}): @assistant hello"]
 
 
 async def test_answers_are_written_in_turns_by_who_asked(database: Database) -> None:
@@ -82,7 +92,7 @@ async def test_how_an_answer_came_about_is_kept_by_attempts(database: Database) 
     [first] = await store.jobs.claim("dies", 5, 0.1)
     await asyncio.sleep(0.2)
     [second] = await store.jobs.claim("ends", 5, 60.0)
-    prompt = await store.jobs.prompt(second, 10)
+    prompt = await prompt_of(store, second)
     context = tuple(place for turn in prompt.turns for place in turn.places)
     assert context == ((2, second.question_id),)
     written = Written("cut", "the line broke", 3, 420, "default", "m-1", {"temperature": 0.5}, context, Usage(7, 2))
@@ -108,7 +118,7 @@ async def test_in_an_assistants_chat_one_answer_is_written_at_a_time_in_the_orde
     assert [reply.queue for reply in replies] == [None, 1, 2]
     [first] = await store.jobs.claim("one", 5, 60.0)
     assert first.message_id == replies[0].id and await store.jobs.claim("two", 5, 60.0) == []
-    assert (await store.jobs.prompt(first, 10)).untitled, "its answer may name the chat"
+    assert (await prompt_of(store, first)).untitled, "its answer may name the chat"
     await asyncio.sleep(0.05)
     assert [job.message_id for job in await store.jobs.stuck(0.04)] == [first.message_id], "who waits makes no progress"
 
@@ -122,7 +132,7 @@ async def test_in_an_assistants_chat_one_answer_is_written_at_a_time_in_the_orde
     assert second.message_id == replies[1].id
     page = await store.history.messages(chat_id, None, 1, 10)
     assert [m.queue for m in page.messages if m.kind == "assistant"] == [None, None, 1]
-    prompt = await store.jobs.prompt(second, 10)
+    prompt = await prompt_of(store, second)
     assert [turn.text for turn in prompt.turns] == ["question 0", "so", "question 1"], "with the answer before it"
     assert not prompt.untitled, "a whole answer stands there"
     await store.do(end(second.message_id))
@@ -165,3 +175,100 @@ async def test_to_be_taken_up_is_progress_but_not_again_and_again(database: Data
         assert job.attempt == attempt
         stuck.append(len(await store.jobs.stuck(600)))
     assert stuck == [0, 0, 0, 1]
+
+
+async def assistant(store: Store, **said: Any) -> AssistantVersion:
+    """One more, made by nobody."""
+    id_ = new_id()
+    first = AssistantVersion(
+        id_, f"a{id_[:8]}", 1, "A", "", None, "other", {}, None, "everyone", (), datetime.now(UTC), None
+    )
+    made = replace(first, **said)
+    assert await store.assistants.create(made)
+    return made
+
+
+async def test_who_writes_what_and_by_which_version(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    one = await assistant(store, instructions="Be brief.", model="m-1", parameters={"temperature": 0.5})
+    chat_id = await store.group(anna)
+    body = f"@{one.username} and @assistant: what now?"
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage(body)))
+    first, second = await store.jobs.claim("one", 5, 60.0)
+    assert [(job.assistant_id, job.provider) for job in (first, second)] == [
+        (one.assistant_id, "other"), (ASSISTANT_ID, "default"),
+    ]  # fmt: skip
+    changed = await store.assistants.change(anna, one.assistant_id, lambda v: replace(v, instructions="At length."))
+    assert changed is not None and (changed[0].version, changed[1].version) == (1, 2)
+    prompt = await prompt_of(store, first)
+    assert (prompt.instructions, prompt.model, prompt.provider, prompt.parameters) == (
+        "Be brief.", "m-1", "other", {"temperature": 0.5},
+    )  # fmt: skip
+    await store.do(Command(chat_id, one.assistant_id, new_id(), c.CompleteReply(first.message_id, 1, "complete", "so")))
+    other = await prompt_of(store, second)
+    assert [turn.role for turn in other.turns] == ["user"] and other.instructions is None
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage(f"@{one.username} and then?")))
+    [third] = await store.jobs.claim("one", 5, 60.0)
+    turns = (await prompt_of(store, third)).turns
+    assert (await prompt_of(store, third)).instructions == "At length."
+    assert [(turn.role, turn.text) for turn in turns][1] == ("assistant", "so"), "its own words"
+    assert await store.assistants.delete(anna, one.assistant_id) and await store.jobs.prompt(third, 10) is None
+    assert await store.assistants.stop_all(one.assistant_id) == [(chat_id, third.message_id)]
+    assert await store.assistants.stop_all(one.assistant_id) == []
+    assert await store.jobs.renew("one", third, 60.0, True) == "stop"
+    assert not await store.assistants.delete(anna, one.assistant_id)
+    assert await store.assistants.one(one.assistant_id) is None
+
+
+async def test_no_more_is_claimed_of_a_provider_than_it_takes(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    one = await assistant(store)
+    chat_id = await store.group(anna)
+    for _ in range(3):
+        await store.do(Command(chat_id, anna, new_id(), c.SendMessage(f"@{one.username} @assistant")))
+    claimed = await store.jobs.claim("one", 4, 60.0, {"other": 1})
+    assert sorted(job.provider for job in claimed) == ["default"] * 3 + ["other"]
+    assert await store.jobs.claim("one", 9, 60.0, {"other": 0}) == []
+    assert len(await store.jobs.claim("one", 9, 60.0, {"other": 9})) == 2
+
+
+async def test_where_an_ambient_assistant_might_speak(database: Database) -> None:
+    store = Store(database)
+    anna, ben = await store.person(), await store.person()
+    one = await assistant(store)
+    chat_id = await store.group(anna, ben)
+    await store.do(
+        Command(chat_id, anna, new_id(), c.AddMember(one.assistant_id, "member")),
+        Command(chat_id, anna, new_id(), c.UpdateMember(one.assistant_id, ("attention",), attention="ambient")),
+    )
+    [said] = await store.do(Command(chat_id, ben, new_id(), c.SendMessage("what now?")))
+
+    async def mine() -> list[Quiet]:
+        return [quiet for quiet in await store.jobs.quiet(0.05) if quiet.chat_id == chat_id]
+
+    message = await store.history.message_at(chat_id, said.outcome.seq)
+    assert message is not None and await mine() == []
+    await asyncio.sleep(0.1)
+    assert await mine() == [Quiet(chat_id, one.assistant_id, message.id, said.outcome.seq)]
+    await store.do(Command(chat_id, anna, new_id(), c.AddReaction(message.id, "👍")))
+    await asyncio.sleep(0.1)
+    assert [quiet.head for quiet in await mine()] == [said.outcome.seq + 1], "something else happened: a new silence"
+    await store.do(Command(chat_id, one.assistant_id, new_id(), c.SpeakUp(message.id, said.outcome.seq + 1)))
+    await asyncio.sleep(0.1)
+    assert await mine() == [], "it has spoken"
+
+
+async def test_what_was_asked_beside_an_answer_is_counted_with_it(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")))
+    [job] = await store.jobs.claim("one", 5, 60.0)
+    await store.jobs.note(job, Written("complete", "", 1, 5, "default", "m", {}, (), Usage(7, 2), 0.5))
+    await store.jobs.also_took(job, Usage(3, 1), 0.25)
+    await store.jobs.also_took(job, Usage(1, 0), None)
+    since = datetime.now(UTC) - timedelta(days=1)
+    [day] = await store.jobs.used(anna, since, since + timedelta(days=2))
+    assert (day.input_tokens, day.output_tokens, day.cost) == (11, 3, 0.75)

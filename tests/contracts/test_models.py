@@ -79,8 +79,9 @@ async def test_what_goes_wrong_upstream_has_a_name(model: OpenAIModel, script: s
 
 async def test_closing_the_stream_ends_the_request_upstream(model: OpenAIModel, server: ModelServer) -> None:
     stream = model.stream(ask('script: {"words": 1000, "every_ms": 10}'))
-    async for _ in stream:
-        break
+    async for piece in stream:
+        if isinstance(piece, Delta):
+            break
     await stream.aclose()  # type: ignore[attr-defined]
     async with httpx2.AsyncClient() as http, within(5):
         while (await http.get(f"{server.url}/log")).json()[-1]["end"] != "closed":

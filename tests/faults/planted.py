@@ -162,8 +162,8 @@ class _Jobs:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._jobs, name)
 
-    async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
-        jobs = await self._jobs.claim(holder, most, lease_s)
+    async def claim(self, holder: str, most: int, lease_s: float, room: Mapping[str, int] | None = None) -> list[Job]:
+        jobs = await self._jobs.claim(holder, most, lease_s, room)
         if jobs:
             cut("claim")
         return jobs

@@ -22,20 +22,27 @@ from app.application.ports.errors import Transient
 from app.application.ports.history import Membership
 from app.application.ports.people import Account
 from app.application.ports.store import Healing
+from app.domain.assistants import budget_of
 from app.domain.command import Command
 from app.domain.decide import decide, needs_of
 from app.domain.events import Event
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.state import Decided, Outcome, Pair, Result, State
-from app.domain.values import Chat, ChatKind, Member, Message, Person
+from app.domain.state import Decided, Needs, Outcome, Pair, Result, State
+from app.domain.values import AskedBy, Assistant, Chat, ChatKind, Member, Message, Person
 from app.infrastructure.wiring import POLICIES
 
 PEP = Pep(CedarPolicies(POLICIES))
 START = datetime(2026, 1, 1, tzinfo=UTC)
 USERS = [derived_id("user", str(n)) for n in range(5)]
 PEOPLE = {u: Person(u, f"user{n}", f"User {n}") for n, u in enumerate(USERS)}
+HELPER_ID = derived_id("user", "helper")
 PEOPLE[ASSISTANT_ID] = Person(ASSISTANT_ID, "assistant", "Assistant", "assistant")
+PEOPLE[HELPER_ID] = Person(HELPER_ID, "helper", "Helper", "assistant")
+ASSISTANTS = {
+    ASSISTANT_ID: Assistant(ASSISTANT_ID, "assistant", 1, "default"),
+    HELPER_ID: Assistant(HELPER_ID, "helper", 3, "other"),
+}
 CHATS = [derived_id("c", str(n)) for n in range(2)]
 CODEC = JsonCodec(ShownLimits(8_000, 131_072, 4, 20, 20))
 
@@ -51,7 +58,7 @@ class MemoryStore:
     def __init__(
         self, members_max: int = 4, open_questions_max: int = 100, per_hour: int = 0, per_day: int = 0
     ) -> None:
-        self.state = State(now=START, people=dict(PEOPLE))
+        self.state = State(now=START, people=dict(PEOPLE), assistants=dict(ASSISTANTS))
         self.log: list[Event] = []
         self.told: dict[tuple[str, str, str], Outcome] = {}
         self.fail = 0
@@ -72,16 +79,24 @@ class MemoryStore:
             for key, reply in state.replies.items()
             if {key, (reply.chat_id, reply.question_id)} & needs.replies.keys()
         }
+        where = self._assistants(needs)
+        limited = any(
+            state.assistants[id_].asked_by == AskedBy.OPERATORS for _, id_ in where if id_ in state.assistants
+        )
+        by_role = {user_id for _, user_id in needs.askers} if limited else set()
+        members, bans = needs.members.keys() | where, needs.bans.keys() | where
         messages = needs.messages.keys() | replies.keys() | {(r.chat_id, r.question_id) for r in replies.values()}
         keys = {command.key for command in commands}
         return copy.deepcopy(
             State(
                 now=state.now,
                 chats={key: chat for key, chat in state.chats.items() if key in needs.chats},
-                members={key: member for key, member in state.members.items() if key in needs.members},
+                members={key: member for key, member in state.members.items() if key in members},
                 owners={key: count for key, count in state.owners.items() if key in needs.owners},
-                bans={key for key in state.bans if key in needs.bans},
-                ban_ends={key: until for key, until in state.ban_ends.items() if key in needs.bans},
+                bans={key for key in state.bans if key in bans},
+                ban_ends={key: until for key, until in state.ban_ends.items() if key in bans},
+                assistants={id_: state.assistants[id_] for _, id_ in where if id_ in state.assistants},
+                spoken={key: self._spoken(key) for key in where if budget_of(state.members.get(key)) is not None},
                 consents={key: consent for key, consent in state.consents.items() if key in needs.consents},
                 refusals={key for key in state.refusals if key in needs.refusals},
                 open_questions=self._open_questions() if needs.askers else {},
@@ -93,10 +108,22 @@ class MemoryStore:
                 replies=replies,
                 pins={key: found for key, found in state.pins.items() if key in needs.pins},
                 queues={chat_id: self._queue(chat_id) for chat_id in needs.chats if self._is_own(chat_id)},
-                operators={key for key in state.operators if key in needs.operators},
+                operators={key for key in state.operators if key in needs.operators.keys() | by_role},
                 known={key: outcome for key, outcome in state.known.items() if key in keys},
             )
         )
+
+    def _assistants(self, needs: Needs) -> set[Pair]:
+        """Where those may speak that these commands are about."""
+        state = self.state
+        by_name = {one.username: one.id for one in state.assistants.values() if not one.deleted}
+        own = {(c, chat.assistant.user_id) for c in needs.chats if (chat := state.chats.get(c)) and chat.assistant}
+        named = {(c, by_name[name]) for c, name in needs.named if name in by_name}
+        again = {(key[0], state.messages[key].sender_id) for key in needs.answerers if key in state.messages}
+        return set(needs.assistants) | own | named | {key for key in again if key[1] in state.assistants}
+
+    def _spoken(self, key: Pair) -> int:
+        return sum((reply.chat_id, reply.assistant_id) == key for reply in self.state.replies.values())
 
     def _is_own(self, chat_id: str) -> bool:
         chat = self.state.chats.get(chat_id)

@@ -25,6 +25,7 @@ TABLES = {
     "reactions": "20 different ones of a message", "pins": "50 of a chat", "attempts": "one of each time a reply was taken up, a lease apart until it fails; kept with it", "replies": "one of a question; kept with it",
     "outcomes": "refusals and no-ops go after a day (CommandLog.prune); of commands that did something kept: ids hold for ever",
     "reads": "one of a person and chat", "suspects": "a day (CommandLog.prune)", "workers": "a minute (Workers.beat)",
+    "assistant_versions": "one of each change by an operator; kept, answers name it", "prompts": "500 of a person",
     "batches": "ten minutes (CommandLog.prune)",
 }  # fmt: skip
 

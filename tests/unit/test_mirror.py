@@ -22,6 +22,7 @@ ELSEWHERE = {
     "adapters/wire": "tests/unit/test_snapshots.py",
     "application/explain.py": "tests/scenarios/test_matrix.py",
     "application/answers.py": "tests/scenarios/test_providers.py",
+    "application/assistants.py": "tests/scenarios/test_assistants.py",
     "application/operators.py": "tests/scenarios/test_accounts.py",
     "application/ports": "tests/contracts",
     "infrastructure": "tests/test_deployment.py",

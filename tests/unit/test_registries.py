@@ -33,7 +33,7 @@ from tests import actions as c
 from tests.unit.memory import CHATS, USERS, MemoryStore
 
 ROOT = Path(__file__).parents[2]
-INTERNAL: set[Any] = {replies.CompleteReply, replies.ExpireReply, chats.NameChat}
+INTERNAL: set[Any] = {replies.CompleteReply, replies.ExpireReply, replies.SpeakUp, chats.NameChat}
 """Commands of our own processes: asked by no door, and no policy refuses them."""
 BY_REST_ALONE = {
     "chat.create", "chat.update", "member.add", "member.update", "member.remove", "member.ban", "member.unban",

@@ -24,6 +24,7 @@ TAIL_S = 3.0
 _REMEMBERED_MAX = 1_000
 _PARAMETERS = {
     "temperature": "temperature",
+    "top_p": "top_p",
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
 }
@@ -40,8 +41,8 @@ class _Refused(Exception):
 
 class OpenAIModel:
     """Implements Model. silence_s: how long the server may be silent, before the first byte and between bytes. done_ends:
-    whether `[DONE]` without a finish reason ends an answer as whole. max_tokens, temperature: what is asked for, unless the
-    model refuses it."""
+    whether `[DONE]` without a finish reason ends an answer as whole. max_tokens, temperature: what is asked for where the
+    assistant says nothing else, unless the model refuses it."""
 
     def __init__(
         self,
@@ -57,7 +58,8 @@ class OpenAIModel:
         self._model = model
         self._key = api_key if len(api_key) > 4 else ""
         self._done_ends = done_ends
-        self._max_tokens, self._temperature = max_tokens, temperature
+        told = {"temperature": temperature, "max_output_tokens": max_tokens}
+        self._parameters: dict[str, float] = {name: value for name, value in told.items() if value is not None}
         self._without: Bounded[str, frozenset[str]] = Bounded(_REMEMBERED_MAX)
         self._client = openai.AsyncOpenAI(
             api_key=api_key,
@@ -149,10 +151,13 @@ class OpenAIModel:
         elif prompt.instructions:
             messages.insert(0, {"role": "system", "content": prompt.instructions})
         options: dict[str, Any] = {"stream_options": {"include_usage": True}}
-        if self._temperature is not None:
-            options["temperature"] = self._temperature
-        if self._max_tokens is not None:
-            options["max_completion_tokens" if "max_tokens" in without else "max_tokens"] = self._max_tokens
+        said = self._parameters | dict(prompt.parameters)
+        for name in ("temperature", "top_p"):
+            if name in said:
+                options[name] = said[name]
+        if "max_output_tokens" in said:
+            length = "max_completion_tokens" if "max_tokens" in without else "max_tokens"
+            options[length] = int(said["max_output_tokens"])
         options = {name: value for name, value in options.items() if name not in without}
         sent = frozenset(options) | ({"system"} if prompt.instructions and "system" not in without else frozenset())
         return {"model": model, "messages": messages, "stream": True, **options}, sent

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import cedarpy
 
 from app.domain.errors import Code
-from app.domain.policy import Answer, Question
+from app.domain.policy import Answer, Question, facts_of
 
 # Where several refusals hold, the one told is the most basic: what cannot be seen, then what cannot be changed
 # by waiting, then the state of the chat, then one's own; a code that is not here comes last.
@@ -47,12 +46,11 @@ class CedarPolicies:
         self._entities = cedarpy.Entities.from_json_str("[]", self._schema)  # the groups of actions are its
 
     def decide(self, question: Question) -> Answer:
-        facts = asdict(question)
         request = {
             "principal": {"type": "User", "id": "asker"},
-            "action": {"type": "Action", "id": facts.pop("action")},
+            "action": {"type": "Action", "id": question.action},
             "resource": {"type": "Chat", "id": "chat"},
-            "context": facts,
+            "context": facts_of(question),
         }
         result = cedarpy.is_authorized(request, self._policies, self._entities, self._schema)
         if result.diagnostics.errors:

@@ -36,7 +36,7 @@ def _assistant(body: wire.NewAssistant | None) -> ChatAssistant | None:
     if body is None:
         return None
     given = tuple(name for name in ("model", "instructions") if name in body.model_fields_set)
-    return ChatAssistant(given, body.model, body.instructions)
+    return ChatAssistant(given, body.model, body.instructions, body.user_id)
 
 
 @router.post("/chats", status_code=201, summary="Start a chat", response_model=wire.ChatJson,

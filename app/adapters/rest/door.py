@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 from datetime import date
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs
@@ -192,10 +192,10 @@ IdempotencyKey = Annotated[
 PathId = Id
 
 
-def refuse_nulls(changes: BaseModel) -> None:
-    """A field that is named takes a value; what stays is not named."""
+def refuse_nulls(changes: BaseModel, but: Collection[str] = ()) -> None:
+    """A field that is named takes a value; what stays is not named. but: those that take null."""
     for name in changes.model_fields_set:
-        if getattr(changes, name) is None:
+        if getattr(changes, name) is None and name not in but:
             raise ParleyError(Code.INVALID, f"{name}: not null")
 
 

@@ -17,13 +17,15 @@ from app.adapters.rest.door import (
     answer,
     made,
     nothing,
+    refuse_nulls,
 )
 from app.adapters.rest.problems import responses
 from app.adapters.wire import members as wire
 from app.adapters.wire.people import PersonJson, person_json
 from app.adapters.wire.values import Listed
 from app.domain.errors import Code
-from app.domain.values import Member, Person
+from app.domain.members import UpdateMember
+from app.domain.values import Attention, Member, Person
 
 router = APIRouter(route_class=Route, prefix="/v1", tags=["chats"])
 
@@ -81,8 +83,12 @@ async def update_member(
     use_cases: UseCasesArg,
     key: IdempotencyKey = None,
 ) -> Response:
-    given = [name for name in ("role", "muted_until") if name in body.model_fields_set]
-    done = await use_cases.members.update(who.user_id, chat_id, user_id, given, body.role, body.muted_until, key)
+    refuse_nulls(body, but=("role", "muted_until", "budget_per_hour"))
+    given = tuple(name for name in type(body).model_fields if name in body.model_fields_set)
+    changes = UpdateMember(
+        user_id, given, body.role, body.muted_until, body.attention or Attention.ADDRESSED, body.budget_per_hour
+    )
+    done = await use_cases.members.update(who.user_id, chat_id, changes, key)
     return made(done, wire.member_json)
 
 

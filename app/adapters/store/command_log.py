@@ -411,6 +411,8 @@ class _Transaction:
                         "muted_until": m.muted_until,
                         "joined_at": m.joined_at,
                         "joined_seq": m.joined_seq,
+                        "attention": m.attention,
+                        "budget_per_hour": m.budget_per_hour,
                     }
                     for m in kept
                 ],
@@ -474,6 +476,9 @@ class _Transaction:
                         "trace": r.trace,
                         "asker_id": r.asker_id,
                         "policies": list(r.policies),
+                        "assistant_id": r.assistant_id,
+                        "version": r.version,
+                        "provider": r.provider,
                         "asked_at": state.now,
                         "progress_at": state.now,
                     }

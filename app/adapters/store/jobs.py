@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,13 +10,17 @@ import sqlalchemy as sa
 
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
-from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Provenance, Written
+from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Provenance, Quiet, Written
 from app.application.ports.model import Prompt, Turn
-from app.domain.replies import quota_windows
-from app.domain.values import Usage
+from app.domain.assistants import quota_windows
+from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
+from app.domain.text import spoken_by
+from app.domain.values import Attention, Usage
 
 PATIENT_ATTEMPTS = 3
 """To be taken up is progress, but not again and again."""
+_LOOKED_AT = 1_000
+"""Of what waits, where some providers take no more."""
 _r, _a, _m = t.replies, t.attempts, t.messages.alias("its")
 _is_its_message = sa.and_(_m.c.chat_id == _r.c.chat_id, _m.c.id == _r.c.message_id)
 
@@ -25,7 +29,7 @@ class SqlJobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
+    async def claim(self, holder: str, most: int, lease_s: float, room: Mapping[str, int] | None = None) -> list[Job]:
         async with self._database.write() as connection:
             now = await self._database.now(connection)
             turns = _by_turn(now)
@@ -33,9 +37,9 @@ class SqlJobs:
                 sa.select(turns)
                 .where(turns.c.free, ~turns.c.waits)
                 .order_by(turns.c.turn, turns.c.asked_at)
-                .limit(most)
+                .limit(_LOOKED_AT if room else most)
             )
-            keys = [(row.chat_id, row.message_id) for row in await connection.execute(chosen)]
+            keys = _with_room(await connection.execute(chosen), most, room or {})
             free = sa.select(_r).where(
                 sa.tuple_(_r.c.chat_id, _r.c.message_id).in_(keys), ~_r.c.finished, _is_free(now)
             )
@@ -102,6 +106,22 @@ class SqlJobs:
                     context=[list(place) for place in written.context],
                     prompt_tokens=usage.prompt_tokens if usage else None,
                     completion_tokens=usage.completion_tokens if usage else None,
+                    cost=written.cost,
+                )
+            )
+
+    async def also_took(self, job: Job, usage: Usage, cost: float | None) -> None:
+        def more(column: sa.Column[Any], by: float) -> sa.ColumnElement[Any]:
+            return sa.func.coalesce(column, 0) + by
+
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(_a)
+                .where(*(_a.c[name] == value for name, value in _key(job).items()))
+                .values(
+                    prompt_tokens=more(_a.c.prompt_tokens, usage.prompt_tokens),
+                    completion_tokens=more(_a.c.completion_tokens, usage.completion_tokens),
+                    cost=_a.c.cost if cost is None else more(_a.c.cost, cost),
                 )
             )
 
@@ -109,7 +129,7 @@ class SqlJobs:
         async with self._database.read() as connection:
             reply = (
                 await connection.execute(
-                    sa.select(_r.c.policies, _m.c.sender_id)
+                    sa.select(_r.c.policies, _r.c.version, _m.c.sender_id)
                     .join(_m, _is_its_message)
                     .where(_r.c.chat_id == chat_id, _r.c.message_id == message_id)
                 )
@@ -119,7 +139,8 @@ class SqlJobs:
             found = await connection.execute(
                 sa.select(_a).where(_a.c.chat_id == chat_id, _a.c.message_id == message_id).order_by(_a.c.attempt)
             )
-            return Provenance(reply.sender_id, tuple(map(_attempt_of, found)), tuple(reply.policies or ()))
+            attempts = tuple(map(_attempt_of, found))
+            return Provenance(reply.sender_id, reply.version, attempts, tuple(reply.policies or ()))
 
     async def used(self, user_id: str | None, since: datetime, until: datetime) -> list[DayOfUse]:
         of_pg = sa.func.to_char(sa.func.timezone("UTC", _r.c.asked_at), "YYYY-MM-DD")
@@ -127,7 +148,14 @@ class SqlJobs:
         same_reply = sa.and_(_a.c.chat_id == _r.c.chat_id, _a.c.message_id == _r.c.message_id)
         read, written = (sa.func.coalesce(sa.func.sum(c), 0) for c in (_a.c.prompt_tokens, _a.c.completion_tokens))
         query = (
-            sa.select(day.label("day"), _m.c.sender_id, sa.func.count(_r.c.message_id.distinct()), read, written)
+            sa.select(
+                day.label("day"),
+                _m.c.sender_id,
+                sa.func.count(_r.c.message_id.distinct()),
+                read,
+                written,
+                sa.func.sum(_a.c.cost),
+            )
             .select_from(_r.join(_m, _is_its_message).outerjoin(_a, same_reply))
             .where(_r.c.asked_at >= since, _r.c.asked_at < until)
             .group_by(sa.text("1"), _m.c.sender_id)
@@ -137,7 +165,7 @@ class SqlJobs:
             query = query.where(_r.c.asker_id == user_id)
         async with self._database.read() as connection:
             return [
-                DayOfUse(row[0], str(row[1]), row[2], int(row[3]), int(row[4]))
+                DayOfUse(row[0], str(row[1]), row[2], int(row[3]), int(row[4]), row[5])
                 for row in await connection.execute(query)
             ]
 
@@ -150,10 +178,20 @@ class SqlJobs:
             today, within = (await connection.execute(query)).one()
             return Asked(now, within or 0, today)
 
-    async def prompt(self, job: Job, turns_max: int) -> Prompt:
-        m, ch = t.messages, t.chats
+    async def prompt(self, job: Job, turns_max: int) -> Prompt | None:
+        m, ch, v = t.messages, t.chats, t.assistant_versions
         async with self._database.read() as connection:
             chat = (await connection.execute(sa.select(ch).where(ch.c.id == job.chat_id))).one()
+            version = (
+                await connection.execute(
+                    sa.select(v, t.users.c.disabled)
+                    .join(_r, sa.and_(v.c.assistant_id == job.assistant_id, v.c.version == _r.c.version))
+                    .join(t.users, t.users.c.id == v.c.assistant_id)
+                    .where(*_this(job))
+                )
+            ).one()
+            if version.disabled:
+                return None
             asked = (
                 await connection.execute(
                     sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id)
@@ -161,7 +199,16 @@ class SqlJobs:
             ).one()
             found = (
                 await connection.execute(
-                    sa.select(m.c.seq, m.c.id, m.c.kind, m.c.status, m.c.body, t.users.c.display_name)
+                    sa.select(
+                        m.c.seq,
+                        m.c.id,
+                        m.c.kind,
+                        m.c.sender_id,
+                        m.c.status,
+                        m.c.body,
+                        t.users.c.display_name,
+                        t.users.c.username,
+                    )
                     .select_from(m.join(t.users, t.users.c.id == m.c.sender_id))
                     .where(
                         m.c.chat_id == job.chat_id,
@@ -177,14 +224,36 @@ class SqlJobs:
             ).all()
         if all(row.id != job.question_id for row in found):  # deleted meanwhile: nothing is asked any more
             found = []
+        instructions = [text for text in (version.instructions, chat.assistant_instructions) if text]
         return Prompt(
-            tuple(_turns(reversed(found), named=chat.kind == "group")),
-            chat.assistant_model,
-            chat.assistant_instructions,
+            tuple(_turns(reversed(found), job.assistant_id, named=chat.kind == "group")),
+            chat.assistant_model or version.model,
+            "\n\n".join(instructions) or None,
+            provider=version.provider,
+            parameters=version.parameters,
             untitled=chat.kind == "assistant"
             and chat.title is None
             and not any(row.kind == "assistant" and row.status == "complete" for row in found),
         )
+
+    async def quiet(self, quiet_s: float) -> list[Quiet]:
+        c, mb, m = t.chats, t.members, t.messages
+        newest = sa.select(sa.func.max(m.c.seq)).where(m.c.chat_id == mb.c.chat_id).correlate(mb).scalar_subquery()
+        async with self._database.read() as connection:
+            now = await self._database.now(connection)
+            silent = now - timedelta(seconds=quiet_s)
+            query = (
+                sa.select(mb.c.chat_id, mb.c.user_id, m.c.id, c.c.head)
+                .join(c, c.c.id == mb.c.chat_id)
+                .join(m, sa.and_(m.c.chat_id == mb.c.chat_id, m.c.seq == newest))
+                .where(
+                    mb.c.attention == sa.literal_column(f"'{Attention.AMBIENT}'"), c.c.kind == "group", ~c.c.archived
+                )
+                .where(c.c.last_at <= silent, c.c.last_at > silent - timedelta(hours=1))
+                .where(m.c.kind == "user", m.c.deleted_at.is_(None))
+                .limit(100)
+            )
+            return [Quiet(*row) for row in await connection.execute(query)]
 
     async def stuck(self, no_progress_s: float) -> list[Job]:
         async with self._database.read() as connection:
@@ -196,15 +265,18 @@ class SqlJobs:
             return [_job(row, row.attempt) for row in found]
 
 
-def _turns(found: Any, named: bool) -> Sequence[Turn]:
-    """In a group each person's words carry their name, since the model sees one `user`."""
+def _turns(found: Any, assistant_id: str, named: bool) -> Sequence[Turn]:
+    """What this assistant said, and what all others did. In a group each one's words carry their name, since the model sees
+    one `user`."""
     turns = []
     for row in found:
         places = ((row.seq, row.id),)
-        if row.kind == "assistant":
+        if row.kind == "assistant" and (row.sender_id == assistant_id or not named):
             turns.append(Turn("assistant", row.body, places))
         else:
-            turns.append(Turn("user", f"{row.display_name}: {row.body}" if named else row.body, places))
+            turns.append(
+                Turn("user", spoken_by(row.display_name, row.username, row.body) if named else row.body, places)
+            )
     return turns
 
 
@@ -219,7 +291,7 @@ def _attempt_of(row: Any) -> Attempt:
         written = Written(
             row.end, row.said, row.calls, row.first_token_ms, row.provider, row.model, row.parameters or {},
             tuple((seq, id_) for seq, id_ in row.context or ()),
-            Usage(row.prompt_tokens, row.completion_tokens) if counted else None,
+            Usage(row.prompt_tokens, row.completion_tokens) if counted else None, row.cost,
         )  # fmt: skip
     return Attempt(row.attempt, row.started_at, row.ended_at, written)
 
@@ -230,7 +302,21 @@ def _this(job: Job) -> tuple[sa.ColumnElement[bool], ...]:
 
 def _job(row: Any, attempt: int) -> Job:
     stop = bool(row.stop_requested)
-    return Job(row.chat_id, row.message_id, row.question_id, attempt, stop, row.trace, row.asked_at)
+    writer = str(row.assistant_id or ASSISTANT_ID)
+    return Job(
+        row.chat_id, row.message_id, row.question_id, attempt, stop, row.trace, row.asked_at, writer, row.provider
+    )
+
+
+def _with_room(found: Iterable[Any], most: int, room: Mapping[str, int]) -> list[tuple[str, str]]:
+    """The first of them, as far as their providers take more."""
+    left, keys = dict(room), list[tuple[str, str]]()
+    for row in found:
+        if left.get(row.provider, 1) > 0 and len(keys) < most:
+            keys.append((row.chat_id, row.message_id))
+            if row.provider in left:
+                left[row.provider] -= 1
+    return keys
 
 
 def _is_free(now: datetime) -> sa.ColumnElement[bool]:
@@ -246,7 +332,8 @@ def _by_turn(now: datetime) -> sa.Subquery:
     )
     question = sa.and_(asked_by.c.chat_id == _r.c.chat_id, asked_by.c.id == _r.c.question_id)
     free, waits = is_free.label("free"), _waits().label("waits")
-    columns = (_r.c.chat_id, _r.c.message_id, _r.c.asked_at, free, waits, turn.label("turn"))
+    provider = sa.case((_r.c.provider == "", DEFAULT_PROVIDER), else_=_r.c.provider).label("provider")
+    columns = (_r.c.chat_id, _r.c.message_id, _r.c.asked_at, provider, free, waits, turn.label("turn"))
     open_ = sa.select(*columns).join(asked_by, question).join(_m, _is_its_message).where(~_r.c.finished)
     return open_.subquery()
 

@@ -20,8 +20,8 @@ from app.adapters.store.driver_errors import Error, kind_of
 from app.adapters.store.workers import ALIVE
 from app.application.clock import utc_now
 from app.application.ports.errors import Transient
-from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME
-from app.domain.values import UserKind
+from app.domain.ids import ASSISTANT_ID, ASSISTANT_NAME, DEFAULT_PROVIDER
+from app.domain.values import AskedBy, UserKind
 
 _LOCK = 0x5061726C6579
 _TRIES = 30
@@ -158,6 +158,20 @@ def _seed(connection: sa.Connection, shards: int, lanes: int) -> None:
                 display_name="Assistant",
                 kind=UserKind.ASSISTANT,
                 preferences={},
+                created_at=utc_now(),
+            )
+        )
+    v = t.assistant_versions
+    if connection.scalar(sa.select(v.c.version).where(v.c.assistant_id == ASSISTANT_ID).limit(1)) is None:
+        connection.execute(
+            sa.insert(v).values(
+                assistant_id=ASSISTANT_ID,
+                version=1,
+                display_name="Assistant",
+                provider=DEFAULT_PROVIDER,
+                parameters={},
+                asked_by=AskedBy.EVERYONE,
+                listed=[],
                 created_at=utc_now(),
             )
         )

@@ -18,14 +18,15 @@ from app.adapters.store.database import (
     positional,
     to_time_or_none,
 )
+from app.domain.assistants import budget_of, quota_windows
+from app.domain.ids import ASSISTANT_ID
 from app.domain.messages import SendMessage
-from app.domain.replies import quota_windows
 from app.domain.state import Consent, Needs, Outcome, Pair, State
-from app.domain.values import AddedBy, ChatKind, Person, Reply
+from app.domain.values import AddedBy, AskedBy, Assistant, ChatKind, MessageKind, Person, Reply
 
 Key = tuple[str, str, str]
 """Of a command: chat, actor, id."""
-_MEMBERS = "m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq"
+_MEMBERS = "m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq, m.attention, m.budget_per_hour"
 
 
 class Facts:
@@ -46,11 +47,13 @@ class Facts:
             messages |= await self._read_replies(state, needs.replies)
         if messages:
             await self._read_messages(state, messages)
-        await self._read_members(state, needs.members)
+        assistants = await self._read_assistants(state, needs)
+        await self._read_members(state, needs.members | assistants)
         if needs.people:
             await self._read_people(state, needs.people)
-        if needs.bans:
-            await self._read_bans(state, needs.bans)
+        if needs.bans or assistants:
+            await self._read_bans(state, needs.bans | assistants)
+        await self._read_spoken(state, assistants)
         askers = needs.counted_askers(state.chats)
         if needs.consents:
             state.consents = await self._consents(list(needs.consents), state.now)
@@ -72,9 +75,66 @@ class Facts:
             await self._read_owners(state, needs.owners)
         if needs.pins:
             await self._read_pins(state, needs.pins)
-        if needs.operators:
-            await self._read_operators(state, needs.operators)
+        operators = dict(needs.operators)
+        if any(one.asked_by == AskedBy.OPERATORS for one in state.assistants.values()):
+            operators |= {user_id: None for _, user_id in needs.askers}
+        if operators:
+            await self._read_operators(state, operators)
         return state
+
+    async def _read_assistants(self, state: State, needs: Needs) -> dict[Pair, None]:
+        """Those that are named, asked once more, or have a chat of their own here. (chat, assistant): where each may speak."""
+        where = dict(needs.assistants)
+        where |= {
+            (chat.id, chat.assistant.user_id): None for chat in state.chats.values() if chat.assistant is not None
+        }
+        where |= {
+            (key[0], state.messages[key].sender_id): None
+            for key in needs.answerers
+            if key in state.messages and state.messages[key].kind == MessageKind.ASSISTANT
+        }
+        in_groups = [key for key in needs.named if (c := state.chats.get(key[0])) and c.kind == ChatKind.GROUP]
+        names = sorted({name for _, name in in_groups})
+        if not where and not names:
+            return {}
+        by_id, params = self._db.values("v", {"id": "uuid"}, [(id_,) for id_ in sorted({id_ for _, id_ in where})])
+        by_name, more = self._db.values("w", {"name": "text"}, [(name,) for name in names])
+        listed = "array_to_json(a.listed)::text" if self._db.postgresql else "a.listed"
+        found = await self._rows(
+            f"select u.id, u.username, u.disabled, a.version, a.provider, a.asked_by, {listed} as listed from users u"
+            " join assistant_versions a on a.assistant_id = u.id where u.kind = 'assistant'"
+            f" and (u.id in (select v.id from {by_id}) or u.username in (select w.name from {by_name}))"
+            " and a.version = (select max(l.version) from assistant_versions l where l.assistant_id = u.id)",
+            params | more,
+        )
+        by_name_ = {row.username: str(row.id) for row in found if not row.disabled}
+        for row in found:
+            id_ = str(row.id)
+            state.assistants[id_] = Assistant(
+                id_,
+                row.username,
+                row.version,
+                row.provider,
+                row.asked_by,
+                frozenset(from_json(row.listed) or ()),
+                bool(row.disabled),
+            )
+        return where | {(chat_id, by_name_[name]): None for chat_id, name in in_groups if name in by_name_}
+
+    async def _read_spoken(self, state: State, pairs: Iterable[Pair]) -> None:
+        """How much those said this hour that have a budget."""
+        bounded = [pair for pair in pairs if budget_of(state.members.get(pair)) is not None]
+        if not bounded:
+            return
+        hour, _ = quota_windows(state.now)
+        source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, bounded)
+        cast = "cast(:hour as timestamptz)" if self._db.postgresql else ":hour"
+        found = await self._rows(
+            f"select r.chat_id, r.assistant_id, count(*) as count from {source} join replies r on r.chat_id = v.chat_id"
+            f" and r.assistant_id = v.user_id and r.asked_at >= {cast} group by r.chat_id, r.assistant_id",
+            params | {"hour": self._db.bind(hour)},
+        )
+        state.spoken.update({(str(row.chat_id), str(row.assistant_id)): row.count for row in found})
 
     async def _rows(self, sql: str, params: dict[str, Any]) -> Sequence[Any]:
         if self._db.postgresql:
@@ -251,6 +311,9 @@ class Facts:
                 finished=bool(row.finished),
                 stop_requested=bool(row.stop_requested),
                 asker_id=str(row.asker_id or ""),
+                assistant_id=str(row.assistant_id or ASSISTANT_ID),
+                version=row.version,
+                provider=row.provider,
             )
             state.replies[(reply.chat_id, reply.message_id)] = reply
             about |= {(reply.chat_id, reply.message_id): None, (reply.chat_id, reply.question_id): None}

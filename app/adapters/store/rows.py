@@ -80,6 +80,8 @@ def member_of(row: Any) -> Member:
         muted_until=to_time_or_none(row.muted_until),
         joined_at=to_time(row.joined_at),
         joined_seq=row.joined_seq,
+        attention=row.attention,
+        budget_per_hour=row.budget_per_hour,
     )
 
 

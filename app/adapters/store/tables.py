@@ -147,6 +147,14 @@ members = sa.Table(
     sa.Column("muted_until", Time()),
     sa.Column("joined_at", Time(), nullable=False),
     sa.Column("joined_seq", BigInt, nullable=False),
+    sa.Column("attention", sa.String(16), nullable=False, server_default="addressed"),
+    sa.Column("budget_per_hour", sa.Integer()),
+    sa.Index(
+        "ix_members_ambient",
+        "chat_id",
+        sqlite_where=sa.text("attention = 'ambient'"),
+        postgresql_where=sa.text("attention = 'ambient'"),
+    ),
     sa.CheckConstraint("role in ('owner', 'admin', 'member', 'reader')", name="role"),
 )
 
@@ -338,6 +346,10 @@ replies = sa.Table(
     sa.Column("trace", sa.String(64), nullable=False, server_default=""),
     sa.Column("asker_id", Id),
     sa.Column("policies", Names),
+    sa.Column("assistant_id", Id),
+    sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
+    sa.Column("provider", sa.String(64), nullable=False, server_default=""),
+    sa.Index("ix_replies_spoken", "chat_id", "assistant_id", "asked_at"),
     sa.Index(
         "ix_replies_open_of",
         "asker_id",
@@ -372,8 +384,39 @@ attempts = sa.Table(
     sa.Column("context", Json),
     sa.Column("prompt_tokens", BigInt),
     sa.Column("completion_tokens", BigInt),
+    sa.Column("cost", sa.Float()),
 )
 """How answers came about: each time that one was taken up. context: [[seq, message id]] that were sent."""
+
+assistant_versions = sa.Table(
+    "assistant_versions",
+    metadata,
+    sa.Column("assistant_id", Id, primary_key=True),
+    sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("display_name", sa.String(100), nullable=False),
+    sa.Column("description", sa.Text(), nullable=False, server_default=""),
+    sa.Column("model", sa.String(200)),
+    sa.Column("provider", sa.String(64), nullable=False),
+    sa.Column("parameters", Json, nullable=False),
+    sa.Column("instructions", sa.Text()),
+    sa.Column("asked_by", sa.String(16), nullable=False),
+    sa.Column("listed", Names, nullable=False),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.Column("created_by", Id),
+)
+"""The highest version of an assistant is the one that answers; one that is no more is a disabled user."""
+
+prompts = sa.Table(
+    "prompts",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("owner_id", Id, nullable=False, index=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("text", sa.Text(), nullable=False),
+    sa.Column("shared", sa.Boolean(), nullable=False),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.Index("ix_prompts_shared", "id", sqlite_where=sa.text("shared"), postgresql_where=sa.text("shared")),
+)
 
 reads = sa.Table(
     "reads",

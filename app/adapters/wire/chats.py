@@ -87,6 +87,7 @@ def chat_json(membership: Membership) -> dict[str, Any]:
 
 
 class NewAssistant(Request):
+    user_id: Id | None = None
     model: Annotated[Text, Field(max_length=200)] | None = None
     instructions: Annotated[Text, Field(max_length=8_000)] | None = None
 

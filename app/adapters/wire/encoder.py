@@ -148,17 +148,18 @@ class JsonCodec:
             }
         )
 
-    def reply_waiting(self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int) -> str:
-        return encode(
-            {
-                "type": "reply.waiting",
-                "chat_id": chat_id,
-                "message_id": message_id,
-                "attempt": attempt,
-                "code": code,
-                "retry_in_ms": retry_in_ms,
-            }
-        )
+    def reply_waiting(
+        self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int, instead: str | None
+    ) -> str:
+        signal = {
+            "type": "reply.waiting",
+            "chat_id": chat_id,
+            "message_id": message_id,
+            "attempt": attempt,
+            "code": code,
+            "retry_in_ms": retry_in_ms,
+        }
+        return encode(signal | ({"instead": instead} if instead else {}))
 
     def typing(self, chat_id: str, user_id: str, expires_in_ms: int) -> str:
         return encode({"type": "typing", "chat_id": chat_id, "user_id": user_id, "expires_in_ms": expires_in_ms})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import AT, BEN, COMMAND
@@ -12,25 +13,35 @@ from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import AnyEvent, EventShape, Id, Request, Shown, Time
 from app.domain.members import MemberRemoved as Removed
 from app.domain.members import MemberUnbanned as Unbanned
-from app.domain.values import Member
+from app.domain.values import Member, UserKind
 
 RoleName = Literal["owner", "admin", "member", "reader"]
 
 
+AttentionName = Literal["addressed", "ambient", "off"]
+
+
 class MemberJson(TypedDict):
+    """attention, budget_per_hour: of an assistant: when it speaks, and how often an hour; null for no bound."""
+
     user: PersonJson
     role: RoleName
     muted_until: str | None
     joined_at: str
+    attention: NotRequired[AttentionName]
+    budget_per_hour: NotRequired[int | None]
 
 
 def member_json(member: Member) -> dict[str, Any]:
-    return {
+    made: dict[str, Any] = {
         "user": person_json(member.user),
         "role": member.role,
         "muted_until": rfc3339_or_none(member.muted_until),
         "joined_at": rfc3339(member.joined_at),
     }
+    if member.user.kind == UserKind.ASSISTANT:
+        made |= {"attention": member.attention, "budget_per_hour": member.budget_per_hour}
+    return made
 
 
 class NewMember(Request):
@@ -41,6 +52,8 @@ class NewMember(Request):
 class MemberChanges(Request):
     role: RoleName | None = None
     muted_until: Time | None = None
+    attention: AttentionName | None = None
+    budget_per_hour: Annotated[int, Field(strict=True, ge=0, le=10_000)] | None = None
 
 
 class MemberAdded(AnyEvent):

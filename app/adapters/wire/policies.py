@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -10,7 +9,7 @@ from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import CHAT
 from app.adapters.wire.values import Id, Request, Shown, Text
-from app.domain.policy import Answer, Question
+from app.domain.policy import Answer, Question, facts_of
 
 
 class Explain(Request):
@@ -32,7 +31,7 @@ def explain_json(asked: Question, answer: Answer) -> dict[str, Any]:
     return {
         "decision": "allow" if answer.allowed else "deny",
         "policies": list(answer.policies),
-        "facts": asdict(asked),
+        "facts": {"action": asked.action} | facts_of(asked),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict, get_type_hints
 
 from app.adapters.wire import (
+    assistants,
     chats,
     members,
     messages,
@@ -52,7 +53,7 @@ def _add(registry: dict[str, Any], rows: Iterable[tuple[str, Any]]) -> None:
             raise ValueError(f"two are called {name}")
 
 
-for _subject in (people, chats, members, messages, reactions, pins, replies, moderation):
+for _subject in (people, chats, members, messages, reactions, pins, replies, assistants, moderation):
     add_subject(_subject)
 SIGNALS.update((type_of(signal.shape), signal) for signal in socket.SIGNALS)
 BODIES.update((body.shape.__name__, body) for body in (*policies.BODIES, *problems.BODIES))

@@ -73,14 +73,17 @@ class ReplyThinking(TypedDict):
 
 
 class ReplyWaiting(TypedDict):
-    """The model's provider can't answer just now, and is asked again."""
+    """The model's provider can't answer just now, and is asked again; instead: its fallback, which is asked from now on."""
 
     type: Literal["reply.waiting"]
     chat_id: str
     message_id: str
     attempt: int
-    code: Literal["rate_limited", "unavailable", "timeout", "cut", "bad_answer"]
+    code: Literal[
+        "rate_limited", "unavailable", "timeout", "cut", "bad_answer", "quota", "unauthorized", "not_found", "empty"
+    ]
     retry_in_ms: int
+    instead: NotRequired[str]
 
 
 class AssistantSilent(TypedDict):
@@ -130,10 +133,11 @@ class ProvenanceJson(TypedDict):
 
 def provenance_json(origins: Origins) -> dict[str, Any]:
     of, usage = origins.provenance, origins.reply.usage
+    costs = [one.written.cost for one in of.attempts if one.written and one.written.cost is not None]
     last = next((one.written for one in reversed(of.attempts) if one.written), None)
     return {
         "assistant_id": of.assistant_id,
-        "version": 1,
+        "version": of.version,
         "provider": last.provider if last else "",
         "model": last.model if last else "",
         "parameters": dict(last.parameters) if last else {},
@@ -141,7 +145,7 @@ def provenance_json(origins: Origins) -> dict[str, Any]:
         "context": [{"seq": seq, "message_id": id_} for seq, id_ in last.context] if last else [],
         "policies": list(of.policies),
         "usage": usage_json(usage) if usage else None,
-        "cost": None,
+        "cost": sum(costs) if costs else None,
     }
 
 
@@ -187,7 +191,7 @@ class UseJson(TypedDict):
 
 def use_json(use: Use) -> dict[str, Any]:
     return {
-        "items": [{**asdict(day), "cost": None} for day in use.days],
+        "items": [asdict(day) for day in use.days],
         "quotas": [
             {"name": q.name, "limit": q.limit, "used": q.used, "resets_at": rfc3339(q.resets_at)} for q in use.quotas
         ],

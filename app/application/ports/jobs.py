@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Protocol
 
 from app.application.ports.model import Place, Prompt
+from app.domain.ids import ASSISTANT_ID
 from app.domain.values import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed reply: attempt is the fence for all that its holder does. trace: of the command that asked."""
+    """A claimed reply: attempt is the fence for all that its holder does. trace: of the command that asked. assistant_id,
+    provider: who writes it, and whom it comes from, "" for the default."""
 
     chat_id: str
     message_id: str
@@ -22,6 +24,8 @@ class Job:
     stop_requested: bool = False
     trace: str = ""
     asked_at: datetime | None = None
+    assistant_id: str = ASSISTANT_ID
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Written:
 
     end: complete, stopped, or the failure's code. said: what the provider said of a failure, cleaned. calls: of the model.
     first_token_ms: after the attempt began; None where nothing was said. context: the messages that were sent, in order.
+    usage: estimated where nobody counted it. cost: of it, None without a price.
     """
 
     end: str
@@ -41,6 +46,7 @@ class Written:
     parameters: Mapping[str, float]
     context: tuple[Place, ...]
     usage: Usage | None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +65,21 @@ class Provenance:
     those that let it be asked."""
 
     assistant_id: str
+    version: int
     attempts: tuple[Attempt, ...]
     policies: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DayOfUse:
-    """day: as YYYY-MM-DD, in UTC. replies: asked for, however they ended."""
+    """day: as YYYY-MM-DD, in UTC. replies: asked for, however they ended. cost: of those with a price; None for none."""
 
     day: str
     assistant_id: str
     replies: int
     input_tokens: int
     output_tokens: int
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,16 @@ class Asked:
     now: datetime
     this_hour: int
     today: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A group where this assistant might speak by itself. message_id: the newest message, a person's. head: the chat's."""
+
+    chat_id: str
+    assistant_id: str
+    message_id: str
+    head: int
 
 
 class Provenances(Protocol):
@@ -102,10 +120,10 @@ class Provenances(Protocol):
 class Jobs(Protocol):
     """Leases are judged by the store's clock. Each raises Transient."""
 
-    async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
+    async def claim(self, holder: str, most: int, lease_s: float, room: Mapping[str, int] | None = None) -> list[Job]:
         """Take at most `most` unfinished replies whose lease is over, in turns by who asked: each one's first before
         anybody's second, those that are being written counted; else oldest first. Each attempt is one higher than
-        before. No reply is given to two."""
+        before. No reply is given to two. room: how many more of a provider, of those that have a bound."""
         ...
 
     async def renew(self, holder: str, job: Job, lease_s: float, progressed: bool) -> str:
@@ -117,12 +135,22 @@ class Jobs(Protocol):
         """Give an unfinished reply back at once; of a superseded attempt nothing is changed."""
         ...
 
-    async def prompt(self, job: Job, turns_max: int) -> Prompt:
-        """The question and at most so many turns with it, as they are now."""
+    async def prompt(self, job: Job, turns_max: int) -> Prompt | None:
+        """The question and at most so many turns with it, as they are now; by the assistant as it was when it was asked. None
+        where that one is no more."""
         ...
 
     async def note(self, job: Job, written: Written) -> None:
         """Keep what became of this attempt, beside its end."""
+        ...
+
+    async def also_took(self, job: Job, usage: Usage, cost: float | None) -> None:
+        """What was asked of the model beside this attempt's answer."""
+        ...
+
+    async def quiet(self, quiet_s: float) -> list[Quiet]:
+        """At most 100: groups with an ambient assistant where a person spoke last, and nothing happened for so long; and not
+        for more than an hour longer."""
         ...
 
     async def stuck(self, no_progress_s: float) -> list[Job]:

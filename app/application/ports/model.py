@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -48,14 +48,17 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """turns: oldest first, the question last. model: None for the setting's. untitled: this is the chat's first whole answer
-    then, and it takes a name of its assistant."""
+    """turns: oldest first, the question last. model: None for the provider's. provider: "" for the default. parameters: as
+    provenance calls them, beside those of the settings. untitled: this is the chat's first whole answer then, and it takes a
+    name of its assistant."""
 
     turns: tuple[Turn, ...]
     model: str | None
     instructions: str | None
     purpose: Purpose = Purpose.ANSWER
     untitled: bool = False
+    provider: str = ""
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +125,32 @@ Piece = Call | Delta | Thinking | Alive | Finish
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Whom answers come from. provider: its name in the settings. model: where a chat names none."""
+class Price:
+    """Of a million tokens, in whatever money."""
 
-    provider: str
+    input: float
+    output: float
+
+    def of(self, usage: Usage) -> float:
+        return (usage.prompt_tokens * self.input + usage.completion_tokens * self.output) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Whom answers come from. shown: what provenance calls it. model: where neither chat nor assistant names one. models:
+    those that may be named, in order; empty for any. concurrency: calls at once of one process, 0 for no bound. local: what is
+    said stays with who runs the service. fallback: the provider that is asked where this one can't answer, "" for none;
+    fallback_model: by that model, "" for that provider's."""
+
+    name: str
+    shown: str
     model: str
+    models: tuple[str, ...] = ()
+    concurrency: int = 0
+    price: Price | None = None
+    local: bool = False
+    fallback: str = ""
+    fallback_model: str = ""
 
 
 class Model(Held, Protocol):

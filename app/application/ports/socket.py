@@ -108,8 +108,11 @@ class Codec(Protocol):
         """The model thinks before it answers: so many characters so far, which aren't part of the answer."""
         ...
 
-    def reply_waiting(self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int) -> str:
-        """The model's provider can't answer just now, and is asked again after so many milliseconds. code: as of a failure."""
+    def reply_waiting(
+        self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int, instead: str | None
+    ) -> str:
+        """The model's provider can't answer just now, and is asked again after so many milliseconds; or `instead` is, its
+        fallback. code: as of a failure."""
         ...
 
     def typing(self, chat_id: str, user_id: str, expires_in_ms: int) -> str:

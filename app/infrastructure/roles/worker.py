@@ -34,6 +34,7 @@ class WorkerRole:
         life.keep("lanes", self._share_lanes())
         life.keep("pruner", self._prune())
         life.keep("expirer", self._expirer.run())
+        life.keep("ambient", wiring.make_ambient(self._world).run())
         life.keep("words", wiring.make_indexer(self._world).run())
 
     def handle(self, channel: str, payload: bytes) -> None:

@@ -12,6 +12,7 @@ from app.application.authorize import Reader
 from app.application.members import Members
 from app.domain.errors import ParleyError
 from app.domain.ids import derived_id
+from app.domain.members import UpdateMember
 from tests import actions as c
 from tests.unit.application.verbs import Decider
 from tests.unit.memory import CHATS, PEP, START, USERS, MemoryStore
@@ -47,12 +48,12 @@ def test_who_is_added_is_told_and_a_second_adding_made_nobody() -> None:
 def test_what_is_not_named_stays_and_a_role_is_never_nothing() -> None:
     async def go() -> None:
         s, until = Setting(), START + timedelta(days=1)
-        done = await s.members.update(ANNA, CHAT, BEN, ["muted_until"], None, until, None)
+        done = await s.members.update(ANNA, CHAT, UpdateMember(BEN, ("muted_until",), None, until), None)
         assert (done.value.role, done.value.muted_until) == ("member", until)
-        done = await s.members.update(ANNA, CHAT, BEN, ["role"], "admin", None, None)
+        done = await s.members.update(ANNA, CHAT, UpdateMember(BEN, ("role",), "admin"), None)
         assert (done.value.role, done.value.muted_until) == ("admin", until)
         with pytest.raises(ParleyError, match="role"):
-            await s.members.update(ANNA, CHAT, BEN, ["role"], None, None, None)
+            await s.members.update(ANNA, CHAT, UpdateMember(BEN, ("role",)), None)
 
     asyncio.run(go())
 
@@ -60,7 +61,7 @@ def test_what_is_not_named_stays_and_a_role_is_never_nothing() -> None:
 def test_a_repeat_shows_nothing_to_who_is_out_meanwhile() -> None:
     async def go() -> None:
         s = Setting()
-        await s.members.update(ANNA, CHAT, BEN, ["role"], "admin", None, IDS[0])
+        await s.members.update(ANNA, CHAT, UpdateMember(BEN, ("role",), "admin"), IDS[0])
         await s.members.add(BEN, CHAT, CARL, "member", IDS[1])
         assert (await s.members.remove(ANNA, CHAT, BEN, IDS[2])).made
         with pytest.raises(ParleyError, match="not_found"):
@@ -77,6 +78,6 @@ def test_a_repeat_shows_nothing_to_who_is_out_meanwhile() -> None:
         assert (await s.members.add(ANNA, CHAT, BEN, "member", None)).made
         await s.members.remove(ANNA, CHAT, CARL, IDS[3])
         with pytest.raises(ParleyError, match="not_found"):  # of a member who is gone there is nothing to show
-            await s.members.update(ANNA, CHAT, CARL, ["muted_until"], None, None, None)
+            await s.members.update(ANNA, CHAT, UpdateMember(CARL, ("muted_until",)), None)
 
     asyncio.run(go())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.held import NothingHeld
 from app.application.ports.jobs import Job, Written
-from app.application.ports.model import Alive, Call, Delta, Finish, ModelFailed, Origin, Piece, Prompt, Thinking, Turn
+from app.application.ports.model import Alive, Call, Delta, Finish, ModelFailed, Piece, Prompt, Provider, Thinking, Turn
 from app.application.reply import AssistantWorker, Expirer
 from app.application.signals import ASSISTANTS, Frame, Note, pack_note, unpack
 from app.domain.chats import NameChat
@@ -45,6 +45,7 @@ class Store:
         self.released = False
         self.written: list[Written] = []
         self.names: list[NameChat] = []
+        self.also: list[Usage] = []
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -53,12 +54,15 @@ class Store:
         if self.fail:
             raise self.fail.pop(0)
 
-    async def claim(self, holder: str, most: int, lease_s: float) -> list[Job]:
+    async def claim(self, holder: str, most: int, lease_s: float, room: Mapping[str, int]) -> list[Job]:
         self._may_fail()
         if self.finished or self.lease > self._now() or most < 1:
             return []
         self.attempt, self.holder, self.lease = self.attempt + 1, holder, self._now() + lease_s
         return [Job(*KEY, "question", self.attempt, self.stop_requested, "trace")]
+
+    async def also_took(self, job: Job, usage: Usage, cost: float | None) -> None:
+        self.also.append(usage)
 
     async def renew(self, holder: str, job: Job, lease_s: float, progressed: bool) -> str:
         self._may_fail()
@@ -152,7 +156,7 @@ class World:
         store: Any = self.store
         return AssistantWorker(
             holder=holder, jobs=store, live=self.live, model=self.model, bus=store, fan_out=self.fan_out, at_once=5,
-            codec=CODEC, origin=Origin("default", "m"), jitter=lambda: 0.5, on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
+            codec=CODEC, providers={"default": Provider("default", "default", "m")}, jitter=lambda: 0.5, on_end=self.statuses.append, trouble=lambda what, error: self.troubles.append(what),
         )  # fmt: skip
 
     async def tell(self, kind: str, data: Any = None) -> None:
@@ -654,7 +658,7 @@ def test_after_a_death_the_next_holder_begins_anew_and_there_is_one_end(dies: st
         world = World(["first ", DONE] if dies == "ended" else ["first ", 30.0], ["second", DONE])
         store: Any = world.store
         if dies == "claimed":
-            [job] = await store.claim("dead", 1, 15.0)
+            [job] = await store.claim("dead", 1, 15.0, {})
             assert job.attempt == 1
             world.model.scripts.pop(0)
         else:
@@ -698,7 +702,7 @@ def test_no_more_than_its_number_are_written_at_once() -> None:
         world = World()
         asked: list[int] = []
 
-        async def claim(holder: str, most: int, lease_s: float) -> list[Job]:
+        async def claim(holder: str, most: int, lease_s: float, room: Mapping[str, int]) -> list[Job]:
             asked.append(most)
             jobs = [replace(Job(*KEY, "question", 1), message_id=f"r{len(asked)}-{n}") for n in range(most)]
             world.model.scripts += [[60.0]] * most

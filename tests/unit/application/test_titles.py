@@ -39,17 +39,17 @@ class Model(NothingHeld):
 
 def test_it_is_asked_with_a_part_of_both_and_no_more_is_read_than_a_title_takes() -> None:
     model = Model(Thinking("hm"), Delta("Tea at"), Delta(" four"), Delta("\nSince "), Delta("you asked"), Finish(None))
-    assert asyncio.run(title_of(model, "cheap", "q" * 9_000, "a" * 9_000)) == "Tea at four"
+    assert asyncio.run(title_of(model, "cheap", "", "q" * 9_000, "a" * 9_000))[0] == "Tea at four"
     assert model.read == 4 and model.asked[0].model == "cheap" and model.asked[0].purpose is Purpose.TITLE
     [turn] = model.asked[0].turns
     assert len(turn.text) < 3_200 and "qqq" in turn.text and "aaa" in turn.text
     endless = Model(*[Delta("x" * 50)] * 1_000)
-    asyncio.run(title_of(endless, None, "q", "a"))
+    asyncio.run(title_of(endless, None, "", "q", "a"))
     assert endless.read < 10
 
 
 def test_the_demo_names_a_chat_by_its_question() -> None:
     assert (
-        asyncio.run(title_of(DemoModel(), None, "Please write forty sentences about tea", "x"))
+        asyncio.run(title_of(DemoModel(), None, "", "Please write forty sentences about tea", "x"))[0]
         == "Please write forty sentences about tea"
     )

@@ -9,7 +9,6 @@ import pytest
 from app.domain import decide
 from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.replies import is_asked
 from app.domain.state import Silence
 from app.domain.values import Failure, Message, Usage
 from tests import actions as c
@@ -173,20 +172,6 @@ def test_another_message_deleted_in_the_same_chat_ends_no_reply() -> None:
         Command(CHAT, BEN, "d", c.DeleteMessage(other.id)), Command(CHAT, ANNA, "e", c.ExpireReply(reply.id, 9)),
     ])  # fmt: skip
     assert not scene.store.state.replies[(CHAT, reply.id)].finished
-
-
-@pytest.mark.parametrize("body", ["@assistant hi", "hi @Assistant", "(@assistant)", "@assistant, hi", "@assistant."])
-def test_a_group_calls_the_assistant(body: str) -> None:
-    assert is_asked("group", body, "anna")
-    assert not is_asked("group", body, ASSISTANT_ID) and not is_asked("direct", body, "anna")
-
-
-@pytest.mark.parametrize(
-    "body", ["hi", "assistant", "a@assistant.org", "@assistants", "@assistant-x", "@assistant.de", "@@assistant"]
-)
-def test_a_group_does_not_call_the_assistant(body: str) -> None:
-    assert not is_asked("group", body, "anna")
-    assert is_asked("assistant", body, "anna") and not is_asked("assistant", body, ASSISTANT_ID)
 
 
 def test_open_questions_of_one_person_have_an_end() -> None:

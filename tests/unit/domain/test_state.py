@@ -13,10 +13,10 @@ from tests.unit.domain.scene import ANNA, CHAT
 
 OF_A_PERSON = {"people", "bans", "owners"}
 LOOKED_AT: dict[type, set[str]] = {
-    c.SendMessage: {"messages", "askers"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
+    c.SendMessage: {"messages", "askers"}, c.SpeakUp: {"messages", "assistants"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
     c.AddReaction: {"messages"}, c.RemoveReaction: {"messages"}, c.PinMessage: {"messages", "pins"},
     c.UnpinMessage: {"messages", "pins"}, c.StopReply: {"messages", "replies"},
-    c.RegenerateReply: {"messages", "replies", "askers", "bans"}, c.CompleteReply: {"messages", "replies"},
+    c.RegenerateReply: {"messages", "replies", "askers", "answerers"}, c.CompleteReply: {"messages", "replies"},
     c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.NameChat: set(), c.CreateChat: {"people", "consents"}, c.AddMember: OF_A_PERSON | {"consents", "refusals"},
     c.UpdateMember: OF_A_PERSON, c.RemoveMember: OF_A_PERSON, c.BanMember: OF_A_PERSON, c.UnbanMember: OF_A_PERSON,
     c.Moderate: OF_A_PERSON | {"operators"},
@@ -38,11 +38,7 @@ def test_rules_name_the_facts_that_they_look_at() -> None:
         assert {name for name in kinds if getattr(found, name)} == wanted, action
         assert list(found.chats) == [CHAT] and (CHAT, ANNA) in found.members
         assert set(found.messages) <= {(CHAT, "m")} and set(found.replies) <= {(CHAT, "m")}
-        assert (
-            set(found.pins) <= {CHAT}
-            and set(found.owners) <= {CHAT}
-            and set(found.bans) <= {(CHAT, "u"), (CHAT, ASSISTANT_ID)}
-        )
+        assert set(found.pins) <= {CHAT} and set(found.owners) <= {CHAT} and set(found.bans) <= {(CHAT, "u")}
     assert set(needs(c.CreateChat("group", None, ("u",))).people) == {ANNA, "u", ASSISTANT_ID}
     deleting = needs(c.Moderate("delete", "m"))
     assert set(deleting.messages) == {(CHAT, "m")} and CHAT in deleting.pins and not deleting.people
@@ -50,7 +46,14 @@ def test_rules_name_the_facts_that_they_look_at() -> None:
     added = needs(c.AddMember("u", "x"))
     assert set(added.people) == {"u"} and (CHAT, "u") in added.members
     assert set(added.consents) == {(ANNA, "u")} and set(added.refusals) == {(CHAT, "u")}
-    assert set(needs(c.SendMessage("@you")).bans) == {(CHAT, ASSISTANT_ID)} and not needs(c.SendMessage("x")).bans
+    assert (
+        set(needs(c.SendMessage("@you.")).named) == {(CHAT, "you."), (CHAT, "you")}
+        and not needs(c.SendMessage("x")).named
+    )
+    own = needs(c.CreateChat("assistant", None, ("u",), assistant_id="a"))
+    assert set(own.assistants) == {(CHAT, "a")} and set(own.people) == {ANNA, "u", "a"}
+    other = needs(c.UpdateChat(("assistant",), assistant_id="a"))
+    assert set(other.assistants) == {(CHAT, "a")} and set(other.people) == {"a"}
     both = decide.needs_of(
         [Command(CHAT, ANNA, "1", c.SendMessage("@you")), Command(CHAT, ANNA, "2", c.SendMessage("x"))]
     )

@@ -45,6 +45,56 @@ export interface AssistantSilent {
   code: "banned" | "muted" | "not_allowed" | "quota_exceeded";
 }
 
+/** What is named changes, all of it at once; `model` and `instructions` take null. */
+export interface AssistantUserChanges {
+  asked_by?: "everyone" | "operators" | "listed" | null;
+  description?: string | null;
+  display_name?: string | null;
+  instructions?: string | null;
+  listed?: string[] | null;
+  model?: string | null;
+  parameters?: Parameters | null;
+  provider?: string | null;
+}
+
+/** An assistant. model: null for the provider's. may_ask: whether you may, in a chat with it; policies: those that say no. listed, instructions: for who may configure it. */
+export interface AssistantUserJson {
+  asked_by: "everyone" | "operators" | "listed";
+  description: string;
+  display_name: string;
+  instructions?: string | null;
+  listed?: string[];
+  may_ask: boolean;
+  may_configure: boolean;
+  model: string | null;
+  parameters: Record<string, unknown>;
+  policies?: string[];
+  provider: string;
+  user_id: string;
+  username: string;
+  version: number;
+}
+
+/** An assistant as it was from created_at on. created_by: null for the service. */
+export interface AssistantVersionJson {
+  asked_by: "everyone" | "operators" | "listed";
+  created_at: string;
+  created_by: string | null;
+  description: string;
+  display_name: string;
+  instructions?: string | null;
+  listed?: string[];
+  may_ask: boolean;
+  may_configure: boolean;
+  model: string | null;
+  parameters: Record<string, unknown>;
+  policies?: string[];
+  provider: string;
+  user_id: string;
+  username: string;
+  version: number;
+}
+
 /** A time that the answer was taken up. end: `complete`, `stopped` or the failure's code; null while it is written, and where who wrote it died. calls: of the model, with those that were tried again. said: what the provider said of a failure, for who may configure assistants. */
 export interface AttemptJson {
   attempt: number;
@@ -284,6 +334,18 @@ export interface ListedAccountJson {
 }
 
 /** next_cursor: of the next page; null at the end. */
+export interface ListedAssistantUserJson {
+  items: AssistantUserJson[];
+  next_cursor: string | null;
+}
+
+/** next_cursor: of the next page; null at the end. */
+export interface ListedAssistantVersionJson {
+  items: AssistantVersionJson[];
+  next_cursor: string | null;
+}
+
+/** next_cursor: of the next page; null at the end. */
 export interface ListedAuditJson {
   items: AuditJson[];
   next_cursor: string | null;
@@ -320,6 +382,12 @@ export interface ListedPersonJson {
 }
 
 /** next_cursor: of the next page; null at the end. */
+export interface ListedPromptJson {
+  items: PromptJson[];
+  next_cursor: string | null;
+}
+
+/** next_cursor: of the next page; null at the end. */
 export interface ListedReportJson {
   items: ReportJson[];
   next_cursor: string | null;
@@ -342,15 +410,20 @@ export interface MemberAdded {
 }
 
 export interface MemberChanges {
+  attention?: "addressed" | "ambient" | "off" | null;
+  budget_per_hour?: number | null;
   muted_until?: string | null;
   role?: "owner" | "admin" | "member" | "reader" | null;
 }
 
+/** attention, budget_per_hour: of an assistant: when it speaks, and how often an hour; null for no bound. */
 export interface MemberJson {
   user: PersonJson;
   role: "owner" | "admin" | "member" | "reader";
   muted_until: string | null;
   joined_at: string;
+  attention?: "addressed" | "ambient" | "off";
+  budget_per_hour?: number | null;
 }
 
 /** The one that names you is the last frame of that chat. */
@@ -513,6 +586,19 @@ export interface MessageUnpinned {
 export interface NewAssistant {
   instructions?: string | null;
   model?: string | null;
+  user_id?: string | null;
+}
+
+export interface NewAssistantUser {
+  asked_by?: "everyone" | "operators" | "listed";
+  description?: string;
+  display_name: string;
+  instructions?: string | null;
+  listed?: string[];
+  model?: string | null;
+  parameters?: Parameters;
+  provider?: string;
+  username: string;
 }
 
 export interface NewBody {
@@ -542,6 +628,12 @@ export interface NewOwner {
   user_id: string;
 }
 
+export interface NewPrompt {
+  name: string;
+  shared?: boolean;
+  text: string;
+}
+
 export interface NewReport {
   reason: string;
 }
@@ -554,6 +646,13 @@ export interface Ok {
   read_seq?: number;
   unread?: number;
   expires_in?: number;
+}
+
+/** What the model is told; of what it refuses nothing. Those that are left out are the service's. */
+export interface Parameters {
+  max_output_tokens?: number | null;
+  temperature?: number | null;
+  top_p?: number | null;
 }
 
 export interface PasswordChange {
@@ -603,6 +702,21 @@ export interface ProblemJson {
 export interface ProfileChanges {
   display_name?: string | null;
   preferences?: Record<string, unknown> | null;
+}
+
+export interface PromptChanges {
+  name?: string | null;
+  shared?: boolean | null;
+  text?: string | null;
+}
+
+/** variables: the gaps in its text, `{{name}}`, each once, in order. shared: seen by all. */
+export interface PromptJson {
+  id: string;
+  name: string;
+  shared: boolean;
+  text: string;
+  variables: string[];
 }
 
 /** How an answer came about. context: the messages that the model was sent, oldest first. policies: those that let it be asked. model: as it named itself. */
@@ -775,14 +889,15 @@ export interface ReplyThinking {
   chars: number;
 }
 
-/** The model's provider can't answer just now, and is asked again. */
+/** The model's provider can't answer just now, and is asked again; instead: its fallback, which is asked from now on. */
 export interface ReplyWaiting {
   type: "reply.waiting";
   chat_id: string;
   message_id: string;
   attempt: number;
-  code: "rate_limited" | "unavailable" | "timeout" | "cut" | "bad_answer";
+  code: "rate_limited" | "unavailable" | "timeout" | "cut" | "bad_answer" | "quota" | "unauthorized" | "not_found" | "empty";
   retry_in_ms: number;
+  instead?: string;
 }
 
 export interface ReportChanges {

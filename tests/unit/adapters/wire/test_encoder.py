@@ -31,7 +31,7 @@ def test_each_word_of_the_core_is_as_the_document_says() -> None:
         CODEC.committed("r", send.key, Outcome("message.send")), CODEC.rejected("r", pin.key, refusal),
         CODEC.rejected(None, send.key, Outcome("message.send", None, "muted", "why")),
         CODEC.error("r", ParleyError(Code.RATE_LIMITED, retry_after_ms=5)), CODEC.delta(CHAT, "m", 1, 0, "t"),
-        CODEC.snapshot(CHAT, "m", 1, 3, "t"), CODEC.reply_queued(CHAT, "m", 1), CODEC.reply_thinking(CHAT, "m", 1, 9), CODEC.reply_waiting(CHAT, "m", 1, "cut", 9), CODEC.typing(CHAT, ANNA, 6000), CODEC.read_marked(CHAT, ANNA, 5),
+        CODEC.snapshot(CHAT, "m", 1, 3, "t"), CODEC.reply_queued(CHAT, "m", 1), CODEC.reply_thinking(CHAT, "m", 1, 9), CODEC.reply_waiting(CHAT, "m", 1, "cut", 9, "other"), CODEC.typing(CHAT, ANNA, 6000), CODEC.read_marked(CHAT, ANNA, 5),
         CODEC.draining(500), CODEC.pong("r"), CODEC.ok("r", {"expires_in": 5}), CODEC.auth_expiring(60),
     ]  # fmt: skip
     frames: list[dict[str, Any]] = [json.loads(line) for line in said]

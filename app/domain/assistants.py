@@ -1,0 +1,126 @@
+"""Whom a message asks, and who answers: the manners of assistants, as far as policies don't say them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.domain.command import Command
+from app.domain.errors import Code
+from app.domain.fold import Fold, Refused
+from app.domain.ids import ASSISTANT_ID
+from app.domain.policy import AssistantFacts, Question
+from app.domain.state import Needs, Silence
+from app.domain.text import called, calls
+from app.domain.values import Assistant, Attention, Chat, ChatKind, Member, UserKind
+
+AMBIENT_PER_HOUR = 6
+"""So often an assistant speaks by itself in one chat, where its membership says nothing else."""
+
+
+def needs_called(facts: Needs, chat_id: str, actor_id: str, body: str) -> None:
+    """Of a message that may call assistants."""
+    names = [name for meant in calls(body) for name in meant]
+    facts.named.update(dict.fromkeys((chat_id, name) for name in names))
+    key = (chat_id, actor_id)
+    facts.askers[key] = facts.askers.get(key, False) or bool(names)
+
+
+def asked(fold: Fold, command: Command, chat: Chat, body: str) -> list[Assistant]:
+    """The assistants whom this message asks, in the order in which it names them: in a chat of its own that one, in a group
+    those that are called. None is asked by another."""
+    if chat.kind == ChatKind.ASSISTANT:
+        own = chat.assistant.user_id if chat.assistant else ASSISTANT_ID
+        mine = fold.state.assistants.get(own, Assistant(own, "", 1, "", deleted=True))
+        return [] if _is_assistant(fold, command) else [mine]
+    if chat.kind != ChatKind.GROUP or "@" not in body or _is_assistant(fold, command):
+        return []
+    by_name = {one.username: one for one in fold.state.assistants.values() if not one.deleted}
+    return [by_name[name] for name in called(body, by_name)]
+
+
+def _is_assistant(fold: Fold, command: Command) -> bool:
+    member = fold.state.members.get((command.chat_id, command.actor_id))
+    return member is not None and member.user.kind != UserKind.HUMAN
+
+
+def permit_asking(fold: Fold, command: Command, one: Assistant, ahead: int = 0) -> tuple[str, ...]:
+    """Ids of the policies that let this actor ask, and this assistant answer here; or a refusal: it isn't theirs to ask, it is
+    kept out or down in this chat, they wait for too many answers, or a quota is used up. ahead: so many answers more the same
+    message asks for."""
+    operator, listed = command.actor_id in fold.state.operators, command.actor_id in one.listed
+    if one.deleted:
+        raise Refused(Code.NOT_ALLOWED, "this assistant is no more")
+    may = fold.allowing(
+        command, "assistant.ask", operator=operator, assistant=AssistantFacts(asked_by=one.asked_by, listed=listed)
+    )
+    speaks = permit_speaking(fold, command.chat_id, one, addressed=True, ahead=ahead)
+    _check_quotas(fold, command.actor_id, ahead)
+    return may + speaks
+
+
+def permit_speaking(
+    fold: Fold, chat_id: str, one: Assistant, addressed: bool, quiet: bool = False, ahead: int = 0
+) -> tuple[str, ...]:
+    """Ids of the policies that let the assistant speak here, or a refusal."""
+    key = (chat_id, one.id)
+    chat, member = fold.state.chats[chat_id], fold.state.members.get(key)
+    spoken, budget = fold.state.spoken.get(key, 0) + ahead, budget_of(member)
+    return fold.ask(
+        Question(
+            "assistant.speak",
+            role=member.role if member else "",
+            chat_kind=chat.kind,
+            archived=chat.archived,
+            muted=member is not None and member.muted_until is not None and member.muted_until > fold.state.now,
+            target_banned=key in fold.state.bans,
+            assistant=AssistantFacts(
+                addressed=addressed,
+                attention=member.attention if member else "",
+                budget_left=budget is None or spoken < budget,
+                quiet=quiet,
+            ),
+        )
+    )
+
+
+def budget_of(member: Member | None) -> int | None:
+    """Answers an hour in its chat; None for no bound."""
+    if member is None:
+        return None
+    if member.budget_per_hour is None and member.attention == Attention.AMBIENT:
+        return AMBIENT_PER_HOUR
+    return member.budget_per_hour
+
+
+def _check_quotas(fold: Fold, asker_id: str, ahead: int) -> None:
+    most = fold.limits.open_questions_max
+    if fold.state.open_questions.get(asker_id, 0) + ahead >= most:
+        raise Refused(Code.QUOTA_EXCEEDED, f"you wait for {most} answers: wait for one, or stop it")
+    this_hour, today = fold.state.asked.get(asker_id, (0, 0))
+    quotas = ((this_hour, fold.limits.replies_per_hour, "this hour"), (today, fold.limits.replies_per_day, "today"))
+    for used, quota, when in quotas:
+        if quota and used + ahead >= quota:
+            raise Refused(Code.QUOTA_EXCEEDED, f"you asked for {quota} answers {when}, which is your quota")
+
+
+def note_silence(fold: Fold, command: Command, message_id: str, one: Assistant, why: Refused) -> None:
+    """The asker is told, and nobody else."""
+    note = Silence(command.chat_id, message_id, one.id, command.actor_id, why.code)
+    fold.state.changes.silences.append(note)
+
+
+def quota_windows(now: datetime) -> tuple[datetime, datetime]:
+    """Where the hour and the day begin that quotas count: those of UTC."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    return hour, hour.replace(hour=0)
+
+
+def count_asked(fold: Fold, chat_id: str, asker_id: str, one: Assistant) -> None:
+    this_hour, today = fold.state.asked.get(asker_id, (0, 0))
+    fold.state.asked[asker_id] = (this_hour + 1, today + 1)
+    spoken = fold.state.spoken
+    spoken[(chat_id, one.id)] = spoken.get((chat_id, one.id), 0) + 1
+
+
+def count_open(fold: Fold, asker_id: str, more: int) -> None:
+    fold.state.open_questions[asker_id] = fold.state.open_questions.get(asker_id, 0) + more
