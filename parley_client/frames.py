@@ -29,6 +29,16 @@ class AssistantJson(TypedDict):
     instructions: str | None
 
 
+class AgreedJson(TypedDict):
+    by: str
+    at: str
+
+
+class ForkJson(TypedDict):
+    chat_id: str
+    seq: int
+
+
 class ReactionJson(TypedDict):
     emoji: str
     count: int
@@ -64,6 +74,7 @@ class MessageJson(TypedDict):
     failure: NotRequired[FailureJson]
     usage: NotRequired[UsageJson]
     queue: NotRequired[int]
+    parent_id: str | None
 
 
 class ChatJson(TypedDict):
@@ -78,6 +89,9 @@ class ChatJson(TypedDict):
     head: int
     members_count: int
     assistant: NotRequired[AssistantJson]
+    assistant_consent: NotRequired[AgreedJson | None]
+    local_only: bool
+    forked_from: NotRequired[ForkJson]
     my_role: Literal["owner", "admin", "member", "reader"]
     read_seq: int
     unread: int
@@ -234,7 +248,7 @@ class Draining(TypedDict):
 
 
 class SharedChatJson(TypedDict):
-    """What is the same for all members: the chat as it stands in events."""
+    """What is the same for all members: the chat as it stands in events. assistant_consent: of groups."""
 
     id: str
     kind: Literal["direct", "group", "assistant"]
@@ -245,6 +259,9 @@ class SharedChatJson(TypedDict):
     head: int
     members_count: int
     assistant: NotRequired[AssistantJson]
+    assistant_consent: NotRequired[AgreedJson | None]
+    local_only: bool
+    forked_from: NotRequired[ForkJson]
 
 
 class PersonJson(TypedDict):
@@ -431,6 +448,20 @@ class MessageCompleted(TypedDict):
     actor: NotRequired[PersonJson | None]
 
 
+class ReplySteered(TypedDict):
+    """A remark to an answer whose turn hasn't come. text: empty where the question or the answer is deleted."""
+
+    chat_id: str
+    seq: int
+    at: str
+    actor_id: str | None
+    command_id: NotRequired[str]
+    type: Literal["reply.steered"]
+    message_id: str
+    text: str
+    actor: NotRequired[PersonJson | None]
+
+
 class PreferencesChanged(TypedDict):
     """To one's own sessions: the preferences as they are now, whole."""
 
@@ -564,6 +595,7 @@ Event: TypeAlias = (
     | MessagePinned
     | MessageUnpinned
     | MessageCompleted
+    | ReplySteered
 )
 
 

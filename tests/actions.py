@@ -8,23 +8,23 @@ from app.domain.messages import DeleteMessage, EditMessage, SendMessage
 from app.domain.moderation import Moderate
 from app.domain.pins import PinMessage, UnpinMessage
 from app.domain.reactions import AddReaction, RemoveReaction
-from app.domain.replies import CompleteReply, ExpireReply, RegenerateReply, SpeakUp, StopReply
+from app.domain.replies import CompleteReply, ExpireReply, RegenerateReply, SpeakUp, SteerReply, StopReply
 from app.domain.values import Failure, Usage
 
 __all__ = [
     "EXAMPLES",
     "AddMember", "AddReaction", "BanMember", "CompleteReply", "CreateChat", "DeleteMessage", "EditMessage",
-    "ExpireReply", "Moderate", "NameChat", "PinMessage", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "SpeakUp", "StopReply",
+    "ExpireReply", "Moderate", "NameChat", "PinMessage", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "SpeakUp", "SteerReply", "StopReply",
     "UnbanMember", "UnpinMessage", "UpdateChat", "UpdateMember",
 ]  # fmt: skip
 
 EXAMPLES = (
-    SendMessage("ü 👍", "m"), EditMessage("m", "y"), DeleteMessage("m"), AddReaction("m", "👍"), RemoveReaction("m", "👍"),
+    SendMessage("ü 👍", "m", "m"), EditMessage("m", "y"), DeleteMessage("m"), AddReaction("m", "👍"), RemoveReaction("m", "👍"),
     PinMessage("m"), UnpinMessage("m"), CreateChat("group", "t", ("u", "v"), "model", "i"), UpdateChat(("title",), "t", True),
     NameChat("t"), AddMember("u", "member"), UpdateMember("u", ("muted_until",), None, datetime(2026, 1, 1, tzinfo=UTC)),
     RemoveMember("u"), BanMember("u"), UnbanMember("u"), StopReply("m"), RegenerateReply("m"),
     Moderate("ban", "u", "why", datetime(2026, 1, 1, tzinfo=UTC)),
     CompleteReply("m", 2, "failed", "text", Failure("cut", "why"), Usage(1, 2)), ExpireReply("m", 1),
-    SpeakUp("m", 3),
+    SpeakUp("m", 3), SteerReply("m", "shorter"),
 )  # fmt: skip
 """One of each, with every field given: for tests that go over all."""

@@ -109,7 +109,10 @@ def providers(model: ModelServer) -> str:
         "concurrency": 2, "price": {"input": 1000.0, "output": 2000.0}, "local": True,
     }  # fmt: skip
     down = {"base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "none"}
-    return json.dumps({"other": other, "down": {**down, "fallback": "other", "fallback_model": "other-large"}})
+    default = {"rest_after": 0}  # tests of other things make it fail again and again
+    return json.dumps(
+        {"default": default, "other": other, "down": {**down, "fallback": "other", "fallback_model": "other-large"}}
+    )
 
 
 async def straight_to_the_queue(world: World, *commands: Command, secret: str = "") -> None:

@@ -81,10 +81,12 @@ class Answers:
         days = await self._days(user_id, since, until, asked.now)
         hour, day = quota_windows(asked.now)
         found = {
-            "replies_per_hour": (asked.this_hour, hour + timedelta(hours=1)),
-            "replies_per_day": (asked.today, day + timedelta(days=1)),
+            "replies_per_hour": (asked.spent.this_hour, hour + timedelta(hours=1)),
+            "replies_per_day": (asked.spent.today, day + timedelta(days=1)),
+            "tokens_per_day": (asked.spent.tokens, day + timedelta(days=1)),
         }
-        return Use(days, [Quota(name, limit, *found[name]) for name, limit in self._quotas.items() if limit])
+        limits = {name: asked.quotas.get(name, of_all) for name, of_all in self._quotas.items()}
+        return Use(days, [Quota(name, limit, *found[name]) for name, limit in limits.items() if limit])
 
     async def use_of(self, bearer: Bearer, user_id: str | None, since: date | None, until: date | None) -> Use:
         """For operators: of a person; of all, without quotas, where none is named."""

@@ -15,7 +15,7 @@ from app.application.submit import Done, Submitter
 from app.domain.chats import CreateChat, UpdateChat
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.ids import ASSISTANT_ID, created_chat_id, direct_chat_id
-from app.domain.values import ChatKind
+from app.domain.values import Chat, ChatKind, Fork, Message, MessageKind
 
 UNREAD_MAX = 1_000
 
@@ -75,27 +75,35 @@ class Chats:
         action = CreateChat(kind, title, tuple(others), settings.model, settings.instructions, own_id)
         if len(others) >= self._members_max:  # as the rules say it, before anything is looked up of so many
             raise ParleyError(Code.CONFLICT, f"a chat takes at most {self._members_max} members")
+        return await self._create(user_id, chat_id, action, command_id)
+
+    async def update(self, user_id: str, chat_id: str, changes: UpdateChat, id_: str | None) -> Done[Membership]:
+        """Raises ParleyError, StillOpen."""
+        done = await self._submitter.run(user_id, chat_id, changes, id_)
+        return Done(await self._membership(user_id, chat_id), done.seq, done.made)
+
+    async def fork(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Membership]:
+        """A chat of one's own with the same assistant, that goes on behind this message. Raises ParleyError, StillOpen."""
+
+        async def found() -> tuple[Chat, Message]:
+            chat, _ = await self._history.chat_for(chat_id, user_id)
+            message = await self._history.message(chat_id, message_id)
+            if chat is None or message is None or message.kind == MessageKind.SYSTEM:
+                raise not_found()
+            return chat, message
+
+        chat, message = await self._reader.read(user_id, chat_id, found)
+        if chat.assistant is None:
+            raise ParleyError(Code.INVALID, "only a chat with an assistant of its own goes on in another")
+        of, command_id = chat.assistant, id_ or self._new_id()
+        fork = Fork(chat_id, message.seq)
+        action = CreateChat(ChatKind.ASSISTANT, chat.title, (), of.model, of.instructions, of.user_id, fork)
+        return await self._create(user_id, created_chat_id(user_id, command_id), action, command_id)
+
+    async def _create(self, user_id: str, chat_id: str, action: CreateChat, command_id: str) -> Done[Membership]:
         done = await self._submitter.run(user_id, chat_id, action, command_id)
         found = await self._membership(user_id, chat_id)
         return Done(found, done.seq, done.made and done.seq is not None)
-
-    async def update(
-        self,
-        user_id: str,
-        chat_id: str,
-        given: Sequence[str],
-        title: str | None,
-        archived: bool,
-        assistant: ChatAssistant | None,
-        id_: str | None,
-    ) -> Done[Membership]:
-        """given: names of the fields that were named, the others stay. Raises ParleyError, StillOpen."""
-        settings = assistant or ChatAssistant()
-        action = UpdateChat(
-            (*given, *settings.given), title, archived, settings.model, settings.instructions, settings.user_id
-        )
-        done = await self._submitter.run(user_id, chat_id, action, id_)
-        return Done(await self._membership(user_id, chat_id), done.seq, done.made)
 
     async def one(self, user_id: str, chat_id: str) -> Membership:
         """Raises ParleyError."""

@@ -40,9 +40,9 @@ class Messages:
         self._history = history
         self._timeline = timeline
 
-    async def send(self, user_id: str, chat_id: str, id_: str, body: str, reply_to: str | None) -> Done[Message]:
+    async def send(self, user_id: str, chat_id: str, id_: str, action: SendMessage) -> Done[Message]:
         """The same id again is the first message again; to who is out meanwhile only what was theirs to know."""
-        done = await self._submitter.run(user_id, chat_id, SendMessage(body, reply_to), id_)
+        done = await self._submitter.run(user_id, chat_id, action, id_)
         message = await self._as_known_to(user_id, await self._at(chat_id, done.seq))
         return Done(message, done.seq, done.made)
 

@@ -3,7 +3,7 @@ is reported. Each act is written down."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from app.application.authorize import Pep, Reader, permit_of_service
@@ -47,8 +47,15 @@ class Operators:
         await self.permit(bearer)
         return await self._accounts.page(prefix, after_name, limit)
 
-    async def change(self, bearer: Bearer, user_id: str, disabled: bool | None, role: str | None) -> Account:
-        """Disabling ends all sessions at once."""
+    async def change(
+        self,
+        bearer: Bearer,
+        user_id: str,
+        disabled: bool | None,
+        role: str | None,
+        quotas: Mapping[str, int | None] | None,
+    ) -> Account:
+        """Disabling ends all sessions at once. quotas: of answers, by name; None as the settings say."""
         await self.permit(bearer)
         account = await self._accounts.by_id(user_id)
         if account is None:
@@ -56,7 +63,7 @@ class Operators:
         if account.kind == UserKind.ASSISTANT:
             raise ParleyError(Code.CONFLICT, "an assistant is no person")
         try:
-            ended = await self._accounts.administer(bearer.user_id, user_id, disabled, role)
+            ended = await self._accounts.administer(bearer.user_id, user_id, disabled, role, quotas)
         except LastOperator:
             raise ParleyError(Code.CONFLICT, "the last operator stays one: make another first") from None
         await self._identity.tell_ended(user_id, ended)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from app.application.background import Background, Trouble, survived
-from app.application.context import alternating, fitted, size_of, tokens_of
+from app.application.context import alternating, fitted, size_of
 from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.fan_out import FanOut, LiveTexts
@@ -28,6 +28,7 @@ from app.domain.chats import NameChat
 from app.domain.command import Command
 from app.domain.ids import DEFAULT_PROVIDER, derived_id
 from app.domain.replies import CompleteReply, ExpireReply
+from app.domain.text import tokens_of
 from app.domain.values import Failure, Status, Usage
 
 LEASE_S = 15.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from contextlib import aclosing
 
-from app.application.context import size_of, tokens_of
+from app.application.context import size_of
 from app.application.ports.model import Delta, Finish, Model, Prompt, Purpose, Thinking, Turn
 from app.domain.errors import ParleyError
-from app.domain.text import clean_name
+from app.domain.text import clean_name, tokens_of
 from app.domain.values import Usage
 
 TITLE_MAX = 60

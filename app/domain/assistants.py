@@ -7,10 +7,10 @@ from datetime import datetime
 from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.fold import Fold, Refused
-from app.domain.ids import ASSISTANT_ID
+from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
 from app.domain.policy import AssistantFacts, Question
-from app.domain.state import Needs, Silence
-from app.domain.text import called, calls
+from app.domain.state import Needs, Silence, Spent
+from app.domain.text import called, calls, tokens_of
 from app.domain.values import Assistant, Attention, Chat, ChatKind, Member, UserKind
 
 AMBIENT_PER_HOUR = 6
@@ -43,9 +43,9 @@ def _is_assistant(fold: Fold, command: Command) -> bool:
     return member is not None and member.user.kind != UserKind.HUMAN
 
 
-def permit_asking(fold: Fold, command: Command, one: Assistant, ahead: int = 0) -> tuple[str, ...]:
+def permit_asking(fold: Fold, command: Command, one: Assistant, body: str | None, ahead: int = 0) -> tuple[str, ...]:
     """Ids of the policies that let this actor ask, and this assistant answer here; or a refusal: it isn't theirs to ask, it is
-    kept out or down in this chat, they wait for too many answers, or a quota is used up. ahead: so many answers more the same
+    kept out or down in this chat, they wait for too many answers, or a quota is used up. body: of the question. ahead: so many answers more the same
     message asks for."""
     operator, listed = command.actor_id in fold.state.operators, command.actor_id in one.listed
     if one.deleted:
@@ -54,7 +54,7 @@ def permit_asking(fold: Fold, command: Command, one: Assistant, ahead: int = 0) 
         command, "assistant.ask", operator=operator, assistant=AssistantFacts(asked_by=one.asked_by, listed=listed)
     )
     speaks = permit_speaking(fold, command.chat_id, one, addressed=True, ahead=ahead)
-    _check_quotas(fold, command.actor_id, ahead)
+    _check_quotas(fold, command.actor_id, ahead, reserve(fold, body))
     return may + speaks
 
 
@@ -78,6 +78,9 @@ def permit_speaking(
                 attention=member.attention if member else "",
                 budget_left=budget is None or spoken < budget,
                 quiet=quiet,
+                outside=(one.provider or DEFAULT_PROVIDER) not in fold.limits.local_providers,
+                agreed=not fold.limits.consent or chat.kind != ChatKind.GROUP or chat.terms.consent is not None,
+                local_only=chat.terms.local_only,
             ),
         )
     )
@@ -92,15 +95,39 @@ def budget_of(member: Member | None) -> int | None:
     return member.budget_per_hour
 
 
-def _check_quotas(fold: Fold, asker_id: str, ahead: int) -> None:
+QUOTAS = {
+    "replies_per_hour": "you asked for {quota} answers this hour, which is your quota",
+    "replies_per_day": "you asked for {quota} answers today, which is your quota",
+    "tokens_per_day": "your answers of today took, or may take, the {quota} tokens of your quota",
+}
+"""By name, as settings and a person's own have them, how a refusal says it."""
+
+
+def _check_quotas(fold: Fold, asker_id: str, ahead: int, tokens: int) -> None:
+    """tokens: that one answer may take."""
     most = fold.limits.open_questions_max
     if fold.state.open_questions.get(asker_id, 0) + ahead >= most:
         raise Refused(Code.QUOTA_EXCEEDED, f"you wait for {most} answers: wait for one, or stop it")
-    this_hour, today = fold.state.asked.get(asker_id, (0, 0))
-    quotas = ((this_hour, fold.limits.replies_per_hour, "this hour"), (today, fold.limits.replies_per_day, "today"))
-    for used, quota, when in quotas:
-        if quota and used + ahead >= quota:
-            raise Refused(Code.QUOTA_EXCEEDED, f"you asked for {quota} answers {when}, which is your quota")
+    spent, own = fold.state.asked.get(asker_id, Spent()), fold.state.quotas.get(asker_id, {})
+    beyond = {
+        "replies_per_hour": (spent.this_hour + ahead + 1, fold.limits.replies_per_hour),
+        "replies_per_day": (spent.today + ahead + 1, fold.limits.replies_per_day),
+        "tokens_per_day": (spent.tokens + (ahead + 1) * tokens, fold.limits.tokens_per_day),
+    }
+    for name, (used, of_all) in beyond.items():
+        quota = own.get(name, of_all)
+        if quota and used > quota:
+            raise Refused(Code.QUOTA_EXCEEDED, QUOTAS[name].format(quota=quota))
+
+
+def reserve(fold: Fold, body: str | None) -> int:
+    """Tokens that an answer to this question may take, before anybody counted: the question's, as estimated, and as many as an
+    answer may have."""
+    return tokens_of(body or "") + fold.limits.answer_tokens
+
+
+CONSENT_FIRST = "groups-agree-first"
+"""The policy by which an assistant says nothing until an owner agrees."""
 
 
 def note_silence(fold: Fold, command: Command, message_id: str, one: Assistant, why: Refused) -> None:
@@ -115,9 +142,9 @@ def quota_windows(now: datetime) -> tuple[datetime, datetime]:
     return hour, hour.replace(hour=0)
 
 
-def count_asked(fold: Fold, chat_id: str, asker_id: str, one: Assistant) -> None:
-    this_hour, today = fold.state.asked.get(asker_id, (0, 0))
-    fold.state.asked[asker_id] = (this_hour + 1, today + 1)
+def count_asked(fold: Fold, chat_id: str, asker_id: str, one: Assistant, tokens: int) -> None:
+    spent = fold.state.asked.get(asker_id, Spent())
+    fold.state.asked[asker_id] = Spent(spent.this_hour + 1, spent.today + 1, spent.tokens + tokens)
     spoken = fold.state.spoken
     spoken[(chat_id, one.id)] = spoken.get((chat_id, one.id), 0) + 1
 

@@ -13,13 +13,15 @@ from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID
 from app.domain.policy import Question
 from app.domain.state import Needs
-from app.domain.values import AssistantSettings, Chat, ChatKind, Member, Role, UserKind
+from app.domain.values import NO_TERMS, Agreed, AssistantSettings, Chat, ChatKind, Fork, Member, Role, UserKind
 
 _NO_TITLE = "title: a direct chat has none"
 
 
 @dataclass(frozen=True, slots=True)
 class CreateChat:
+    """forked_from: of a chat with an assistant, where its line goes on; who asks may read it."""
+
     type: ClassVar[str] = "chat.create"
     kind: str
     title: str | None = None
@@ -27,6 +29,7 @@ class CreateChat:
     model: str | None = None
     instructions: str | None = None
     assistant_id: str = ASSISTANT_ID
+    forked_from: Fork | None = None
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         facts.people.update(dict.fromkeys((actor_id, self.assistant_id, *self.member_ids)))
@@ -46,6 +49,8 @@ class UpdateChat:
     model: str | None = None
     instructions: str | None = None
     assistant_id: str | None = None
+    local_only: bool = False
+    assistant_consent: bool = False
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         if self.assistant_id is not None:
@@ -97,6 +102,7 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
         members_count=len(roles),
         last_at=now,
         assistant=assistant,
+        terms=replace(NO_TERMS, forked_from=do.forked_from) if do.forked_from is not None else NO_TERMS,
     )
     fold.state.chats[chat.id] = chat
     fold.state.changes.new_chats.add(chat.id)
@@ -143,9 +149,24 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
         changed = replace(changed, assistant=replace(chat.assistant, **settings))
     if do.assistant_id is not None and changed.assistant is not None:
         changed = _with_assistant(fold, changed, changed.assistant, do.assistant_id)
+    if "local_only" in do.given:
+        changed = replace(changed, terms=replace(changed.terms, local_only=do.local_only))
+    if "assistant_consent" in do.given:
+        changed = _with_consent(fold, command, changed, do.assistant_consent)
     if changed == chat:
         return None
     return _changed(fold, command, changed)
+
+
+def _with_consent(fold: Fold, command: Command, chat: Chat, agrees: bool) -> Chat:
+    """An owner agrees that a group's text goes to providers outside, or doesn't any more."""
+    fold.permit(command, "assistant.consent")
+    if chat.kind != ChatKind.GROUP:
+        raise Refused(Code.INVALID, "assistant_consent: only of a group")
+    if agrees and chat.terms.consent is not None:
+        return chat
+    consent = Agreed(command.actor_id, fold.at(chat.id)) if agrees else None
+    return replace(chat, terms=replace(chat.terms, consent=consent))
 
 
 def _with_assistant(fold: Fold, chat: Chat, settings: AssistantSettings, assistant_id: str) -> Chat:

@@ -10,22 +10,29 @@ from typing import Any
 from app.domain.command import Command
 from app.domain.errors import NOT_FOUND_REASON, Code
 from app.domain.events import Event, message_created
+from app.domain.ids import SYSTEM_ID
 from app.domain.policy import Ask, Question, question
 from app.domain.state import State
-from app.domain.values import AddedBy, Chat, Message
+from app.domain.values import AddedBy, Chat, Message, MessageKind, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """open_questions_max, replies_per_hour, replies_per_day: of one person; 0 for no quota. added_by: for who chose nothing, as
-    `AddedBy`. quiet_s: an ambient assistant speaks after so much silence."""
+    """open_questions_max, replies_per_hour, replies_per_day, tokens_per_day: of one person; 0 for no quota. answer_tokens: so
+    many are reserved for an answer that isn't written yet. added_by: for who chose nothing, as
+    `AddedBy`. quiet_s: an ambient assistant speaks after so much silence. consent: a group's owner has to agree before its text goes to a
+    provider outside; local_providers: those that are not."""
 
     group_members_max: int
     open_questions_max: int = 100
     added_by: str = AddedBy.EVERYONE
     replies_per_hour: int = 0
     replies_per_day: int = 0
+    tokens_per_day: int = 0
+    answer_tokens: int = 1_000
     quiet_s: float = 20.0
+    consent: bool = False
+    local_providers: frozenset[str] = frozenset()
 
 
 class Refused(Exception):
@@ -109,6 +116,24 @@ class Fold:
         self.state.reactions[key] = {}
         self.state.changes.new_messages.append(key)
         self.events.append(message_created(message, command_id))
+
+    def say(self, chat_id: str, words: str) -> None:
+        """As the service itself."""
+        seq, at = self.next_place(chat_id)
+        self.append_message(
+            Message(
+                chat_id=chat_id,
+                seq=seq,
+                id=self.new_id(),
+                sender_id=SYSTEM_ID,
+                kind=MessageKind.SYSTEM,
+                client_message_id=None,
+                body=words,
+                reply_to=None,
+                status=Status.COMPLETE,
+                created_at=at,
+            )
+        )
 
     def change_message(self, type_: str, actor_id: str, message: Message, command_id: str | None) -> int:
         """The event of a message's new state."""

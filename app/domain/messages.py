@@ -15,21 +15,28 @@ from app.domain.state import Needs
 from app.domain.value import value
 from app.domain.values import Assistant, Chat, ChatKind, Message, MessageKind, Status
 
+BEGINS = ""
+
 Verdicts = Sequence[tuple[Assistant, tuple[str, ...] | Refused]]
 """Whom a message asks, and of each the policies that let it, or why it says nothing."""
 
 
 @value(frozen=True, slots=True)
 class SendMessage:
+    """parent_id: in a chat with an assistant of its own the message that it continues, BEGINS for none; None for the newest."""
+
     type: ClassVar[str] = "message.send"
     body: str
     reply_to: str | None = None
+    parent_id: str | None = None
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         if "@" in self.body:
             assistants.needs_called(facts, chat_id, actor_id, self.body)
         else:
             facts.askers.setdefault((chat_id, actor_id), False)
+        if self.parent_id:
+            facts.messages[(chat_id, self.parent_id)] = None
         if self.reply_to is not None:
             facts.messages[(chat_id, self.reply_to)] = None
 
@@ -62,6 +69,7 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
     )
     if do.reply_to is not None and (chat.id, do.reply_to) not in fold.state.messages:
         raise Refused(Code.INVALID, "reply_to names no message of this chat")
+    parent_id = _parent_of(fold, chat, do) if chat.kind == ChatKind.ASSISTANT or do.parent_id else None
     seq, at = fold.next_place(chat.id)
     sent = Message(
         chat_id=chat.id,
@@ -74,15 +82,48 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
         reply_to=do.reply_to,
         status=Status.COMPLETE,
         created_at=at,
+        parent_id=parent_id,
     )
     fold.append_message(sent)
+    if chat.kind == ChatKind.ASSISTANT:
+        fold.state.newest[chat.id] = sent.id
     fold.state.changes.read[(chat.id, command.actor_id)] = seq
     for one, verdict in verdicts:
         if isinstance(verdict, Refused):
             assistants.note_silence(fold, command, sent.id, one, verdict)
+            if assistants.CONSENT_FIRST in verdict.policies and not fold.state.chats[chat.id].terms.consent_asked:
+                _ask_for_consent(fold, chat.id)
         else:
             replies.open_reply(fold, command, sent.id, one, verdict)
     return seq
+
+
+_CONSENT = (
+    "An assistant was asked here whose provider is outside of this service. It answers when an owner of this chat agrees that"
+    " what is written here goes there."
+)
+
+
+def _ask_for_consent(fold: Fold, chat_id: str) -> None:
+    """Once in a chat's life."""
+    fold.say(chat_id, _CONSENT)
+    chat = fold.state.chats[chat_id]
+    fold.state.chats[chat_id] = replace(chat, terms=replace(chat.terms, consent_asked=True))
+    fold.state.changes.whole_chats.add(chat_id)
+
+
+def _parent_of(fold: Fold, chat: Chat, do: SendMessage) -> str | None:
+    """The message that this one continues; None where it begins a line."""
+    if chat.kind != ChatKind.ASSISTANT:
+        raise Refused(Code.INVALID, "parent_id: only in a chat with an assistant of its own")
+    if do.parent_id is None:
+        return fold.state.newest.get(chat.id)
+    if do.parent_id == BEGINS:
+        return None
+    parent = fold.state.messages.get((chat.id, do.parent_id))
+    if parent is None or parent.kind == MessageKind.SYSTEM:
+        raise Refused(Code.INVALID, "parent_id names no message of this chat")
+    return parent.id
 
 
 def _verdicts(fold: Fold, command: Command, chat: Chat, body: str) -> Verdicts:
@@ -91,7 +132,7 @@ def _verdicts(fold: Fold, command: Command, chat: Chat, body: str) -> Verdicts:
     for one in assistants.asked(fold, command, chat, body):
         ahead = sum(not isinstance(verdict, Refused) for _, verdict in verdicts)
         try:
-            verdicts.append((one, assistants.permit_asking(fold, command, one, ahead)))
+            verdicts.append((one, assistants.permit_asking(fold, command, one, body, ahead)))
         except Refused as refused:
             if chat.kind == ChatKind.ASSISTANT and refused.code == Code.QUOTA_EXCEEDED:
                 raise
@@ -121,6 +162,7 @@ def erase(fold: Fold, command: Command, message: Message) -> int | None:
         return None
     key = (command.chat_id, message.id)
     replies.stop_concerned(fold, *key)
+    replies.forget_remarks(fold, *key)
     reactions.clear(fold, key)
     pins.drop(fold, key)
     tombstone = replace(fold.state.messages[key], body=None, deleted_at=fold.at(command.chat_id))

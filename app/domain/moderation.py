@@ -13,10 +13,9 @@ from app.domain.command import Command
 from app.domain.errors import NOT_FOUND_REASON, Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
-from app.domain.ids import SYSTEM_ID
 from app.domain.policy import Question
 from app.domain.state import Audited, Needs
-from app.domain.values import ChatKind, Message, MessageKind, Status
+from app.domain.values import ChatKind, MessageKind
 
 
 class Act(StrEnum):
@@ -109,21 +108,7 @@ def _tell(fold: Fold, command: Command, do: Moderate) -> None:
     person = fold.state.people.get(do.target_id)
     until = f" until {do.until:%Y-%m-%d %H:%M} UTC" if do.until is not None else ""
     words = _WORDS[Act(do.act)].format(name=person.display_name if person else "", until=until)
-    seq, at = fold.next_place(command.chat_id)
-    fold.append_message(
-        Message(
-            chat_id=command.chat_id,
-            seq=seq,
-            id=fold.new_id(),
-            sender_id=SYSTEM_ID,
-            kind=MessageKind.SYSTEM,
-            client_message_id=None,
-            body=f"{words}: {do.reason}" if do.reason else f"{words}.",
-            reply_to=None,
-            status=Status.COMPLETE,
-            created_at=at,
-        )
-    )
+    fold.say(command.chat_id, f"{words}: {do.reason}" if do.reason else f"{words}.")
 
 
 ACTIONS: dict[type, Rule] = {Moderate: moderate}

@@ -16,7 +16,8 @@ from app.domain.values import Chat, Member
 class AssistantFacts:
     """asked_by, listed: of one that is asked: whom it lets, and whether the asker is on its list.
     addressed, attention, budget_left, quiet: of one that would speak: whether somebody called it, how much it takes part,
-    whether it may say more this hour, whether nobody speaks just now."""
+    whether it may say more this hour, whether nobody speaks just now; whether its provider is outside, whether that was agreed
+    on, and whether the chat is kept to local ones."""
 
     asked_by: str = ""
     listed: bool = False
@@ -24,6 +25,9 @@ class AssistantFacts:
     attention: str = ""
     budget_left: bool = False
     quiet: bool = False
+    outside: bool = False
+    agreed: bool = False
+    local_only: bool = False
 
 
 @value(frozen=True, slots=True)

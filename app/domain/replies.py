@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from app.domain.assistants import count_asked, count_open, permit_asking, permit_speaking
+from app.domain.assistants import count_asked, count_open, permit_asking, permit_speaking, reserve
 from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.events import EventKind
@@ -13,6 +13,9 @@ from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.state import Needs, Pair
 from app.domain.values import Assistant, ChatKind, Failure, Message, MessageKind, Reply, Status, Usage
+
+REMARKS_MAX = 20
+"""On one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,26 @@ class RegenerateReply:
         _needs_reply(facts, chat_id, self.message_id)
         facts.askers[(chat_id, actor_id)] = True
         facts.answerers[(chat_id, self.message_id)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class SteerReply:
+    """A remark to an answer whose turn hasn't come."""
+
+    type: ClassVar[str] = "reply.steer"
+    message_id: str
+    body: str
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        _needs_reply(facts, chat_id, self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySteered:
+    """text: "" where the question or its answer is deleted."""
+
+    message_id: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +134,15 @@ def open_reply(
         created_at=at,
         regenerates=regenerates,
         queue=len(queue) or None,
+        parent_id=question_id if fold.state.chats[chat_id].kind == ChatKind.ASSISTANT else None,
     )
     fold.append_message(message, command_id)
+    if message.parent_id is not None:
+        fold.state.newest[chat_id] = message.id
     queue.append(message.id)
     key = (chat_id, message.id)
+    question = fold.state.messages.get((chat_id, question_id))
+    tokens = reserve(fold, question.body if question is not None else None)
     fold.state.replies[key] = Reply(
         chat_id,
         message.id,
@@ -127,10 +155,11 @@ def open_reply(
         assistant_id=one.id,
         version=one.version,
         provider=one.provider,
+        reserved_tokens=tokens,
     )
     fold.state.changes.new_replies.append(key)
     count_open(fold, command.actor_id, +1)
-    count_asked(fold, chat_id, command.actor_id, one)
+    count_asked(fold, chat_id, command.actor_id, one, tokens)
     return seq
 
 
@@ -179,10 +208,38 @@ def stop_concerned(fold: Fold, chat_id: str, message_id: str) -> None:
             _end_at_once(fold, reply, Status.STOPPED)
 
 
-def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
-    message = fold.find(command, do.message_id)
+def steer(fold: Fold, command: Command, do: SteerReply) -> int:
+    message, asked, own = _asked_by(fold, command, do.message_id)
+    fold.allowing(command, "reply.steer", own=own)
+    reply = _reply_of(fold, command, do.message_id)
+    if reply.finished or reply.attempt or message.queue is None or asked is None or asked.deleted_at is not None:
+        raise Refused(Code.CONFLICT, "only an answer whose turn hasn't come takes a remark")
+    if reply.remarks >= REMARKS_MAX:
+        raise Refused(Code.CONFLICT, f"an answer takes at most {REMARKS_MAX} remarks")
+    key = (reply.chat_id, reply.message_id)
+    fold.state.replies[key] = replace(reply, remarks=reply.remarks + 1)
+    fold.state.changes.replies.add(key)
+    steered = ReplySteered(message.id, do.body)
+    return fold.append(command.chat_id, "reply.steered", command.actor_id, steered, command.id)
+
+
+def forget_remarks(fold: Fold, chat_id: str, message_id: str) -> None:
+    """The message is deleted: what was remarked on it, or on answers to it, is nowhere any more."""
+    for key, reply in fold.state.replies.items():
+        if reply.remarks and chat_id == reply.chat_id and message_id in (reply.message_id, reply.question_id):
+            fold.state.changes.unsaid.add(key)
+
+
+def _asked_by(fold: Fold, command: Command, message_id: str) -> tuple[Message, Message | None, bool]:
+    """(an answer, its question, whether that is the actor's)."""
+    message = fold.find(command, message_id)
     asked = fold.state.messages.get((command.chat_id, message.reply_to or ""))
     own = message.kind == MessageKind.ASSISTANT and asked is not None and asked.sender_id == command.actor_id
+    return message, asked, own
+
+
+def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
+    message, asked, own = _asked_by(fold, command, do.message_id)
     allowed = fold.allowing(command, "reply.regenerate", own=own)
     reply = _reply_of(fold, command, do.message_id)
     if not reply.finished:
@@ -192,7 +249,7 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     chat = fold.state.chats[command.chat_id]
     writer_id = chat.assistant.user_id if chat.assistant else message.sender_id
     one = fold.state.assistants.get(writer_id, Assistant(writer_id, "", 1, "", deleted=True))
-    policies = allowed + permit_asking(fold, command, one)
+    policies = allowed + permit_asking(fold, command, one, asked.body)
     return open_reply(fold, command, reply.question_id, one, policies, message.id, command.id)
 
 
@@ -253,8 +310,12 @@ def _end_at_once(fold: Fold, reply: Reply, status: str, **more: Any) -> int:
 ACTIONS: dict[type, Rule] = {
     StopReply: stop,
     RegenerateReply: regenerate,
+    SteerReply: steer,
     SpeakUp: speak_up,
     CompleteReply: complete,
     ExpireReply: expire,
 }
-EVENTS = (EventKind("message.completed", Message, ends=lambda message: (message.id,)),)
+EVENTS = (
+    EventKind("message.completed", Message, ends=lambda message: (message.id,)),
+    EventKind("reply.steered", ReplySteered),
+)

@@ -102,6 +102,16 @@ class Consent:
     strangers: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Answers that somebody asked for this hour, and today (UTC), however they ended; tokens that those of today took, or may
+    take."""
+
+    this_hour: int = 0
+    today: int = 0
+    tokens: int = 0
+
+
 @dataclass(slots=True)
 class State:
     """Keys are (chat id, other id). A person who is known not to exist is absent from `people`."""
@@ -126,12 +136,16 @@ class State:
     pins: dict[str, dict[str, int]] = field(default_factory=dict)
     """chat id → message id → seq of the event that pinned it."""
     operators: set[str] = field(default_factory=set)
-    asked: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """user id → answers that they asked for this hour, and today (UTC), however they ended."""
+    asked: dict[str, Spent] = field(default_factory=dict)
+    """user id → what they asked for."""
+    quotas: dict[str, dict[str, int]] = field(default_factory=dict)
+    """user id → their own quotas by name (`assistants.QUOTAS`), where they have any; 0 for none."""
     assistants: dict[str, Assistant] = field(default_factory=dict)
     """By user id: of chats with one of their own, and of those that are named or asked."""
     spoken: dict[Pair, int] = field(default_factory=dict)
     """(chat, assistant) → answers asked of it there this hour; of members with a budget, or that speak by themselves."""
+    newest: dict[str, str] = field(default_factory=dict)
+    """Of each chat with an assistant of its own that has messages: the newest one."""
     queues: dict[str, list[str]] = field(default_factory=dict)
     """Of each chat with an assistant of its own that the batch looks at: its unfinished replies, in the order of asking."""
     known: dict[tuple[str, str, str], Outcome] = field(default_factory=dict)
@@ -191,6 +205,8 @@ class Changes:
     audit: list[Audited] = field(default_factory=list)
     queued: dict[Pair, int] = field(default_factory=dict)
     """Replies that moved in their chat's queue → how many are before them now."""
+    unsaid: set[Pair] = field(default_factory=set)
+    """Replies whose remarks are erased."""
     silences: list[Silence] = field(default_factory=list)
     """Of no row: they are told, and may be lost."""
 

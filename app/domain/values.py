@@ -84,6 +84,36 @@ class AssistantSettings:
     instructions: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """An owner's word that a group's text may go to a provider outside."""
+
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Where a chat's line goes on: behind this message of another chat, which is not copied."""
+
+    chat_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds in a chat. local_only: no provider outside is asked. consent: of a group's owner; consent_asked: that the
+    chat was told about it. forked_from: of a chat that goes on from another."""
+
+    local_only: bool = False
+    consent: Agreed | None = None
+    consent_asked: bool = False
+    forked_from: Fork | None = None
+
+
+NO_TERMS = Terms()
+
+
 @value(frozen=True, slots=True)
 class Chat:
     """What is the same for all members. head: seq of the newest durable event; 0 only before the first."""
@@ -98,6 +128,7 @@ class Chat:
     members_count: int
     last_at: datetime
     assistant: AssistantSettings | None = None
+    terms: Terms = NO_TERMS
 
     def moved(self, head: int, at: datetime) -> Chat:
         """With one event more. As `replace`, at a third of its price: asked for every message."""
@@ -112,6 +143,7 @@ class Chat:
             self.members_count,
             at,
             self.assistant,
+            self.terms,
         )
 
 
@@ -169,7 +201,9 @@ class Usage:
 
 @value(frozen=True, slots=True)
 class Message:
-    """queue: of an answer whose turn hasn't come, how many are before it; None of all else."""
+    """queue: of an answer whose turn hasn't come, how many are before it; None of all else. parent_id: in a chat with an
+    assistant of its own the message that this one continues; None where it begins a line, and of all else.
+    """
 
     chat_id: str
     seq: int
@@ -189,6 +223,7 @@ class Message:
     failure: Failure | None = None
     usage: Usage | None = None
     queue: int | None = None
+    parent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +232,8 @@ class Reply:
 
     attempt: 0 until first claimed. held: a worker's lease on it has not run out. trace: of the command that asked.
     asker_id: who asked for it, or had it written anew; of what an assistant says by itself, that assistant. policies: ids
-    of those that let them. assistant_id, version, provider: who writes it, as it was when it was asked.
+    of those that let them. assistant_id, version, provider: who writes it, as it was when it was asked. reserved_tokens: that
+    it may take. remarks: how many were added while it waited.
     """
 
     chat_id: str
@@ -213,3 +249,5 @@ class Reply:
     assistant_id: str = ASSISTANT_ID
     version: int = 1
     provider: str = ""
+    reserved_tokens: int = 0
+    remarks: int = 0

@@ -26,7 +26,8 @@ class PriceSettings(_Strict):
 
 class ProviderSettings(_Strict):
     """One of PROVIDERS. price: of a million tokens. concurrency: calls at once of one process, 0 for no bound. local: what is
-    said stays with who runs the service. fallback: who is asked, where this one can't answer; fallback_model: by what model."""
+    said stays with who runs the service. fallback: who is asked, where this one can't answer; fallback_model: by what model. rest_after: so many failures
+    in a row, and it isn't asked for a while; 0: it always is."""
 
     base_url: str = ""
     key: str = ""
@@ -38,6 +39,7 @@ class ProviderSettings(_Strict):
     done_ends: bool = False
     fallback: str = ""
     fallback_model: str = ""
+    rest_after: int = Field(5, ge=0)
 
 
 _PROVIDERS = TypeAdapter(dict[str, ProviderSettings])

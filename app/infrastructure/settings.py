@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     providers: str = Field(
         "", description="more providers, and what is said of `default`: JSON by name, see docs/assistants.md"
     )
+    assistant_consent: Literal["on", "off"] = Field(
+        "off", description="on: a group's text goes to a provider outside only when one of its owners agreed"
+    )
     assistant_quiet_s: float = Field(
         20.0, gt=0, description="an ambient assistant speaks when a group was silent for so long"
     )
@@ -88,6 +91,9 @@ class Settings(BaseSettings):
     )
     quota_replies_per_hour: int = Field(0, ge=0, description="answers a person may ask for in an hour; 0: no quota")
     quota_replies_per_day: int = Field(0, ge=0, description="answers a person may ask for in a day (UTC); 0: no quota")
+    quota_tokens_per_day: int = Field(
+        0, ge=0, description="tokens that a person's answers may take in a day (UTC), sent and written; 0: no quota"
+    )
     members_per_h: int = Field(10_000, ge=1, description="people that a user adds")
     heartbeat_s: int = Field(20, ge=1, description="seconds between pings of a socket")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")

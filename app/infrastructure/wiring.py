@@ -81,6 +81,8 @@ from app.infrastructure.observed import ObservedBus, ObservedModel, observed_ann
 from app.infrastructure.providers import ProviderSettings, provider_settings, providers
 from app.infrastructure.settings import SECRET_MIN, Settings, SettingsError, listed
 
+ANSWER_TOKENS = 1_000
+"""Reserved for an answer whose length no setting bounds."""
 POLICIES = Path(__file__).parents[2] / "policies"
 
 
@@ -275,8 +277,9 @@ def _make_fan_out(settings: Settings, keys: list[str]) -> tuple[FanOut, LiveText
 
 
 def make_model(settings: Settings) -> Model:
-    models = {name: _make_model(settings, name, one) for name, one in provider_settings(settings).items()}
-    return ObservedModel(Providers(models))
+    given = provider_settings(settings)
+    models = {name: _make_model(settings, name, one) for name, one in given.items()}
+    return ObservedModel(Providers(models, {name: one.rest_after for name, one in given.items()}))
 
 
 def _make_model(settings: Settings, name: str, one: ProviderSettings) -> Model:
@@ -312,7 +315,11 @@ def make_worker(world: World) -> Worker:
             settings.added_by,
             settings.quota_replies_per_hour,
             settings.quota_replies_per_day,
+            settings.quota_tokens_per_day,
+            settings.assistant_max_tokens or ANSWER_TOKENS,
             settings.assistant_quiet_s,
+            settings.assistant_consent == "on",
+            frozenset(name for name, one in providers(settings).items() if one.local),
         ),
         settings.unknown_command_s,
         telemetry.trouble,
@@ -394,7 +401,11 @@ def make_use_cases(world: World) -> UseCases:
             history,
             world.provenances,
             world.accounts,
-            {"replies_per_hour": settings.quota_replies_per_hour, "replies_per_day": settings.quota_replies_per_day},
+            {
+                "replies_per_hour": settings.quota_replies_per_hour,
+                "replies_per_day": settings.quota_replies_per_day,
+                "tokens_per_day": settings.quota_tokens_per_day,
+            },
         ),
         search=MessageSearch(reader, pep, history),
         read_marks=ReadMarks(reader, history, world.fan_out, world.codec),

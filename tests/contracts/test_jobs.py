@@ -19,8 +19,10 @@ from app.application.process import Worker
 from app.domain.command import Command
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID
+from app.domain.messages import BEGINS
+from app.domain.replies import ReplySteered
 from app.domain.state import Decided
-from app.domain.values import Usage
+from app.domain.values import Fork, Usage
 from app.infrastructure.wiring import new_id as new_uuid7
 from tests import actions as c
 from tests.contracts.store_setting import PEP, SHARDS, Store
@@ -153,7 +155,7 @@ async def test_a_quota_holds_over_all_shards_and_workers_at_once(database: Datab
     asked = [Command(chats[n % 8], anna, new_id(), c.SendMessage(f"question {n}")) for n in range(50)]
     await asyncio.gather(*(workers[n % 4]._decide([command]) for n, command in enumerate(asked)))
     used = await store.jobs.asked(anna)
-    assert used.today == 10 and used.this_hour <= 10
+    assert used.spent.today == 10 and used.spent.this_hour <= 10
     day = used.now.replace(hour=0, minute=0, second=0, microsecond=0)
     [of_the_day] = await store.jobs.used(anna, day, day + timedelta(days=1))
     assert (of_the_day.day, of_the_day.replies, of_the_day.input_tokens) == (day.date().isoformat(), 10, 0)
@@ -272,3 +274,118 @@ async def test_what_was_asked_beside_an_answer_is_counted_with_it(database: Data
     since = datetime.now(UTC) - timedelta(days=1)
     [day] = await store.jobs.used(anna, since, since + timedelta(days=2))
     assert (day.input_tokens, day.output_tokens, day.cost) == (11, 3, 0.75)
+
+
+async def line(
+    store: Store, chat_id: str, who: str, body: str, *, parent_id: str | None = None, says: str = "so"
+) -> str:
+    """Ask, and have it answered: the answer's id. says: ended by these words."""
+    await store.do(Command(chat_id, who, new_id(), c.SendMessage(body, None, parent_id)))
+    [job] = await store.jobs.claim("one", 1, 60.0)
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "complete", says)))
+    return job.message_id
+
+
+async def asked_now(store: Store, chat_id: str, who: str, body: str, parent_id: str | None = None) -> list[str]:
+    """What is sent for this question, whose answer is stopped then."""
+    await store.do(Command(chat_id, who, new_id(), c.SendMessage(body, None, parent_id)))
+    [job] = await store.jobs.claim("one", 1, 60.0)
+    texts = [turn.text for turn in (await prompt_of(store, job)).turns]
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "stopped", "")))
+    return texts
+
+
+async def test_a_question_is_sent_with_its_ancestors_alone(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = new_id()
+    await store.do(Command(chat_id, anna, new_id(), c.CreateChat("assistant")))
+    first = await line(store, chat_id, anna, "q1", says="a1")
+    await line(store, chat_id, anna, "q2", says="a2")
+    edited = await line(store, chat_id, anna, "q2 edited", parent_id=first, says="a2 edited")
+    assert await asked_now(store, chat_id, anna, "q3", edited) == ["q1", "a1", "q2 edited", "a2 edited", "q3"]
+    assert await asked_now(store, chat_id, anna, "anew", BEGINS) == ["anew"]
+    message = await store.history.message(chat_id, edited)
+    assert message is not None and message.parent_id is not None
+    question = await store.history.message(chat_id, message.parent_id)
+    assert question is not None and question.parent_id == first
+    await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(question.id)))
+    assert await asked_now(store, chat_id, anna, "q4", edited) == ["q1", "a1", "a2 edited", "q4"]
+
+
+async def test_what_an_older_version_stored_continues_the_one_before(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = new_id()
+    await store.do(Command(chat_id, anna, new_id(), c.CreateChat("assistant")))
+    await line(store, chat_id, anna, "q1", says="a1")
+    await line(store, chat_id, anna, "q2", says="a2")
+    async with database.write() as connection:
+        await connection.execute(sa.update(t.messages).where(t.messages.c.chat_id == chat_id).values(parent_id=None))
+    assert await asked_now(store, chat_id, anna, "q3") == ["q1", "a1", "q2", "a2", "q3"]
+
+
+async def test_a_fork_goes_on_from_the_other_chat_as_long_as_all_may_read_that(database: Database) -> None:
+    store = Store(database)
+    anna, ben = await store.person(), await store.person()
+    source, fork = new_id(), new_id()
+    await store.do(Command(source, anna, new_id(), c.CreateChat("assistant")))
+    first = await line(store, source, anna, "q1", says="a1")
+    await line(store, source, anna, "q2", says="a2")
+    message = await store.history.message(source, first)
+    assert message is not None
+    made = c.CreateChat("assistant", None, (), None, None, ASSISTANT_ID, Fork(source, message.seq))
+    await store.do(Command(fork, anna, new_id(), made))
+    chat, _ = await store.history.chat_for(fork, anna)
+    assert chat is not None and chat.terms.forked_from == Fork(source, message.seq)
+    answer = await line(store, fork, anna, "q3", says="a3")
+    assert await asked_now(store, fork, anna, "q4") == ["q1", "a1", "q3", "a3", "q4"]
+    second = new_id()
+    of = await store.history.message(fork, answer)
+    assert of is not None
+    made = c.CreateChat("assistant", None, (), None, None, ASSISTANT_ID, Fork(fork, of.seq))
+    await store.do(Command(second, anna, new_id(), made))
+    assert await asked_now(store, second, anna, "q5") == ["q1", "a1", "q3", "a3", "q5"], "a fork of a fork"
+    await store.do(Command(fork, anna, new_id(), c.AddMember(ben, "member")))
+    assert await asked_now(store, fork, ben, "q6") == ["q3", "a3", "q4", "q6"], "Ben may not read where it came from"
+    assert await asked_now(store, second, anna, "q7") == ["q1", "a1", "q3", "a3", "q5", "q7"]
+
+
+async def test_remarks_are_told_behind_the_question_and_go_with_it(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = new_id()
+    await store.do(Command(chat_id, anna, new_id(), c.CreateChat("assistant")))
+    await store.do(*(Command(chat_id, anna, new_id(), c.SendMessage(f"q{n}")) for n in range(2)))
+    page = await store.history.messages(chat_id, None, 1, 10)
+    first, second = [message for message in page.messages if message.kind == "assistant"]
+    steer = [Command(chat_id, anna, new_id(), c.SteerReply(second.id, text)) for text in ("shorter", "in verse")]
+    told = [result.outcome for result in await store.do(*steer)]
+    assert [outcome.code for outcome in told] == [None, None]
+    await store.do(Command(chat_id, anna, new_id(), c.StopReply(first.id)))
+    [job] = await store.jobs.claim("one", 5, 60.0)
+    assert [turn.text for turn in (await prompt_of(store, job)).turns] == ["q0", "q1", "shorter", "in verse"]
+    events = [event.payload for event in await store.timeline.events(chat_id, 0, 100) if event.type == "reply.steered"]
+    assert events == [ReplySteered(second.id, "shorter"), ReplySteered(second.id, "in verse")]
+    await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(second.id)))
+    events = [event.payload for event in await store.timeline.events(chat_id, 0, 100) if event.type == "reply.steered"]
+    assert events == [ReplySteered(second.id, "")] * 2
+
+
+async def test_a_persons_own_quotas_and_what_today_took(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    await store.accounts.administer(None, anna, None, None, {"replies_per_day": 2, "tokens_per_day": 5})
+    await store.accounts.administer(None, anna, None, None, {"tokens_per_day": None})
+    account = await store.accounts.by_id(anna)
+    assert account is not None and account.quotas == {"replies_per_day": 2}
+    chat_id = await store.group(anna)
+    await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")))
+    open_ = await store.jobs.asked(anna)
+    assert open_.quotas == {"replies_per_day": 2} and 1_000 < open_.spent.tokens < 1_020, "what it may take"
+    [job] = await store.jobs.claim("one", 5, 60.0)
+    await store.jobs.note(job, Written("complete", "", 1, 5, "default", "m", {}, (), Usage(7, 2)))
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "complete", "so")))
+    assert (await store.jobs.asked(anna)).spent.tokens == 9, "what it took"
+    await store.do(*(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")) for _ in range(2)))
+    assert [silence.code for silence in store.decided[0].state.changes.silences] == ["quota_exceeded"]

@@ -101,7 +101,10 @@ async def test_every_event_survives_the_store_and_comes_back_as_it_was_decided(d
         by(anna, c.UpdateMember(bert, ("role",), "admin")), by(anna, c.BanMember(bert)),
         by(anna, c.UnbanMember(bert)), by(anna, c.AddMember(bert, "reader")),
     )  # fmt: skip
-    assert {event.type for event in decided} == set(EVENTS), "a new kind of event is shown here to come back"
+    shown = {event.type for event in decided}
+    assert shown == set(EVENTS) - {"reply.steered"}, (
+        "a new kind of event is shown here to come back; remarks: test_jobs.py"
+    )
     events = await store.timeline.events(chat_id, 0, 100)
     assert [e.seq for e in events] == list(range(1, len(events) + 1)) and len(events) == len(decided)
     messages = {m.id: m for m in (await store.history.messages(chat_id, None, None, 100)).messages}

@@ -261,6 +261,7 @@ async def test_ids_of_other_chats_and_no_ids_at_every_call(people: People) -> No
         "emoji": "👍",
         "session_id": new_id(),
         "report_id": new_id(),
+        "prompt_id": new_id(),
         "act": "mute",
     }
     document = (await anna.rest.call("GET", "/openapi.json", signed=False)).json()

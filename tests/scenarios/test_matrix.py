@@ -15,7 +15,7 @@ from tests import actions as c
 from tests.world import People, Person, World, new_id, straight_to_the_queue
 
 ROLES = ("owner", "admin", "member", "reader")
-OF_A_QUESTION = "reply.regenerate"
+OF_A_QUESTION = ("reply.regenerate", "reply.steer")
 """Of one's own question: tests/scenarios/test_replies.py."""
 ROWS = list(csv.DictReader(line for line in (POLICIES / "matrix.csv").open() if not line.startswith("#")))
 
@@ -66,6 +66,8 @@ def rest_call(scene: Scene, action: str, message_id: str, other: Person) -> tupl
         "message.unpin": ("DELETE", f"{chat}/pins/{message_id}", None),
         "reply.stop": ("POST", f"{message}/stop", None),
         "reply.regenerate": ("POST", f"{message}/regenerate", None),
+        "reply.steer": ("POST", f"{message}/steer", {"text": "shorter"}),
+        "assistant.consent": ("PATCH", chat, {"assistant_consent": True}),
         "chat.update": ("PATCH", chat, {"title": new_id()}),
         "member.add": ("POST", f"{chat}/members", {"user_id": other.id}),
         "member.add as admin": ("POST", f"{chat}/members", {"user_id": other.id, "role": "admin"}),
@@ -104,7 +106,7 @@ async def test_the_matrix_by_rest(people: People) -> None:
         action, other = target(scene, row["action"])
         for role in ROLES:
             person = scene.by_role[role]
-            for own in (False, True) if "own" in row.values() and action != OF_A_QUESTION else (False,):
+            for own in (False, True) if "own" in row.values() and action not in OF_A_QUESTION else (False,):
                 # What is one's own is about a message written anew, since deleting it ends it.
                 message_id = scene.own[role] if own else scene.message
                 if action == "message.delete" and row[role] == "yes" and not own:

@@ -323,7 +323,8 @@ async def test_how_an_answer_came_about_is_told_and_what_the_provider_said_to_op
         None,
     )
     assert origin["parameters"] == {"max_output_tokens": 500, "temperature": 0.5} and origin["policies"] == [
-        "members-write"
+        "members-write",
+        "assistants-answer-who-calls-them",
     ]
     assert origin["usage"] == whole["usage"] == {"prompt_tokens": 7, "completion_tokens": 2}
     [attempt] = origin["attempts"]

@@ -28,7 +28,7 @@ from app.domain.decide import decide, needs_of
 from app.domain.events import Event
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.state import Decided, Needs, Outcome, Pair, Result, State
+from app.domain.state import Decided, Needs, Outcome, Pair, Result, Spent, State
 from app.domain.values import AskedBy, Assistant, Chat, ChatKind, Member, Message, Person
 from app.infrastructure.wiring import POLICIES
 
@@ -100,7 +100,8 @@ class MemoryStore:
                 consents={key: consent for key, consent in state.consents.items() if key in needs.consents},
                 refusals={key for key in state.refusals if key in needs.refusals},
                 open_questions=self._open_questions() if needs.askers else {},
-                asked={who: (n, n) for who, n in self._asked().items()} if needs.askers else {},
+                asked=self._asked() if needs.askers else {},
+                quotas={who: quotas for who, quotas in state.quotas.items() if needs.askers},
                 people={key: person for key, person in state.people.items() if key in needs.people},
                 disabled={key for key in state.disabled if key in needs.people},
                 messages={key: message for key, message in state.messages.items() if key in messages},
@@ -108,6 +109,11 @@ class MemoryStore:
                 replies=replies,
                 pins={key: found for key, found in state.pins.items() if key in needs.pins},
                 queues={chat_id: self._queue(chat_id) for chat_id in needs.chats if self._is_own(chat_id)},
+                newest={
+                    chat_id: self._newest(chat_id)
+                    for chat_id in needs.chats
+                    if self._newest(chat_id) and self._is_own(chat_id)
+                },
                 operators={key for key in state.operators if key in needs.operators.keys() | by_role},
                 known={key: outcome for key, outcome in state.known.items() if key in keys},
             )
@@ -134,9 +140,18 @@ class MemoryStore:
         open_ = [key for key, reply in self.state.replies.items() if key[0] == chat_id and not reply.finished]
         return [key[1] for key in sorted(open_, key=lambda key: self.state.messages[key].seq)]
 
-    def _asked(self) -> dict[str, int]:
-        """All of it within one hour."""
-        return dict(Counter(reply.asker_id for reply in self.state.replies.values()))
+    def _newest(self, chat_id: str) -> str:
+        mine = [m for m in self.state.messages.values() if m.chat_id == chat_id and m.kind != "system"]
+        return max(mine, key=lambda m: m.seq).id if mine else ""
+
+    def _asked(self) -> dict[str, Spent]:
+        """All of it within one hour, and nobody counted what it took."""
+        found: dict[str, Spent] = {}
+        for reply in self.state.replies.values():
+            before = found.get(reply.asker_id, Spent())
+            tokens = before.tokens + reply.reserved_tokens
+            found[reply.asker_id] = Spent(before.this_hour + 1, before.today + 1, tokens)
+        return found
 
     def _open_questions(self) -> dict[str, int]:
         return dict(Counter(reply.asker_id for reply in self.state.replies.values() if not reply.finished))

@@ -10,23 +10,22 @@ from app.application.ports.held import Keep
 from app.application.ports.model import Model, ModelFailed, Piece, Prompt
 from app.domain.ids import DEFAULT_PROVIDER
 
-FAILURES_MAX = 5
-"""So many one after the other, and a provider isn't asked for a while."""
 REST_S = 15.0
 _OF_THE_PROVIDER = ("unavailable", "timeout")
 
 
 class Breaker:
-    """Closed at first. Opened by failures in a row; a rest later one call tries, and closes or opens it again."""
+    """Closed at first. Opened by so many failures in a row, never for 0; a rest later one call tries, and closes or opens it
+    again."""
 
-    def __init__(self, clock: Callable[[], float], failures_max: int = FAILURES_MAX, rest_s: float = REST_S) -> None:
+    def __init__(self, clock: Callable[[], float], failures_max: int, rest_s: float = REST_S) -> None:
         self._clock, self._failures_max, self._rest_s = clock, failures_max, rest_s
         self._failures = 0
         self._open_until = 0.0
 
     def rests_s(self) -> float:
         """How long nobody should ask; 0 for who may. Who may after a rest is the only one, for another rest."""
-        if self._failures < self._failures_max:
+        if not self._failures_max or self._failures < self._failures_max:
             return 0.0
         left_s = self._open_until - self._clock()
         if left_s > 0:
@@ -43,11 +42,12 @@ class Breaker:
 
 
 class Providers:
-    """Implements Model. models: by the providers' names; `default` is one of them."""
+    """Implements Model. models: by the providers' names; `default` is one of them. rest_after: how many failures in a row let
+    each rest for a while."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Model], rest_after: Mapping[str, int]) -> None:
         self._models = models
-        self._breakers = {name: Breaker(time.monotonic) for name in models}
+        self._breakers = {name: Breaker(time.monotonic, rest_after[name]) for name in models}
 
     async def start(self, keep: Keep) -> None:
         for model in self._models.values():

@@ -52,7 +52,7 @@ class EnvelopeCodec:
         action = command.action
         fields: Any
         if isinstance(action, SendMessage):
-            fields = {"body": action.body, "reply_to": action.reply_to}
+            fields = {"body": action.body, "reply_to": action.reply_to, "parent_id": action.parent_id}
         else:
             fields = action.fields if isinstance(action, UnknownAction) else asdict(cast(Any, action))
         return _encoder.encode(

@@ -26,6 +26,7 @@ from app.adapters.wire import chats as wire
 from app.adapters.wire.values import Listed
 from app.application.chats import ChatAssistant
 from app.application.ports.history import Membership
+from app.domain.chats import UpdateChat
 from app.domain.errors import Code, ParleyError
 from app.domain.text import check_text
 
@@ -88,11 +89,21 @@ async def chat(chat_id: PathId, who: BearerArg, use_cases: UseCasesArg) -> Respo
 async def update_chat(
     chat_id: PathId, body: wire.ChatChanges, who: BearerArg, use_cases: UseCasesArg, key: IdempotencyKey = None
 ) -> Response:
-    given = [name for name in ("title", "archived", "assistant") if name in body.model_fields_set]
-    done = await use_cases.chats.update(
-        who.user_id, chat_id, given, body.title, body.archived, _assistant(body.assistant), key
+    of = _assistant(body.assistant) or ChatAssistant()
+    given = (*(name for name in type(body).model_fields if name in body.model_fields_set), *of.given)
+    changes = UpdateChat(
+        given, body.title, body.archived, of.model, of.instructions, of.user_id, body.local_only, body.assistant_consent
     )
+    done = await use_cases.chats.update(who.user_id, chat_id, changes, key)
     return made(done, wire.chat_json)
+
+
+@router.post("/chats/{chat_id}/fork", status_code=201, summary="Go on from a message in a chat of one's own",
+             response_model=wire.ChatJson, responses=responses(*RULES))  # fmt: skip
+async def fork_chat(
+    chat_id: PathId, body: wire.NewFork, who: BearerArg, use_cases: UseCasesArg, key: IdempotencyKey = None
+) -> Response:
+    return made(await use_cases.chats.fork(who.user_id, chat_id, body.message_id, key), wire.chat_json, 201)
 
 
 @router.put("/chats/{chat_id}/hidden", status_code=204, summary="Hide it from my list",

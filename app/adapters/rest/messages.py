@@ -30,7 +30,7 @@ from app.adapters.wire.values import Id, Listed, ListedBySeq, Time
 from app.application.ports.history import Search
 from app.application.search import Found, words_of
 from app.domain.errors import Code
-from app.domain.messages import DeleteMessage, EditMessage
+from app.domain.messages import DeleteMessage, EditMessage, SendMessage
 from app.domain.reactions import AddReaction, RemoveReaction
 from app.domain.text import check_text
 
@@ -59,7 +59,8 @@ async def messages(
 @router.post("/chats/{chat_id}/messages", status_code=201, summary="Send a message",
              response_model=wire.MessageJson, responses=responses(*RULES, Code.EMPTY, Code.TOO_LARGE))  # fmt: skip
 async def send(chat_id: PathId, body: wire.NewMessage, who: BearerArg, use_cases: UseCasesArg) -> Response:
-    done = await use_cases.messages.send(who.user_id, chat_id, body.client_message_id, body.body, body.reply_to)
+    action = SendMessage(body.body, body.reply_to, wire.parent_of(body))
+    done = await use_cases.messages.send(who.user_id, chat_id, body.client_message_id, action)
     return made(done, wire.message_json, 201)
 
 

@@ -67,11 +67,12 @@ async def usage(
     return answer(replies.use_json(await use_cases.answers.use_of(who, user_id, from_, to)))
 
 
-@router.patch("/users/{user_id}", summary="Disable a person, or change their role", response_model=wire.AccountJson,
+@router.patch("/users/{user_id}", summary="Disable a person, change their role or quotas", response_model=wire.AccountJson,
               responses=responses(Code.NOT_ALLOWED, Code.NOT_FOUND, Code.CONFLICT))  # fmt: skip
 async def change_user(user_id: PathId, body: wire.AccountChanges, who: BearerArg, use_cases: UseCasesArg) -> Response:
     refuse_nulls(body)
-    return answer(wire.account_json(await use_cases.operators.change(who, user_id, body.disabled, body.role)))
+    quotas = body.quotas.model_dump(exclude_unset=True) if body.quotas is not None else None
+    return answer(wire.account_json(await use_cases.operators.change(who, user_id, body.disabled, body.role, quotas)))
 
 
 @router.get("/audit", summary="What operators did, newest first", response_model=Listed[wire.AuditJson],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -156,11 +156,16 @@ class SqlAccounts:
         return bool(done.rowcount)
 
     async def administer(
-        self, actor_id: str | None, user_id: str, disabled: bool | None, role: str | None
+        self,
+        actor_id: str | None,
+        user_id: str,
+        disabled: bool | None,
+        role: str | None,
+        quotas: Mapping[str, int | None] | None = None,
     ) -> list[str]:
         u = t.users
-        changes = {k: v for k, v in {"disabled": disabled, "role": role}.items() if v is not None}
-        if not changes:
+        changes: dict[str, Any] = {k: v for k, v in {"disabled": disabled, "role": role}.items() if v is not None}
+        if not changes and not quotas:
             return []
         operators = sa.select(u.c.id).where(u.c.role == "operator", ~u.c.disabled).order_by(u.c.id)
         if self._database.postgresql:
@@ -168,6 +173,12 @@ class SqlAccounts:
         async with self._database.write() as connection:
             if (disabled or role == "user") and list(await connection.scalars(operators)) == [user_id]:
                 raise LastOperator
+            if quotas:
+                kept = sa.select(u.c.quotas).where(u.c.id == user_id)
+                if self._database.postgresql:
+                    kept = kept.with_for_update()
+                own = {**(await connection.scalar(kept) or {}), **quotas}
+                changes["quotas"] = {name: quota for name, quota in own.items() if quota is not None}
             await connection.execute(sa.update(u).where(u.c.id == user_id).values(changes))
             await rows.write_down(
                 connection, await self._database.now(connection), actor_id, "user.changed", user_id, changes
@@ -360,4 +371,5 @@ def _account(row: Any) -> Account:
         password_hash=row.password_hash,
         disabled=bool(row.disabled),
         created_at=to_time(row.created_at),
+        quotas=from_json(row.quotas) or {},
     )

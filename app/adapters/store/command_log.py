@@ -28,9 +28,10 @@ from app.domain.command import Command
 from app.domain.decide import TRACES_KEPT_S, needs_of, whose_chats_change
 from app.domain.events import Event
 from app.domain.ids import derived_id
+from app.domain.replies import ReplySteered
 from app.domain.state import Decided, State
 from app.domain.text import emoji_of
-from app.domain.values import Message
+from app.domain.values import ChatKind, Message
 
 _ANSWERS_S = 2.0
 _KEEP_BATCHES_S = 600
@@ -254,7 +255,8 @@ class _Transaction:
     async def write(self, decided: Decided) -> None:
         state, changes = decided.state, decided.state.changes
         command_ids = {(e.chat_id, e.seq): e.command_id for e in decided.events if _is_new_message(e)}
-        await self._insert_messages([state.messages[key] for key in changes.new_messages], command_ids)
+        own = {key[0] for key in changes.new_messages if state.chats[key[0]].kind == ChatKind.ASSISTANT}
+        await self._insert_messages([state.messages[key] for key in changes.new_messages], command_ids, own)
         new = set(changes.new_messages)
         await self._update_messages([state.messages[key] for key in sorted(changes.messages - new)])
         await self._write_chats(decided)
@@ -279,6 +281,11 @@ class _Transaction:
             await self._write_replies(state)
         if changes.queued:
             await self._move_in_queues(state)
+        for chat_id, message_id in sorted(changes.unsaid):
+            x = t.changes
+            remarks = sa.and_(x.c.chat_id == chat_id, x.c.message_id == message_id, x.c.type == "reply.steered")
+            unsaid = rows.payload_data(ReplySteered(message_id, ""))
+            await self._connection.execute(sa.update(x).where(remarks).values(data=unsaid))
         if changes.read:
             self._together.append((*rows.moved_marks(self._db, changes.read), None))
         await self._insert_outcomes(decided)
@@ -304,7 +311,10 @@ class _Transaction:
     async def _run(self, sql: str, params: dict[str, Any], expected: int | None = None) -> None:
         await self._db.run(self._connection, sql, params, expected)
 
-    async def _insert_messages(self, messages: list[Message], command_ids: dict[tuple[str, int], str | None]) -> None:
+    async def _insert_messages(
+        self, messages: list[Message], command_ids: dict[tuple[str, int], str | None], own: set[str]
+    ) -> None:
+        """own: chats with an assistant of their own; a message that begins a line there has the chat's id as its parent."""
         if not messages:
             return
         columns = {
@@ -312,6 +322,7 @@ class _Transaction:
             "client_message_id": "uuid", "body": "text", "reply_to": "uuid", "status": "text",
             "created_at": "timestamptz", "edited_at": "timestamptz", "deleted_at": "timestamptz",
             "attempt": "int4", "regenerates": "uuid", "queue": "int4", "command_id": "uuid",
+            "parent_id": "uuid",
         }  # fmt: skip
         source, params = self._db.values(
             "m",
@@ -320,7 +331,7 @@ class _Transaction:
                 (
                     m.chat_id, m.seq, m.id, m.sender_id, m.kind, m.client_message_id, m.body, m.reply_to, m.status,
                     m.created_at, m.edited_at, m.deleted_at, m.attempt, m.regenerates, m.queue,
-                    command_ids.get((m.chat_id, m.seq)),
+                    command_ids.get((m.chat_id, m.seq)), m.parent_id or (m.chat_id if m.chat_id in own else None),
                 )
                 for m in messages
             ],
@@ -386,7 +397,7 @@ class _Transaction:
                     "at": e.at,
                     "actor_id": e.actor_id,
                     "command_id": e.command_id,
-                    "message_id": e.payload.id if isinstance(e.payload, Message) else None,
+                    "message_id": _about(e.payload),
                     "data": rows.payload_data(e.payload),
                 }
                 for e in events
@@ -479,6 +490,7 @@ class _Transaction:
                         "assistant_id": r.assistant_id,
                         "version": r.version,
                         "provider": r.provider,
+                        "reserved_tokens": r.reserved_tokens,
                         "asked_at": state.now,
                         "progress_at": state.now,
                     }
@@ -490,7 +502,7 @@ class _Transaction:
             await self._connection.execute(
                 sa.update(t.replies)
                 .where(t.replies.c.chat_id == r.chat_id, t.replies.c.message_id == r.message_id)
-                .values(finished=r.finished, attempt=r.attempt, stop_requested=r.stop_requested)
+                .values(finished=r.finished, attempt=r.attempt, stop_requested=r.stop_requested, remarks=r.remarks)
             )
 
     async def _move_in_queues(self, state: State) -> None:
@@ -556,6 +568,13 @@ class _Transaction:
 def _columns(rows_: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """The same as arrays, one a column. rows_: one at least."""
     return list(zip(*rows_, strict=True))
+
+
+def _about(payload: Any) -> str | None:
+    """The message that an event is found by."""
+    if isinstance(payload, Message):
+        return payload.id
+    return payload.message_id if isinstance(payload, ReplySteered) else None
 
 
 def _is_new_message(event: Event) -> bool:

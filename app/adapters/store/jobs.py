@@ -7,18 +7,25 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
+from app.adapters.store.read_facts import Facts
 from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Provenance, Quiet, Written
 from app.application.ports.model import Prompt, Turn
-from app.domain.assistants import quota_windows
 from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
+from app.domain.state import Spent, State
 from app.domain.text import spoken_by
 from app.domain.values import Attention, Usage
 
 PATIENT_ATTEMPTS = 3
 """To be taken up is progress, but not again and again."""
+FORKS_MAX = 10
+"""So many chats, each forked from the next, one line of turns goes through."""
+_LINE = 4
+"""So many messages are walked for each that is sent: some were deleted, failed or are of the service."""
 _LOOKED_AT = 1_000
 """Of what waits, where some providers take no more."""
 _r, _a, _m = t.replies, t.attempts, t.messages.alias("its")
@@ -36,7 +43,7 @@ class SqlJobs:
             chosen = (
                 sa.select(turns)
                 .where(turns.c.free, ~turns.c.waits)
-                .order_by(turns.c.turn, turns.c.asked_at)
+                .order_by(turns.c.turn, turns.c.asked_at, turns.c.seq)
                 .limit(_LOOKED_AT if room else most)
             )
             keys = _with_room(await connection.execute(chosen), most, room or {})
@@ -171,15 +178,12 @@ class SqlJobs:
 
     async def asked(self, user_id: str) -> Asked:
         async with self._database.read() as connection:
-            now = await self._database.now(connection)
-            hour, day = quota_windows(now)
-            this_hour = sa.func.sum(sa.case((_r.c.asked_at >= hour, 1), else_=0))
-            query = sa.select(sa.func.count(), this_hour).where(_r.c.asker_id == user_id, _r.c.asked_at >= day)
-            today, within = (await connection.execute(query)).one()
-            return Asked(now, within or 0, today)
+            state = State(now=await self._database.now(connection))
+            await Facts(self._database, connection).read_asked(state, (user_id,))
+        return Asked(state.now, state.asked.get(user_id, Spent()), state.quotas.get(user_id, {}))
 
     async def prompt(self, job: Job, turns_max: int) -> Prompt | None:
-        m, ch, v = t.messages, t.chats, t.assistant_versions
+        ch, v = t.chats, t.assistant_versions
         async with self._database.read() as connection:
             chat = (await connection.execute(sa.select(ch).where(ch.c.id == job.chat_id))).one()
             version = (
@@ -192,41 +196,13 @@ class SqlJobs:
             ).one()
             if version.disabled:
                 return None
-            asked = (
-                await connection.execute(
-                    sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id)
-                )
-            ).one()
-            found = (
-                await connection.execute(
-                    sa.select(
-                        m.c.seq,
-                        m.c.id,
-                        m.c.kind,
-                        m.c.sender_id,
-                        m.c.status,
-                        m.c.body,
-                        t.users.c.display_name,
-                        t.users.c.username,
-                    )
-                    .select_from(m.join(t.users, t.users.c.id == m.c.sender_id))
-                    .where(
-                        m.c.chat_id == job.chat_id,
-                        m.c.seq <= asked.seq,
-                        m.c.deleted_at.is_(None),
-                        m.c.status != "pending",
-                        m.c.kind != "system",
-                        m.c.body != "",
-                    )
-                    .order_by(m.c.seq.desc())
-                    .limit(turns_max)
-                )
-            ).all()
+            found = await self._line(connection, chat, job, turns_max)
+            remarks = await self._remarks(connection, job)
         if all(row.id != job.question_id for row in found):  # deleted meanwhile: nothing is asked any more
             found = []
         instructions = [text for text in (version.instructions, chat.assistant_instructions) if text]
         return Prompt(
-            tuple(_turns(reversed(found), job.assistant_id, named=chat.kind == "group")),
+            (*_turns(reversed(found), job.assistant_id, named=chat.kind == "group"), *(remarks if found else ())),
             chat.assistant_model or version.model,
             "\n\n".join(instructions) or None,
             provider=version.provider,
@@ -254,6 +230,79 @@ class SqlJobs:
                 .limit(100)
             )
             return [Quiet(*row) for row in await connection.execute(query)]
+
+    async def _line(self, connection: AsyncConnection, chat: Any, job: Job, most: int) -> list[Any]:
+        """What may be sent, newest first: in a chat with an assistant of its own the question and its ancestors, elsewhere what
+        was said up to it."""
+        m = t.messages
+        said = sa.and_(m.c.deleted_at.is_(None), m.c.status != "pending", m.c.kind != "system", m.c.body != "")
+        names = (t.users.c.display_name, t.users.c.username)
+        columns = (m.c.seq, m.c.id, m.c.kind, m.c.sender_id, m.c.status, m.c.body, *names)
+        spoken = sa.select(*columns).select_from(m.join(t.users, t.users.c.id == m.c.sender_id)).where(said)
+        spoken = spoken.order_by(m.c.seq.desc()).limit(most)
+        if chat.kind != "assistant":
+            asked = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id).scalar_subquery()
+            return list(await connection.execute(spoken.where(m.c.chat_id == job.chat_id, m.c.seq <= asked)))
+        found: list[Any] = []
+        chat_id, last_id, forked = job.chat_id, job.question_id, rows.chat_of(chat).terms.forked_from
+        for _ in range(FORKS_MAX):
+            ids = [row.id for row in await self._ancestors(connection, chat_id, last_id, most * _LINE)]
+            at = spoken.where(m.c.chat_id == chat_id, m.c.id.in_(ids))
+            found += list(await connection.execute(at))
+            if (
+                forked is None
+                or len(found) >= most
+                or not await self._all_read(connection, job.chat_id, forked.chat_id)
+            ):
+                break
+            where = sa.and_(m.c.chat_id == forked.chat_id, m.c.seq == forked.seq)
+            chat_id, last_id = forked.chat_id, await connection.scalar(sa.select(m.c.id).where(where)) or ""
+            source = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == chat_id))).one_or_none()
+            forked = rows.chat_of(source).terms.forked_from if source is not None else None
+            if not last_id:
+                break
+        return found[:most]
+
+    async def _remarks(self, connection: AsyncConnection, job: Job) -> list[Turn]:
+        """What was added to the question while it waited, oldest first."""
+        x = t.changes
+        mine = sa.and_(x.c.chat_id == job.chat_id, x.c.message_id == job.message_id)
+        steered = x.c.type == sa.literal_column("'reply.steered'")
+        found = await connection.scalars(sa.select(x.c.data).where(mine, steered).order_by(x.c.seq))
+        return [Turn("user", data["text"]) for data in found if data["text"]]
+
+    async def _ancestors(self, connection: AsyncConnection, chat_id: str, message_id: str, most: int) -> Sequence[Any]:
+        """A message and those that it continues. One that an older version stored continues the one before it."""
+        m = t.messages
+        line = (
+            sa.select(m.c.id, m.c.seq, m.c.parent_id, sa.literal(1).label("depth"))
+            .where(m.c.chat_id == chat_id, m.c.id == message_id)
+            .cte("line", recursive=True)
+        )
+        n, older = m.alias("n"), m.alias("older")
+        before = (
+            sa.select(older.c.id)
+            .where(older.c.chat_id == chat_id, older.c.seq < line.c.seq, older.c.kind != "system")
+            .order_by(older.c.seq.desc())
+            .limit(1)
+            .correlate(line)
+            .scalar_subquery()
+        )
+        parent = sa.and_(n.c.chat_id == chat_id, n.c.id == sa.func.coalesce(line.c.parent_id, before))
+        step = sa.select(n.c.id, n.c.seq, n.c.parent_id, line.c.depth + 1).select_from(line.join(n, parent))
+        line = line.union_all(step.where(line.c.depth < most, n.c.seq < line.c.seq))
+        return (await connection.execute(sa.select(line.c.id))).all()
+
+    async def _all_read(self, connection: AsyncConnection, chat_id: str, source_id: str) -> bool:
+        """Whether all people of a chat are in the one that it was forked from: who isn't must not hear of it by an answer."""
+        mine, theirs = t.members.alias(), t.members.alias()
+        there = sa.select(1).where(theirs.c.chat_id == source_id, theirs.c.user_id == mine.c.user_id).exists()
+        outside = (
+            sa.select(1)
+            .select_from(mine.join(t.users, t.users.c.id == mine.c.user_id))
+            .where(mine.c.chat_id == chat_id, t.users.c.kind == "human", ~there)
+        )
+        return await connection.scalar(outside.limit(1)) is None
 
     async def stuck(self, no_progress_s: float) -> list[Job]:
         async with self._database.read() as connection:
@@ -328,12 +377,12 @@ def _by_turn(now: datetime) -> sa.Subquery:
     asked_by, is_free = t.messages, _is_free(now)
     turn = sa.func.row_number().over(
         partition_by=sa.func.coalesce(_r.c.asker_id, asked_by.c.sender_id),
-        order_by=(sa.case((sa.and_(is_free, _waits()), 2), (is_free, 1), else_=0), _r.c.asked_at),
+        order_by=(sa.case((sa.and_(is_free, _waits()), 2), (is_free, 1), else_=0), _r.c.asked_at, _m.c.seq),
     )
     question = sa.and_(asked_by.c.chat_id == _r.c.chat_id, asked_by.c.id == _r.c.question_id)
     free, waits = is_free.label("free"), _waits().label("waits")
     provider = sa.case((_r.c.provider == "", DEFAULT_PROVIDER), else_=_r.c.provider).label("provider")
-    columns = (_r.c.chat_id, _r.c.message_id, _r.c.asked_at, provider, free, waits, turn.label("turn"))
+    columns = (_r.c.chat_id, _r.c.message_id, _r.c.asked_at, _m.c.seq, provider, free, waits, turn.label("turn"))
     open_ = sa.select(*columns).join(asked_by, question).join(_m, _is_its_message).where(~_r.c.finished)
     return open_.subquery()
 

@@ -21,7 +21,7 @@ from app.adapters.store.database import (
 from app.domain.assistants import budget_of, quota_windows
 from app.domain.ids import ASSISTANT_ID
 from app.domain.messages import SendMessage
-from app.domain.state import Consent, Needs, Outcome, Pair, State
+from app.domain.state import Consent, Needs, Outcome, Pair, Spent, State
 from app.domain.values import AddedBy, AskedBy, Assistant, ChatKind, MessageKind, Person, Reply
 
 Key = tuple[str, str, str]
@@ -41,6 +41,7 @@ class Facts:
         own = [chat.id for chat in state.chats.values() if chat.kind == ChatKind.ASSISTANT]
         if own:
             await self._read_queues(state, own)
+            await self._read_newest(state, own)
         state.known = await self.known(list(dict.fromkeys(keys)))
         messages = dict(needs.messages)
         if needs.replies:
@@ -245,15 +246,35 @@ class Facts:
             params,
         )
         state.open_questions.update({str(row.asker_id): row.count for row in found})
+        await self.read_asked(state, user_ids)
+
+    async def read_asked(self, state: State, user_ids: Iterable[str]) -> None:
+        """What these people asked for, and what they may."""
+        source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in sorted(user_ids)])
         hour, day = quota_windows(state.now)
         cast = "cast({} as timestamptz)" if self._db.postgresql else "{}"
+        await self._read_quotas(state, user_ids)
+        took = "sum(coalesce(a.prompt_tokens, 0) + coalesce(a.completion_tokens, 0))"
+        tokens = (
+            f"sum(case when r.finished then (select coalesce({took}, 0) from attempts a where a.chat_id = r.chat_id"
+            " and a.message_id = r.message_id) else r.reserved_tokens end) as tokens"
+        )
         found = await self._rows(
-            f"select r.asker_id, count(*) as today, sum(case when r.asked_at >= {cast.format(':hour')} then 1 else 0 end)"
+            f"select r.asker_id, count(*) as today, {tokens}, sum(case when r.asked_at >= {cast.format(':hour')} then 1 else 0 end)"
             f" as this_hour from replies r where r.asked_at >= {cast.format(':day')}"
             f" and r.asker_id in (select v.id from {source}) group by r.asker_id",
             params | {"day": self._db.bind(day), "hour": self._db.bind(hour)},
         )
-        state.asked.update({str(row.asker_id): (row.this_hour, row.today) for row in found})
+        state.asked.update({str(row.asker_id): Spent(row.this_hour, row.today, int(row.tokens)) for row in found})
+
+    async def _read_quotas(self, state: State, user_ids: Iterable[str]) -> None:
+        source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in sorted(user_ids)])
+        quotas = "u.quotas::text" if self._db.postgresql else "u.quotas"
+        found = await self._rows(
+            f"select u.id, {quotas} as quotas from {source} join users u on u.id = v.id where u.quotas is not null",
+            params,
+        )
+        state.quotas.update({str(row.id): from_json(row.quotas) or {} for row in found})
 
     async def _read_queues(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
@@ -263,6 +284,15 @@ class Facts:
             params,
         ):
             state.queues.setdefault(str(row.chat_id), []).append(str(row.message_id))
+
+    async def _read_newest(self, state: State, chat_ids: Iterable[str]) -> None:
+        source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+        for row in await self._rows(
+            "select m.chat_id, m.id from messages m where (m.chat_id, m.seq) in (select v.id, (select max(n.seq)"
+            f" from messages n where n.chat_id = v.id and n.kind <> 'system') from {source})",
+            params,
+        ):
+            state.newest[str(row.chat_id)] = str(row.id)
 
     async def _read_owners(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
@@ -314,6 +344,8 @@ class Facts:
                 assistant_id=str(row.assistant_id or ASSISTANT_ID),
                 version=row.version,
                 provider=row.provider,
+                reserved_tokens=row.reserved_tokens,
+                remarks=row.remarks,
             )
             state.replies[(reply.chat_id, reply.message_id)] = reply
             about |= {(reply.chat_id, reply.message_id): None, (reply.chat_id, reply.question_id): None}

@@ -22,6 +22,7 @@ from app.domain.reactions import ReactionChange
 from app.domain.state import Pair
 from app.domain.text import emoji_of
 from app.domain.values import (
+    NO_TERMS,
     REACTION_USERS_SHOWN,
     AssistantSettings,
     Chat,
@@ -31,6 +32,7 @@ from app.domain.values import (
     Message,
     Person,
     Reaction,
+    Terms,
     Usage,
 )
 
@@ -50,6 +52,7 @@ def chat_of(row: Any) -> Chat:
         members_count=row.members_count,
         last_at=to_time(row.last_at),
         assistant=assistant,
+        terms=_shape(row.terms, Terms) or NO_TERMS,
     )
 
 
@@ -68,6 +71,7 @@ def chat_values(chat: Chat) -> dict[str, Any]:
         "assistant_id": assistant.user_id if assistant else None,
         "assistant_model": assistant.model if assistant else None,
         "assistant_instructions": assistant.instructions if assistant else None,
+        "terms": msgspec.to_builtins(chat.terms) if chat.terms != NO_TERMS else None,
     }
 
 
@@ -120,8 +124,15 @@ def message_of(row: Any, reactions: tuple[Reaction, ...] = ()) -> Message:
         failure=_shape(row.failure, Failure),
         usage=_shape(row.usage, Usage),
         queue=row.queue,
+        parent_id=_parent_of(row),
         reactions=reactions,
     )
+
+
+def _parent_of(row: Any) -> str | None:
+    """One that begins a line has its chat's id there; nothing is of another kind of chat, or of an older version: then the one
+    before is meant."""
+    return str(row.parent_id) if row.parent_id is not None and row.parent_id != row.chat_id else None
 
 
 def _shape(value: Any, shape: type[S]) -> S | None:

@@ -65,6 +65,7 @@ users = sa.Table(
     sa.Column("disabled", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Column("created_at", Time(), nullable=False),
     sa.Column("folded_name", sa.Text()),
+    sa.Column("quotas", Json),
     sa.Index("ix_users_folded_name", "folded_name", postgresql_ops={"folded_name": "text_pattern_ops"}),
     sa.Index("ix_users_username_pattern", "username", postgresql_ops={"username": "text_pattern_ops"}),
     sa.CheckConstraint("username = lower(username)", name="username_lower"),
@@ -131,6 +132,7 @@ chats = sa.Table(
     sa.Column("assistant_id", Id),
     sa.Column("assistant_model", sa.Text()),
     sa.Column("assistant_instructions", sa.Text()),
+    sa.Column("terms", Json),
     sa.CheckConstraint("kind in ('direct', 'group', 'assistant')", name="kind"),
     sa.CheckConstraint("head >= 1", name="head"),
     sa.CheckConstraint("members_count >= 0", name="members_count"),
@@ -245,6 +247,7 @@ messages = sa.Table(
     sa.Column("usage", Json),
     sa.Column("queue", sa.Integer()),
     sa.Column("command_id", Id),
+    sa.Column("parent_id", Id),
     sa.UniqueConstraint("chat_id", "id"),
     sa.UniqueConstraint("chat_id", "sender_id", "client_message_id"),
     sa.CheckConstraint("seq >= 1", name="seq"),
@@ -286,6 +289,13 @@ changes = sa.Table(
     sa.Column("command_id", Id),
     sa.Column("message_id", Id),
     sa.Column("data", Json),
+    sa.Index(
+        "ix_changes_remarks",
+        "chat_id",
+        "message_id",
+        sqlite_where=sa.text("type = 'reply.steered'"),
+        postgresql_where=sa.text("type = 'reply.steered'"),
+    ),
     sa.CheckConstraint("seq >= 1", name="seq"),
 )
 
@@ -349,6 +359,8 @@ replies = sa.Table(
     sa.Column("assistant_id", Id),
     sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
     sa.Column("provider", sa.String(64), nullable=False, server_default=""),
+    sa.Column("reserved_tokens", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("remarks", sa.Integer(), nullable=False, server_default="0"),
     sa.Index("ix_replies_spoken", "chat_id", "assistant_id", "asked_at"),
     sa.Index(
         "ix_replies_open_of",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from app.adapters.wire.examples import ANNA, AT, CHAT, COMMAND
+from app.adapters.wire.examples import ANNA, AT, CHAT, COMMAND, REPLY
 from app.adapters.wire.members import MEMBER, MemberJson, RoleName, member_json
 from app.adapters.wire.messages import MESSAGE_JSON, MessageJson, message_json
 from app.adapters.wire.text import rfc3339
@@ -15,7 +15,7 @@ from app.adapters.wire.values import AnyEvent, EventShape, Id, Request, Shown, T
 from app.application.ports.history import Membership
 from app.domain.chats import ChatCreated as Created
 from app.domain.text import TITLE_MAX, clean_name
-from app.domain.values import Chat
+from app.domain.values import Chat, ChatKind
 
 Title = Annotated[
     str,
@@ -31,8 +31,18 @@ class AssistantJson(TypedDict):
     instructions: str | None
 
 
+class AgreedJson(TypedDict):
+    by: str
+    at: str
+
+
+class ForkJson(TypedDict):
+    chat_id: str
+    seq: int
+
+
 class SharedChatJson(TypedDict):
-    """What is the same for all members: the chat as it stands in events."""
+    """What is the same for all members: the chat as it stands in events. assistant_consent: of groups."""
 
     id: str
     kind: KindName
@@ -43,6 +53,9 @@ class SharedChatJson(TypedDict):
     head: int
     members_count: int
     assistant: NotRequired[AssistantJson]
+    assistant_consent: NotRequired[AgreedJson | None]
+    local_only: bool
+    forked_from: NotRequired[ForkJson]
 
 
 def shared_chat_json(chat: Chat) -> dict[str, Any]:
@@ -55,7 +68,13 @@ def shared_chat_json(chat: Chat) -> dict[str, Any]:
         "created_by": chat.created_by,
         "head": chat.head,
         "members_count": chat.members_count,
+        "local_only": chat.terms.local_only,
     }
+    if chat.kind == ChatKind.GROUP:
+        agreed = chat.terms.consent
+        made["assistant_consent"] = {"by": agreed.by, "at": rfc3339(agreed.at)} if agreed is not None else None
+    if chat.terms.forked_from is not None:
+        made["forked_from"] = {"chat_id": chat.terms.forked_from.chat_id, "seq": chat.terms.forked_from.seq}
     if chat.assistant is not None:
         made["assistant"] = {
             "user_id": chat.assistant.user_id,
@@ -103,6 +122,12 @@ class ChatChanges(Request):
     title: Title | None = None
     archived: Annotated[bool, Field(strict=True)] = False
     assistant: NewAssistant | None = None
+    assistant_consent: Annotated[bool, Field(strict=True)] = False
+    local_only: Annotated[bool, Field(strict=True)] = False
+
+
+class NewFork(Request):
+    message_id: Id
 
 
 class ChatCreated(AnyEvent):
@@ -134,7 +159,7 @@ def _whole(chat: Chat) -> dict[str, Any]:
 
 SHARED_CHAT = {
     "id": CHAT, "kind": "group", "title": "Launch", "archived": False, "created_at": AT, "created_by": ANNA, "head": 2,
-    "members_count": 2,
+    "members_count": 2, "local_only": False, "assistant_consent": None,
 }  # fmt: skip
 CHAT_JSON = SHARED_CHAT | {
     "my_role": "owner", "read_seq": 2, "unread": 0, "hidden": False, "last_message": MESSAGE_JSON,
@@ -152,5 +177,6 @@ SIGNALS = (Shown(ChatHidden, {"chat_id": CHAT, "hidden": True}),)
 BODIES = (
     Shown(NewChat, {"kind": "group", "title": "Launch"}),
     Shown(ChatChanges, {"title": "Launch day"}),
+    Shown(NewFork, {"message_id": REPLY}),
     Shown(ChatJson, CHAT_JSON),
 )

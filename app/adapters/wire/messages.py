@@ -21,8 +21,8 @@ from app.adapters.wire.values import (
     Text,
 )
 from app.domain.ids import SYSTEM_ID
-from app.domain.messages import DeleteMessage, EditMessage, SendMessage
-from app.domain.values import Message, Usage
+from app.domain.messages import BEGINS, DeleteMessage, EditMessage, SendMessage
+from app.domain.values import Message, Reaction, Usage
 
 
 class ReactionJson(TypedDict):
@@ -60,6 +60,11 @@ class MessageJson(TypedDict):
     failure: NotRequired[FailureJson]
     usage: NotRequired[UsageJson]
     queue: NotRequired[int]
+    parent_id: str | None
+
+
+def reaction_json(reaction: Reaction) -> dict[str, Any]:
+    return {"emoji": reaction.emoji, "count": reaction.count, "user_ids": reaction.user_ids}
 
 
 def message_json(message: Message) -> dict[str, Any]:
@@ -76,7 +81,8 @@ def message_json(message: Message) -> dict[str, Any]:
         "created_at": rfc3339(message.created_at),
         "edited_at": rfc3339_or_none(message.edited_at),
         "deleted_at": rfc3339_or_none(message.deleted_at),
-        "reactions": [{"emoji": r.emoji, "count": r.count, "user_ids": r.user_ids} for r in message.reactions],
+        "reactions": [reaction_json(r) for r in message.reactions] if message.reactions else [],
+        "parent_id": message.parent_id,
     }
     if message.attempt is not None:
         made["attempt"] = message.attempt
@@ -118,6 +124,7 @@ class MessageSend(OnChat):
     client_message_id: Id
     body: Text
     reply_to: Id | None = None
+    parent_id: Id | None = None
 
 
 class MessageEdit(OnMessage):
@@ -138,6 +145,12 @@ class NewMessage(Request):
     client_message_id: Id
     body: Text
     reply_to: Id | None = None
+    parent_id: Id | None = None
+
+
+def parent_of(request: MessageSend | NewMessage) -> str | None:
+    """As a send says it: null begins a line, and left out it is the newest message."""
+    return BEGINS if request.parent_id is None and "parent_id" in request.model_fields_set else request.parent_id
 
 
 class NewBody(Request):
@@ -183,7 +196,7 @@ def whole(message: Message) -> dict[str, Any]:
 MESSAGE_JSON: dict[str, Any] = {
     "id": MESSAGE, "chat_id": CHAT, "seq": 2, "sender_id": ANNA, "kind": "user", "client_message_id": SEND_ID,
     "body": "Shall we start?", "reply_to": None, "status": "complete", "created_at": AT, "edited_at": None,
-    "deleted_at": None, "reactions": [{"emoji": "👍", "count": 1, "user_ids": [BEN]}],
+    "deleted_at": None, "reactions": [{"emoji": "👍", "count": 1, "user_ids": [BEN]}], "parent_id": None,
 }  # fmt: skip
 REPLY_JSON = MESSAGE_JSON | {
     "id": REPLY, "seq": 4, "sender_id": ASSISTANT, "kind": "assistant", "client_message_id": None,
@@ -194,7 +207,11 @@ REPLY_JSON = MESSAGE_JSON | {
 COMMANDS = (
     CommandShape(
         MessageSend,
-        lambda request: SendMessage(request.body, request.reply_to),
+        lambda request: SendMessage(
+            request.body,
+            request.reply_to,
+            parent_of(request) if "parent_id" in request.__pydantic_fields_set__ else None,
+        ),
         {"ref": "1", "chat_id": CHAT, "client_message_id": SEND_ID, "body": "Shall we start?"},
         id="client_message_id",
     ),

@@ -44,15 +44,16 @@ def user_json(account: Account) -> dict[str, Any]:
 
 
 class AccountJson(UserJson):
-    """A person as operators see them."""
+    """A person as operators see them. quotas: their own."""
 
     disabled: bool
     created_at: str
+    quotas: dict[str, int]
 
 
 def account_json(account: Account) -> dict[str, Any]:
     made = rfc3339_or_none(account.created_at)
-    return {**user_json(account), "disabled": account.disabled, "created_at": made}
+    return {**user_json(account), "disabled": account.disabled, "created_at": made, "quotas": dict(account.quotas)}
 
 
 class SessionJson(TypedDict):
@@ -152,7 +153,19 @@ class PasswordChange(Request):
     new_password: Password
 
 
+Quota = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+
+
+class Quotas(Request):
+    """A person's own, in place of the settings'; 0: none; null: the settings' again."""
+
+    replies_per_hour: Quota | None = None
+    replies_per_day: Quota | None = None
+    tokens_per_day: Quota | None = None
+
+
 class AccountChanges(Request):
+    quotas: Quotas | None = None
     disabled: Annotated[bool, Field(strict=True)] | None = None
     role: Literal["user", "operator"] | None = None
 
@@ -190,9 +203,10 @@ BODIES = (
         PasswordChange, {"current_password": "correct horse battery", "new_password": "another horse battery"},
     ),
     Shown(AccountChanges, {"disabled": True}),
+    Shown(Quotas, {"replies_per_day": 20, "tokens_per_day": None}),
     Shown(UserJson, USER),
     Shown(PersonJson, PERSON),
-    Shown(AccountJson, USER | {"disabled": False, "created_at": AT}),
+    Shown(AccountJson, USER | {"disabled": False, "created_at": AT, "quotas": {"replies_per_day": 20}}),
     Shown(
         SessionJson,
         {"id": SESSION, "created_at": AT, "last_used_at": None, "client": "Firefox", "current": True},

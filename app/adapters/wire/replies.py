@@ -10,10 +10,10 @@ from typing_extensions import TypedDict
 from app.adapters.wire.examples import ASSISTANT, AT, CHAT, COMMAND, MESSAGE, REPLY
 from app.adapters.wire.messages import REPLY_JSON, MessageJson, UsageJson, usage_json, whole
 from app.adapters.wire.text import rfc3339, rfc3339_or_none
-from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, OnMessage, Shown
+from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, OnMessage, Request, Shown, Text
 from app.application.answers import Origins, Use
 from app.application.ports.jobs import Attempt
-from app.domain.replies import RegenerateReply, StopReply
+from app.domain.replies import RegenerateReply, SteerReply, StopReply
 
 
 class ReplyStop(OnMessage):
@@ -22,6 +22,23 @@ class ReplyStop(OnMessage):
 
 class ReplyRegenerate(OnMessage):
     type: Literal["reply.regenerate"]
+
+
+class ReplySteer(OnMessage):
+    type: Literal["reply.steer"]
+    text: Text
+
+
+class NewRemark(Request):
+    text: Text
+
+
+class ReplySteered(AnyEvent):
+    """A remark to an answer whose turn hasn't come. text: empty where the question or the answer is deleted."""
+
+    type: Literal["reply.steered"]
+    message_id: str
+    text: str
 
 
 class MessageCompleted(AnyEvent):
@@ -174,7 +191,7 @@ class DayOfUseJson(TypedDict):
 
 
 class QuotaJson(TypedDict):
-    """name: `replies_per_hour` or `replies_per_day`."""
+    """name: `replies_per_hour`, `replies_per_day` or `tokens_per_day`."""
 
     name: str
     limit: int
@@ -218,7 +235,11 @@ PROVENANCE_JSON: dict[str, Any] = {
     "context": [{"seq": 2, "message_id": MESSAGE}], "policies": ["members-write"],
     "usage": {"prompt_tokens": 12, "completion_tokens": 4}, "cost": None,
 }  # fmt: skip
-BODIES = (Shown(ProvenanceJson, PROVENANCE_JSON), Shown(UseJson, USE_JSON))
+BODIES = (
+    Shown(ProvenanceJson, PROVENANCE_JSON),
+    Shown(UseJson, USE_JSON),
+    Shown(NewRemark, {"text": "Shorter, please."}),
+)
 COMMANDS = (
     CommandShape(
         ReplyStop, lambda request: StopReply(request.message_id), {"ref": "6", "chat_id": CHAT, "message_id": REPLY}
@@ -228,8 +249,18 @@ COMMANDS = (
         lambda request: RegenerateReply(request.message_id),
         {"ref": "7", "chat_id": CHAT, "message_id": REPLY, "command_id": COMMAND},
     ),
+    CommandShape(
+        ReplySteer,
+        lambda request: SteerReply(request.message_id, request.text),
+        {"ref": "8", "chat_id": CHAT, "message_id": REPLY, "text": "Shorter, please."},
+    ),
 )
-EVENTS = (EventShape(MessageCompleted, whole, {"actor_id": ASSISTANT, "seq": 7, "message": REPLY_JSON}),)
+EVENTS = (
+    EventShape(MessageCompleted, whole, {"actor_id": ASSISTANT, "seq": 7, "message": REPLY_JSON}),
+    EventShape(
+        ReplySteered, asdict, {"seq": 8, "command_id": COMMAND, "message_id": REPLY, "text": "Shorter, please."}
+    ),
+)
 SIGNALS = (
     Shown(ReplyDelta, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "index": 0, "text": "Here "}),
     Shown(ReplySnapshot, {"chat_id": CHAT, "message_id": REPLY, "attempt": 1, "next_index": 2, "text": "Here is "}),

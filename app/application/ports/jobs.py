@@ -9,6 +9,7 @@ from typing import Protocol
 
 from app.application.ports.model import Place, Prompt
 from app.domain.ids import ASSISTANT_ID
+from app.domain.state import Spent
 from app.domain.values import Usage
 
 
@@ -84,11 +85,11 @@ class DayOfUse:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Answers that a person asked for in the hour and the day (UTC) of `now`."""
+    """What a person asked for in the hour and the day (UTC) of `now`, and their own quotas by name."""
 
     now: datetime
-    this_hour: int
-    today: int
+    spent: Spent
+    quotas: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

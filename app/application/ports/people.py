@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -22,6 +22,8 @@ class Account:
     password_hash: str | None = None
     disabled: bool = False
     created_at: datetime | None = None
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    """Of answers, by name; those that aren't there are the settings'."""
 
     @property
     def person(self) -> Person:
@@ -116,10 +118,15 @@ class Accounts(Protocol):
         ...
 
     async def administer(
-        self, actor_id: str | None, user_id: str, disabled: bool | None, role: str | None
+        self,
+        actor_id: str | None,
+        user_id: str,
+        disabled: bool | None,
+        role: str | None,
+        quotas: Mapping[str, int | None] | None = None,
     ) -> list[str]:
-        """Disable (which ends all sessions) or change the role, and write it down, in one transaction. Ids of the
-        ended sessions. Raises LastOperator."""
+        """Disable (which ends all sessions), change the role or the quotas that are named (None: as the settings say), and
+        write it down, in one transaction. Ids of the ended sessions. Raises LastOperator."""
         ...
 
     async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:

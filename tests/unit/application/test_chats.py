@@ -10,6 +10,7 @@ import pytest
 from app.adapters.fan_out.in_process import InProcessFanOut
 from app.application.authorize import Reader
 from app.application.chats import ChatAssistant, Chats
+from app.domain.chats import UpdateChat
 from app.domain.errors import ParleyError
 from app.domain.ids import ASSISTANT_ID, created_chat_id, derived_id, direct_chat_id
 from tests.unit.application.verbs import Decider
@@ -66,7 +67,7 @@ def test_only_an_assistants_chat_has_settings_of_its_own() -> None:
         done = await s.create("assistant", assistant=settings)
         assert done.value.chat.assistant.model == "model-x"
         changed = await s.chats.update(
-            ANNA, done.value.chat.id, ("title",), "new", False, ChatAssistant(("instructions",), None, "brief"), None
+            ANNA, done.value.chat.id, UpdateChat(("title", "instructions"), "new", instructions="brief"), None
         )
         chat: Any = changed.value.chat
         assert (chat.title, chat.archived, chat.assistant.user_id) == ("new", False, ASSISTANT_ID)

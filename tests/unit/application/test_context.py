@@ -7,8 +7,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.application.context import alternating, fitted, size_of, tokens_of
+from app.application.context import alternating, fitted, size_of
 from app.application.ports.model import Prompt, Turn
+from app.domain.text import tokens_of
 
 turns = st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), st.text(max_size=40)), max_size=30)
 

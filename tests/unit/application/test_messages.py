@@ -13,6 +13,7 @@ from app.application.authorize import Reader
 from app.application.messages import Messages
 from app.domain.errors import ParleyError
 from app.domain.ids import derived_id
+from app.domain.messages import SendMessage
 from app.domain.values import Reaction
 from tests import actions as c
 from tests.unit.application.verbs import Decider
@@ -36,14 +37,14 @@ class Setting:
 def test_a_send_and_its_repeat_show_the_same_message() -> None:
     async def go() -> None:
         s = Setting()
-        done = await s.messages.send(BEN, CHAT, IDS[0], "hello", None)
+        done = await s.messages.send(BEN, CHAT, IDS[0], SendMessage("hello"))
         assert (done.value.body, done.value.sender_id, done.value.client_message_id, done.made) == (
             "hello",
             BEN,
             IDS[0],
             True,
         )
-        again = await s.messages.send(BEN, CHAT, IDS[0], "other words", None)
+        again = await s.messages.send(BEN, CHAT, IDS[0], SendMessage("other words"))
         assert (again.value, again.seq, again.made) == (done.value, 2, False)
 
     asyncio.run(go())
@@ -52,14 +53,14 @@ def test_a_send_and_its_repeat_show_the_same_message() -> None:
 def test_an_act_shows_the_message_after_it_and_a_repeat_not_to_who_is_out() -> None:
     async def go() -> None:
         s = Setting()
-        message = (await s.messages.send(BEN, CHAT, IDS[0], "hello", None)).value
+        message = (await s.messages.send(BEN, CHAT, IDS[0], SendMessage("hello"))).value
         assert (
             await s.messages.act(BEN, CHAT, message.id, c.EditMessage(message.id, "better"), IDS[1])
         ).value.body == "better"
         deleted = await s.messages.act(BEN, CHAT, message.id, c.DeleteMessage(message.id), None)
         assert deleted.value.deleted_at is not None and deleted.made
         with pytest.raises(ParleyError, match="conflict"):
-            await s.messages.send(BEN, CHAT, IDS[1], "an edit's id", None)
+            await s.messages.send(BEN, CHAT, IDS[1], SendMessage("an edit's id"))
         s.store.do(CHAT, ANNA, c.RemoveMember(BEN))
         with pytest.raises(ParleyError, match="not_found"):
             await s.messages.act(BEN, CHAT, message.id, c.EditMessage(message.id, "better"), IDS[1])
@@ -71,7 +72,7 @@ def test_an_act_shows_the_message_after_it_and_a_repeat_not_to_who_is_out() -> N
 def test_a_new_answer_is_shown_by_its_place() -> None:
     async def go() -> None:
         s = Setting()
-        await s.messages.send(BEN, CHAT, IDS[0], "@assistant?", None)
+        await s.messages.send(BEN, CHAT, IDS[0], SendMessage("@assistant?"))
         [(_, reply_id)] = s.store.state.replies
         await s.messages.act(BEN, CHAT, reply_id, c.StopReply(reply_id), None)
         done = await s.messages.regenerate(BEN, CHAT, reply_id, IDS[1])
@@ -84,7 +85,7 @@ def test_reads_are_members_and_a_part_of_the_timeline_knows_what_is_left() -> No
     async def go() -> None:
         s = Setting()
         for n in range(3):
-            await s.messages.send(BEN, CHAT, IDS[n], f"{n}", None)
+            await s.messages.send(BEN, CHAT, IDS[n], SendMessage(f"{n}"))
         part = await s.messages.timeline(BEN, CHAT, 0, 2)
         assert ([e.seq for e in part.events], part.has_more, part.head) == ([1, 2], True, 4)
         part = await s.messages.timeline(BEN, CHAT, 2, 2)
@@ -108,7 +109,7 @@ def test_reads_are_members_and_a_part_of_the_timeline_knows_what_is_left() -> No
 def test_a_former_members_repeat_shows_what_was_theirs_to_know(after: Any) -> None:
     async def go() -> None:
         s = Setting()
-        first = (await s.messages.send(BEN, CHAT, IDS[0], "hello", None)).value
+        first = (await s.messages.send(BEN, CHAT, IDS[0], SendMessage("hello"))).value
         s.store.do(CHAT, BEN, c.EditMessage(first.id, "better"))
         s.store.state.now += timedelta(seconds=1)
         s.store.do(CHAT, ANNA, c.RemoveMember(BEN))
@@ -120,7 +121,7 @@ def test_a_former_members_repeat_shows_what_was_theirs_to_know(after: Any) -> No
             s.store.do(CHAT, ANNA, c.RemoveMember(BEN))
         key = (CHAT, first.id)
         s.store.state.messages[key] = replace(s.store.state.messages[key], reactions=(Reaction("👍", 1, (ANNA,)),))
-        again = await s.messages.send(BEN, CHAT, IDS[0], "hello", None)
+        again = await s.messages.send(BEN, CHAT, IDS[0], SendMessage("hello"))
         told = again.value
         assert (told.id, told.seq, told.created_at, again.made) == (first.id, first.seq, first.created_at, False)
         assert told.reactions == () and told.deleted_at is None
@@ -129,7 +130,9 @@ def test_a_former_members_repeat_shows_what_was_theirs_to_know(after: Any) -> No
         else:
             assert (told.body, told.edited_at) == (None, None)
         s.store.do(CHAT, ANNA, c.AddMember(BEN, "member"))
-        assert (await s.messages.send(BEN, CHAT, IDS[0], "hello", None)).value.reactions, "who is in it sees it all"
+        assert (await s.messages.send(BEN, CHAT, IDS[0], SendMessage("hello"))).value.reactions, (
+            "who is in it sees it all"
+        )
 
     asyncio.run(go())
 
@@ -140,7 +143,7 @@ def test_who_is_removed_right_after_the_own_act_doesnt_see_what_came_after(repea
 
     async def go() -> None:
         s = Setting()
-        first = await s.messages.send(BEN, CHAT, IDS[0], "hello", None)
+        first = await s.messages.send(BEN, CHAT, IDS[0], SendMessage("hello"))
         run = s.decider.run
 
         async def removed_then(*args: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.assistants import AMBIENT_PER_HOUR
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.values import AskedBy
+from app.domain.values import Agreed, AskedBy, Fork
 from tests import actions as c
 from tests.unit.domain.scene import ANNA, BEN, CHAT, OTHER, Scene
 from tests.unit.memory import ASSISTANTS, HELPER_ID, START
@@ -187,3 +187,53 @@ def test_a_chat_whose_assistant_is_no_more_stands_and_says_so() -> None:
     scene = Scene("assistant", ())
     scene.store.state.assistants[ASSISTANT_ID] = replace(ASSISTANTS[ASSISTANT_ID], deleted=True)
     assert asked(scene, ANNA, "hello?") == [] and silences(scene) == [(ASSISTANT_ID, "not_allowed")]
+
+
+def test_a_groups_text_goes_outside_only_when_an_owner_agreed() -> None:
+    scene = Scene(others=(BEN, HELPER_ID))
+    scene.store._limits = replace(scene.store._limits, consent=True, local_providers=frozenset(("other",)))
+    assert asked(scene, BEN, "@helper?") == ["helper"], "it stays with who runs the service"
+    said = scene.say(BEN, "@assistant?")
+    assert silences(scene) == [(ASSISTANT_ID, "not_allowed")]
+    told = scene.store.log[-1].payload
+    assert (told.kind, told.seq) == ("system", said.seq + 1) and "an owner of this chat agrees" in told.body
+    scene.say(BEN, "@assistant??")
+    assert scene.store.log[-1].payload.body == "@assistant??", "the chat is told once"
+    scene.refused(BEN, c.UpdateChat(("assistant_consent",), assistant_consent=True), "not_allowed")
+    scene.ok(ANNA, c.UpdateMember(BEN, ("role",), "admin"))
+    words = "only an owner may agree to that"
+    scene.refused(BEN, c.UpdateChat(("assistant_consent",), assistant_consent=True), "not_allowed", words)
+    event = scene.ok(ANNA, c.UpdateChat(("assistant_consent",), assistant_consent=True))
+    assert event.payload.terms.consent == Agreed(ANNA, START)
+    scene.nothing(ANNA, c.UpdateChat(("assistant_consent",), assistant_consent=True))
+    assert asked(scene, BEN, "@assistant?") == ["assistant"]
+    scene.ok(ANNA, c.UpdateChat(("assistant_consent",), assistant_consent=False))
+    assert asked(scene, BEN, "@assistant?") == [] and scene.store.log[-1].payload.kind == "user"
+
+
+def test_who_starts_a_chat_with_an_assistant_has_agreed() -> None:
+    scene = Scene("assistant", ())
+    scene.store._limits = replace(scene.store._limits, consent=True)
+    assert asked(scene, ANNA, "hello") == ["assistant"]
+    scene.refused(ANNA, c.UpdateChat(("assistant_consent",), assistant_consent=True), "invalid")
+
+
+@pytest.mark.parametrize("kind", ["group", "assistant"])
+def test_a_chat_that_is_kept_local_asks_nobody_outside(kind: str) -> None:
+    scene = Scene(kind, (BEN,))
+    scene.store._limits = replace(scene.store._limits, local_providers=frozenset(("other",)))
+    assert scene.ok(ANNA, c.UpdateChat(("local_only",), local_only=True)).payload.terms.local_only
+    assert asked(scene, ANNA, "@assistant?") == [] and silences(scene) == [(ASSISTANT_ID, "not_allowed")]
+    if kind == "group":
+        assert asked(scene, ANNA, "@helper?") == ["helper"]
+    scene.ok(ANNA, c.UpdateChat(("local_only",), local_only=False))
+    assert asked(scene, ANNA, "@assistant?") == ["assistant"]
+
+
+def test_a_fork_says_where_its_line_goes_on() -> None:
+    scene = Scene("assistant", ())
+    fork = Fork(CHAT, 2)
+    scene.store.do(OTHER, ANNA, c.CreateChat("assistant", None, (), None, None, ASSISTANT_ID, fork))
+    assert scene.store.state.chats[OTHER].terms.forked_from == fork
+    scene.store.do(OTHER, ANNA, c.SendMessage("hello"))
+    assert scene.store.state.chats[OTHER].terms.forked_from == fork, "and keeps it"

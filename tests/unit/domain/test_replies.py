@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from app.domain import decide
 from app.domain.command import Command
 from app.domain.ids import ASSISTANT_ID, derived_id
+from app.domain.messages import BEGINS
+from app.domain.replies import REMARKS_MAX, ReplySteered
 from app.domain.state import Silence
 from app.domain.values import Failure, Message, Usage
 from tests import actions as c
@@ -279,4 +282,96 @@ def test_a_quota_counts_what_was_asked_however_it_ended(quota: dict[str, int]) -
     scene.refused(BEN, c.RegenerateReply(failed.id), "quota_exceeded", words)
     scene.say(BEN, "@assistant, once more")
     assert [silence.code for silence in scene.store.decided.state.changes.silences] == ["quota_exceeded"]
+    scene.ask(ANNA)
+
+
+def waiting(scene: Scene) -> tuple[Message, Message]:
+    """(an answer whose turn hasn't come, its question)."""
+    scene.say(ANNA, "one")
+    question = scene.say(ANNA, "two")
+    return scene.message(derived_id("reply", CHAT, question.id)), question
+
+
+def test_an_answer_whose_turn_has_not_come_takes_remarks() -> None:
+    scene = Scene("assistant", (BEN,))
+    reply, question = waiting(scene)
+    event = scene.ok(ANNA, c.SteerReply(reply.id, "shorter"))
+    assert (event.type, event.actor_id, event.payload) == ("reply.steered", ANNA, ReplySteered(reply.id, "shorter"))
+    scene.refused(BEN, c.SteerReply(reply.id, "longer"), "not_allowed")
+    scene.refused(ANNA, c.SteerReply(question.id, "x"), "conflict", "this message is no assistant's reply")
+    words = "only an answer whose turn hasn't come takes a remark"
+    first = next(iter(scene.store.state.replies.values()))
+    scene.refused(ANNA, c.SteerReply(first.message_id, "x"), "conflict", words)
+    for _ in range(REMARKS_MAX - 1):
+        scene.ok(ANNA, c.SteerReply(reply.id, "x"))
+    scene.refused(ANNA, c.SteerReply(reply.id, "x"), "conflict", f"an answer takes at most {REMARKS_MAX} remarks")
+    scene.refused(CARL, c.SteerReply(reply.id, "x"), "not_found")
+    scene.do(ANNA, c.StopReply(reply.id))
+    scene.refused(ANNA, c.SteerReply(reply.id, "x"), "conflict", words)
+
+
+@pytest.mark.parametrize("which", ["question", "reply"])
+def test_remarks_go_with_their_question_or_answer(which: str) -> None:
+    scene = Scene("assistant", ())
+    reply, question = waiting(scene)
+    scene.ok(ANNA, c.SteerReply(reply.id, "shorter"))
+    scene.ok(ANNA, c.EditMessage(question.id, "three"))
+    assert scene.store.decided.state.changes.unsaid == set()
+    scene.ok(ANNA, c.DeleteMessage({"question": question, "reply": reply}[which].id))
+    assert scene.store.decided.state.changes.unsaid == {(CHAT, reply.id)}
+
+
+def test_in_a_group_nothing_waits_for_a_remark() -> None:
+    scene = Scene()
+    _, reply = scene.ask(ANNA)
+    scene.refused(ANNA, c.SteerReply(reply.id, "x"), "conflict")
+
+
+def test_each_message_of_an_assistants_chat_names_what_it_continues() -> None:
+    scene = Scene("assistant", ())
+    one = scene.say(ANNA, "one")
+    answer = scene.message(derived_id("reply", CHAT, one.id))
+    two = scene.say(ANNA, "two")
+    assert (one.parent_id, answer.parent_id, two.parent_id) == (None, one.id, answer.id)
+
+    def say(parent_id: str | None) -> Message:
+        scene.do(ANNA, c.SendMessage("edited", None, parent_id))
+        message: Message = scene.store.log[-2].payload
+        return message
+
+    branch = say(answer.id)
+    assert branch.parent_id == answer.id
+    anew = say(BEGINS)
+    assert anew.parent_id is None
+    newest = scene.message(derived_id("reply", CHAT, anew.id))
+    assert say(None).parent_id == newest.id, "the newest message, whatever branch it is of"
+    scene.hold(answer)
+    scene.ok(ASSISTANT_ID, c.CompleteReply(answer.id, 1, "complete", "so"))
+    assert scene.ok(ANNA, c.RegenerateReply(answer.id)).payload.parent_id == one.id, "a sibling"
+    batch = [Command(CHAT, ANNA, f"b{n}", c.SendMessage(f"{n}")) for n in range(2)]
+    scene.store.batch(batch)
+    first, its, second, _ = [event.payload for event in scene.store.log[-4:]]
+    assert (its.parent_id, second.parent_id) == (first.id, its.id), "within a batch too"
+    for wrong in (derived_id("nothing"), CHAT):
+        words = "parent_id names no message of this chat"
+        scene.refused(ANNA, c.SendMessage("x", None, wrong), "invalid", words)
+    for kind in ("group", "direct"):
+        other = Scene(kind)
+        said = other.say(ANNA, "x")
+        words = "parent_id: only in a chat with an assistant of its own"
+        other.refused(ANNA, c.SendMessage("x", None, said.id), "invalid", words)
+        assert said.parent_id is None and other.do(ANNA, c.SendMessage("x", None, BEGINS)).outcome.code is None
+
+
+def test_a_quota_of_tokens_counts_what_may_be_written() -> None:
+    scene = Scene()
+    scene.store._limits = replace(scene.store._limits, tokens_per_day=2_100)
+    scene.ask()
+    scene.ask()
+    scene.say(BEN, "@assistant, once more")
+    assert [one.code for one in scene.store.decided.state.changes.silences] == ["quota_exceeded"]
+    scene.store.state.quotas[BEN] = {"tokens_per_day": 0, "replies_per_day": 3}
+    scene.ask()
+    scene.say(BEN, "@assistant, and once more")
+    assert [one.code for one in scene.store.decided.state.changes.silences] == ["quota_exceeded"]
     scene.ask(ANNA)

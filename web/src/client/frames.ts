@@ -15,10 +15,11 @@ export interface AcceptedJson {
 
 export interface AccountChanges {
   disabled?: boolean | null;
+  quotas?: Quotas | null;
   role?: "user" | "operator" | null;
 }
 
-/** A person as operators see them. */
+/** A person as operators see them. quotas: their own. */
 export interface AccountJson {
   created_at: string;
   disabled: boolean;
@@ -26,8 +27,14 @@ export interface AccountJson {
   id: string;
   kind: "human" | "assistant";
   preferences: Record<string, unknown>;
+  quotas: Record<string, unknown>;
   role: "user" | "operator";
   username: string;
+}
+
+export interface AgreedJson {
+  by: string;
+  at: string;
 }
 
 export interface AssistantJson {
@@ -150,6 +157,8 @@ export interface Bodytokenv1authtokenpost {
 export interface ChatChanges {
   archived?: boolean;
   assistant?: NewAssistant | null;
+  assistant_consent?: boolean;
+  local_only?: boolean;
   title?: string | null;
 }
 
@@ -189,6 +198,9 @@ export interface ChatJson {
   head: number;
   members_count: number;
   assistant?: AssistantJson;
+  assistant_consent?: AgreedJson | null;
+  local_only: boolean;
+  forked_from?: ForkJson;
   my_role: "owner" | "admin" | "member" | "reader";
   read_seq: number;
   unread: number;
@@ -255,6 +267,7 @@ export interface EventJson {
   message_id?: string;
   reason?: "left" | "removed" | "banned";
   seq: number;
+  text?: string;
   type: string;
   user_id?: string;
 }
@@ -278,6 +291,11 @@ export interface FailureJson {
   reason: string;
 }
 
+export interface ForkJson {
+  chat_id: string;
+  seq: number;
+}
+
 /** highlights: [start, length] of each word found in the body, in code points. */
 export interface FoundMessageJson {
   attempt?: number;
@@ -291,6 +309,7 @@ export interface FoundMessageJson {
   highlights: number[][];
   id: string;
   kind: "user" | "assistant" | "system";
+  parent_id: string | null;
   queue?: number;
   reactions: ReactionJson[];
   regenerates?: string;
@@ -536,6 +555,7 @@ export interface MessageJson {
   failure?: FailureJson;
   usage?: UsageJson;
   queue?: number;
+  parent_id: string | null;
 }
 
 export interface MessagePin {
@@ -563,6 +583,7 @@ export interface MessageSend {
   client_message_id: string;
   body: string;
   reply_to?: string | null;
+  parent_id?: string | null;
 }
 
 export interface MessageUnpin {
@@ -612,6 +633,10 @@ export interface NewChat {
   title?: string | null;
 }
 
+export interface NewFork {
+  message_id: string;
+}
+
 export interface NewMember {
   role?: "owner" | "admin" | "member" | "reader";
   user_id: string;
@@ -620,6 +645,7 @@ export interface NewMember {
 export interface NewMessage {
   body: string;
   client_message_id: string;
+  parent_id?: string | null;
   reply_to?: string | null;
 }
 
@@ -631,6 +657,10 @@ export interface NewOwner {
 export interface NewPrompt {
   name: string;
   shared?: boolean;
+  text: string;
+}
+
+export interface NewRemark {
   text: string;
 }
 
@@ -733,12 +763,19 @@ export interface ProvenanceJson {
   version: number;
 }
 
-/** name: `replies_per_hour` or `replies_per_day`. */
+/** name: `replies_per_hour`, `replies_per_day` or `tokens_per_day`. */
 export interface QuotaJson {
   limit: number;
   name: string;
   resets_at: string;
   used: number;
+}
+
+/** A person's own, in place of the settings'; 0: none; null: the settings' again. */
+export interface Quotas {
+  replies_per_day?: number | null;
+  replies_per_hour?: number | null;
+  tokens_per_day?: number | null;
 }
 
 export interface ReactionAdd {
@@ -872,6 +909,27 @@ export interface ReplySnapshot {
   text: string;
 }
 
+export interface ReplySteer {
+  ref: string;
+  chat_id: string;
+  message_id: string;
+  command_id?: string | null;
+  type: "reply.steer";
+  text: string;
+}
+
+/** A remark to an answer whose turn hasn't come. text: empty where the question or the answer is deleted. */
+export interface ReplySteered {
+  chat_id: string;
+  seq: number;
+  at: string;
+  actor_id: string | null;
+  command_id?: string;
+  type: "reply.steered";
+  message_id: string;
+  text: string;
+}
+
 export interface ReplyStop {
   ref: string;
   chat_id: string;
@@ -941,7 +999,7 @@ export interface SessionJson {
   last_used_at: string | null;
 }
 
-/** What is the same for all members: the chat as it stands in events. */
+/** What is the same for all members: the chat as it stands in events. assistant_consent: of groups. */
 export interface SharedChatJson {
   id: string;
   kind: "direct" | "group" | "assistant";
@@ -952,6 +1010,9 @@ export interface SharedChatJson {
   head: number;
   members_count: number;
   assistant?: AssistantJson;
+  assistant_consent?: AgreedJson | null;
+  local_only: boolean;
+  forked_from?: ForkJson;
 }
 
 export interface StatusJson {
@@ -1065,7 +1126,8 @@ export type DurableEvent =
   | ReactionRemoved
   | MessagePinned
   | MessageUnpinned
-  | MessageCompleted;
+  | MessageCompleted
+  | ReplySteered;
 
 export type Signal =
   | PreferencesChanged
@@ -1110,8 +1172,9 @@ export type SocketRequest =
   | MessagePin
   | MessageUnpin
   | ReplyStop
-  | ReplyRegenerate;
+  | ReplyRegenerate
+  | ReplySteer;
 
-export const DURABLE_TYPES = ["chat.created", "chat.updated", "member.added", "member.updated", "member.removed", "member.unbanned", "message.created", "message.edited", "message.deleted", "reaction.added", "reaction.removed", "message.pinned", "message.unpinned", "message.completed"] as const;
+export const DURABLE_TYPES = ["chat.created", "chat.updated", "member.added", "member.updated", "member.removed", "member.unbanned", "message.created", "message.edited", "message.deleted", "reaction.added", "reaction.removed", "message.pinned", "message.unpinned", "message.completed", "reply.steered"] as const;
 
 export type Frame = DurableEvent | Signal | Answer;

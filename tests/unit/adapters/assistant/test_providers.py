@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.adapters.assistant.providers import FAILURES_MAX, REST_S, Breaker, Providers
+from app.adapters.assistant.providers import REST_S, Breaker, Providers
 from app.application.ports.model import Delta, Finish, ModelFailed, Piece, Prompt, Turn
+
+FAILURES_MAX = 5
 
 
 def test_a_breaker_opens_rests_and_lets_one_try() -> None:
     now = 100.0
-    breaker = Breaker(lambda: now)
+    breaker = Breaker(lambda: now, FAILURES_MAX)
     for _ in range(FAILURES_MAX):
         assert breaker.rests_s() == 0
         breaker.failed()
@@ -50,6 +52,10 @@ class Model:
         yield Finish(None)
 
 
+def made(**models: Model) -> Providers:
+    return Providers(models, dict.fromkeys(models, FAILURES_MAX))
+
+
 async def said(providers: Providers, name: str) -> str:
     pieces = [piece async for piece in providers.stream(Prompt((Turn("user", "?"),), None, None, provider=name))]
     return "".join(piece.text for piece in pieces if isinstance(piece, Delta))
@@ -57,7 +63,7 @@ async def said(providers: Providers, name: str) -> str:
 
 def test_each_prompt_goes_to_its_own_and_an_unknown_one_is_told() -> None:
     async def go() -> None:
-        providers = Providers({"default": Model("one"), "other": Model("two")})
+        providers = made(default=Model("one"), other=Model("two"))
         assert [await said(providers, name) for name in ("", "default", "other")] == ["one", "one", "two"]
         with pytest.raises(ModelFailed) as failed:
             await said(providers, "gone")
@@ -69,7 +75,7 @@ def test_each_prompt_goes_to_its_own_and_an_unknown_one_is_told() -> None:
 def test_one_that_is_down_is_left_alone_and_others_go_on() -> None:
     async def go() -> None:
         down = Model("one", *[ModelFailed("unavailable", retry=True)] * 9)
-        providers = Providers({"default": down, "other": Model("two")})
+        providers = made(default=down, other=Model("two"))
         for n in range(FAILURES_MAX + 3):
             with pytest.raises(ModelFailed) as failed:
                 await said(providers, "")
@@ -86,10 +92,17 @@ def test_one_that_is_down_is_left_alone_and_others_go_on() -> None:
 def test_what_is_no_outage_opens_nothing(failure: ModelFailed) -> None:
     async def go() -> None:
         model = Model("one", *[failure] * (FAILURES_MAX + 1))
-        providers = Providers({"default": model})
+        providers = made(default=model)
         for _ in range(FAILURES_MAX + 1):
             with pytest.raises(ModelFailed):
                 await said(providers, "")
         assert await said(providers, "") == "one"
 
     asyncio.run(go())
+
+
+def test_one_that_is_never_to_rest_is_always_asked() -> None:
+    breaker = Breaker(lambda: 0.0, 0)
+    for _ in range(20):
+        breaker.failed()
+        assert breaker.rests_s() == 0

@@ -14,6 +14,8 @@ def history() -> MemoryStore:
     store.do(CHAT, ANNA, c.SendMessage("hi"))
     reply = store.log[-1].payload.id
     message = store.log[-2].payload.id
+    store.do(CHAT, ANNA, c.SendMessage("and then?"))
+    store.do(CHAT, ANNA, c.SteerReply(store.log[-1].payload.id, "shorter"))
     for actor, action in (
         (BEN, c.AddReaction(message, "👍")), (BEN, c.RemoveReaction(message, "👍")), (ANNA, c.PinMessage(message)),
         (ANNA, c.UnpinMessage(message)), (ANNA, c.EditMessage(message, "x")), (BEN, c.StopReply(reply)),
