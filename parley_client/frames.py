@@ -90,6 +90,7 @@ class ChatJson(TypedDict):
     members_count: int
     assistant: NotRequired[AssistantJson]
     assistant_consent: NotRequired[AgreedJson | None]
+    history: NotRequired[Literal["all", "from_joining"]]
     local_only: bool
     forked_from: NotRequired[ForkJson]
     my_role: Literal["owner", "admin", "member", "reader"]
@@ -248,7 +249,7 @@ class Draining(TypedDict):
 
 
 class SharedChatJson(TypedDict):
-    """What is the same for all members: the chat as it stands in events. assistant_consent: of groups."""
+    """What is the same for all members: the chat as it stands in events. history, assistant_consent: of groups."""
 
     id: str
     kind: Literal["direct", "group", "assistant"]
@@ -260,6 +261,7 @@ class SharedChatJson(TypedDict):
     members_count: int
     assistant: NotRequired[AssistantJson]
     assistant_consent: NotRequired[AgreedJson | None]
+    history: NotRequired[Literal["all", "from_joining"]]
     local_only: bool
     forked_from: NotRequired[ForkJson]
 

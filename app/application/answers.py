@@ -14,7 +14,7 @@ from app.application.ports.jobs import DayOfUse, Provenance, Provenances
 from app.application.ports.people import Accounts, Bearer
 from app.domain.assistants import quota_windows
 from app.domain.errors import Code, ParleyError, not_found
-from app.domain.values import Message
+from app.domain.values import Member, Message
 
 DAYS, DAYS_MAX = 30, 366
 
@@ -62,9 +62,9 @@ class Answers:
         self._accounts = accounts
 
     async def origins(self, bearer: Bearer, chat_id: str, message_id: str) -> Origins:
-        async def found() -> tuple[Message, Provenance]:
+        async def found(me: Member) -> tuple[Message, Provenance]:
             message = await self._history.message(chat_id, message_id)
-            if message is None:
+            if message is None or not me.sees(message):
                 raise not_found()
             provenance = await self._provenances.of(chat_id, message_id)
             if provenance is None:

@@ -75,12 +75,14 @@ class Reader:
             raise not_found()
         return chat, member
 
-    async def read(self, user_id: str, chat_id: str, work: Callable[[], Awaitable[T]], action: str = "chat.read") -> T:
-        """What `work` reads of a chat, for who may read it: permission and page are of one moment. Where they can't be, it
+    async def read(
+        self, user_id: str, chat_id: str, work: Callable[[Member], Awaitable[T]], action: str = "chat.read"
+    ) -> T:
+        """What `work` reads of a chat for this member, who may read it: permission and page are of one moment. Where they can't be, it
         is asked once more behind it: a removal in between had committed, perhaps, before it was read. Raises ParleyError."""
         async with self._history.one_view() as of_one_moment:
-            await self.permit(user_id, chat_id, action)
-            found = await work()
+            _, member = await self.permit(user_id, chat_id, action)
+            found = await work(member)
         if not of_one_moment:
             await self.permit(user_id, chat_id, action)
         return found

@@ -15,7 +15,7 @@ from app.application.submit import Done, Submitter
 from app.domain.chats import CreateChat, UpdateChat
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.ids import ASSISTANT_ID, created_chat_id, direct_chat_id
-from app.domain.values import Chat, ChatKind, Fork, Message, MessageKind
+from app.domain.values import Chat, ChatKind, Fork, Member, Message, MessageKind
 
 UNREAD_MAX = 1_000
 
@@ -85,8 +85,8 @@ class Chats:
     async def fork(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Membership]:
         """A chat of one's own with the same assistant, that goes on behind this message. Raises ParleyError, StillOpen."""
 
-        async def found() -> tuple[Chat, Message]:
-            chat, _ = await self._history.chat_for(chat_id, user_id)
+        async def found(_: Member) -> tuple[Chat, Message]:
+            chat, _me = await self._history.chat_for(chat_id, user_id)
             message = await self._history.message(chat_id, message_id)
             if chat is None or message is None or message.kind == MessageKind.SYSTEM:
                 raise not_found()
@@ -107,7 +107,7 @@ class Chats:
 
     async def one(self, user_id: str, chat_id: str) -> Membership:
         """Raises ParleyError."""
-        return await self._reader.read(user_id, chat_id, lambda: self._membership(user_id, chat_id))
+        return await self._reader.read(user_id, chat_id, lambda _: self._membership(user_id, chat_id))
 
     async def mine(
         self,

@@ -7,7 +7,7 @@ from app.application.ports.history import History
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.policy import Answer, Question, question
 from app.domain.replies import RegenerateReply
-from app.domain.values import Role
+from app.domain.values import Member, Role
 
 _NOT_OF_A_CHAT = ("person.add", "users.administer", "assistant.configure", "chat.moderate", "assistant.speak")
 """What depends on more than a chat and a membership."""
@@ -31,14 +31,14 @@ class Explain:
         if action in _NOT_OF_A_CHAT or not self._pep.knows(action):
             raise ParleyError(Code.INVALID, "action: no such action")
         member = me if about == asker_id else await self._history.member(chat_id, about)
-        own = message_id is not None and await self._author(chat_id, message_id, action) == about
+        own = message_id is not None and await self._author(me, chat_id, message_id, action) == about
         asked = question(action, chat, member, self._history.now(), own=own)
         return asked, self._pep.ask(asked)
 
-    async def _author(self, chat_id: str, message_id: str, action: str) -> str:
+    async def _author(self, me: Member, chat_id: str, message_id: str, action: str) -> str:
         """Whose the message is; of a reply that would be written anew: who asked."""
         message = await self._history.message(chat_id, message_id)
-        if message is None:
+        if message is None or not me.sees(message):
             raise not_found()
         if action == RegenerateReply.type and message.reply_to is not None:
             message = await self._history.message(chat_id, message.reply_to) or message

@@ -60,7 +60,9 @@ class Members:
         return member
 
     async def of(self, user_id: str, chat_id: str, after: str | None, limit: int) -> list[Member]:
-        return await self._reader.read(user_id, chat_id, lambda: self._history.members(chat_id, after, limit))
+        return await self._reader.read(user_id, chat_id, lambda _: self._history.members(chat_id, after, limit))
 
     async def banned(self, user_id: str, chat_id: str, after: str | None, limit: int) -> list[Person]:
-        return await self._reader.read(user_id, chat_id, lambda: self._history.bans(chat_id, after, limit), "bans.read")
+        return await self._reader.read(
+            user_id, chat_id, lambda _: self._history.bans(chat_id, after, limit), "bans.read"
+        )

@@ -12,10 +12,10 @@ from app.application.ports.store import Timeline
 from app.application.submit import Done, Submitter
 from app.domain.command import Action
 from app.domain.errors import Code, ParleyError, not_found
-from app.domain.events import Event
+from app.domain.events import Event, Opaque
 from app.domain.messages import SendMessage
 from app.domain.replies import RegenerateReply
-from app.domain.values import Chat, Message
+from app.domain.values import Chat, Member, Message
 
 _PAGE_TRIES = 3
 
@@ -82,19 +82,23 @@ class Messages:
         return await self._submitter.run(user_id, chat_id, action, id_)
 
     async def one(self, user_id: str, chat_id: str, message_id: str) -> Message:
-        return await self._reader.read(user_id, chat_id, lambda: self._found(chat_id, message_id))
+        return await self._reader.read(user_id, chat_id, lambda me: self._seen(me, chat_id, message_id))
 
     async def page(self, user_id: str, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
         """after: oldest first; before, or neither: newest first."""
         if before is not None and after is not None:
             raise ParleyError(Code.INVALID, "before or after, not both")
-        return await self._reader.read(user_id, chat_id, lambda: self._history.messages(chat_id, before, after, limit))
+        return await self._reader.read(
+            user_id, chat_id, lambda me: self._history.messages(chat_id, before, after, limit, me.sees_from)
+        )
 
     async def page_json(self, user_id: str, chat_id: str, before: int | None, after: int | None, limit: int) -> bytes:
         """The same, encoded: where the chat stands as it stood, it isn't read again. Raises ParleyError."""
         if self._history.tells_heads and (before is None or after is None):
             for _ in range(_PAGE_TRIES):  # where the chat moves on in between, its head is asked for anew
-                chat, _member = await self._reader.permit(user_id, chat_id)
+                chat, me = await self._reader.permit(user_id, chat_id)
+                if me.sees_from:
+                    break
                 key = (chat_id, chat.head, before, after, limit)
                 if (kept := self._kept.get(key)) is not None:
                     return kept
@@ -107,20 +111,33 @@ class Messages:
 
     async def pins(self, user_id: str, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
         """(seq of the event that pinned it, the message), newest pin first."""
-        return await self._reader.read(user_id, chat_id, lambda: self._history.pins(chat_id, before, limit))
+        return await self._reader.read(
+            user_id, chat_id, lambda me: self._history.pins(chat_id, before, limit, me.sees_from)
+        )
 
     async def timeline(self, user_id: str, chat_id: str, after: int, limit: int) -> TimelinePart:
         """Durable events, as the socket would have told them."""
-        events, chat = await self._reader.read(user_id, chat_id, lambda: self._part(user_id, chat_id, after, limit))
+        events, chat = await self._reader.read(user_id, chat_id, lambda me: self._part(me, chat_id, after, limit))
         head = max(chat.head, events[-1].seq if events else 0)
         return TimelinePart(events, bool(events) and events[-1].seq < head, head)
 
-    async def _part(self, user_id: str, chat_id: str, after: int, limit: int) -> tuple[list[Event], Chat]:
-        events = await self._timeline.events(chat_id, after, limit)
-        chat, _ = await self._history.chat_for(chat_id, user_id)
+    async def _part(self, me: Member, chat_id: str, after: int, limit: int) -> tuple[list[Event], Chat]:
+        """Of what was before this member nothing; of what happened since to messages from then the places alone."""
+        found = await self._timeline.events(chat_id, max(after, me.sees_from - 1), limit)
+        events = [
+            replace(e, payload=Opaque()) if isinstance(e.payload, Message) and not me.sees(e.payload) else e
+            for e in found
+        ]
+        chat, _ = await self._history.chat_for(chat_id, me.user.id)
         if chat is None:
             raise not_found()
         return events, chat
+
+    async def _seen(self, me: Member, chat_id: str, message_id: str) -> Message:
+        message = await self._found(chat_id, message_id)
+        if not me.sees(message):
+            raise not_found()
+        return message
 
     async def _found(self, chat_id: str, message_id: str) -> Message:
         message = await self._history.message(chat_id, message_id)

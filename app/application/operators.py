@@ -124,8 +124,9 @@ class Operators:
 
     async def report(self, user_id: str, chat_id: str, message_id: str, reason: str) -> tuple[Report, bool]:
         """By who may read the chat. (the person's first report of this message, whether it is this one)"""
-        await self._reader.permit(user_id, chat_id, "message.report")
-        if await self._history.message(chat_id, message_id) is None:
+        _, me = await self._reader.permit(user_id, chat_id, "message.report")
+        message = await self._history.message(chat_id, message_id)
+        if message is None or not me.sees(message):
             raise not_found()
         id_ = self._new_id()
         report = await self._reports.add(id_, chat_id, message_id, user_id, reason)

@@ -16,7 +16,7 @@ from app.application.turns import OneEach
 from app.domain import text
 from app.domain.errors import Code, ParleyError
 from app.domain.policy import question
-from app.domain.values import Message
+from app.domain.values import Member, Message
 
 WORDS_MAX = 20
 _LOOKED_AT_MAX = 500
@@ -67,7 +67,7 @@ class MessageSearch:
         if asked.chat_id is not None:
             await self._reader.permit(user_id, asked.chat_id)
         items: list[Found] = []
-        readable: dict[str, bool] = {}
+        readable: dict[str, Member | None] = {}
         looked_at, until, page = 0, monotonic() + _SECONDS_MAX, limit + 1
         while True:
             looked = await self._history.search(user_id, asked, page)
@@ -78,7 +78,8 @@ class MessageSearch:
                 looked_at += 1
                 asked = replace(asked, before=(message.created_at, message.id))
                 places = text.places(message.body or "", asked.words)
-                if places is not None and readable[message.chat_id]:
+                me = readable[message.chat_id]
+                if places is not None and me is not None and me.sees(message):
                     items.append(Found(message, places))
                 await asyncio.sleep(0)  # a long text takes some milliseconds
             if looked.goes_on is None:
@@ -88,7 +89,7 @@ class MessageSearch:
                 return FoundPage(items, asked.before)
             page = max(page, _ASKED_AGAIN)
 
-    async def _look_at_chats(self, user_id: str, found: list[Message], readable: dict[str, bool]) -> None:
+    async def _look_at_chats(self, user_id: str, found: list[Message], readable: dict[str, Member | None]) -> None:
         chat_ids = list({message.chat_id: None for message in found if message.chat_id not in readable})
         if not chat_ids:
             return
@@ -96,9 +97,10 @@ class MessageSearch:
             user_id, archived=None, before=None, limit=len(chat_ids), unread_max=1, chat_ids=chat_ids
         )
         now = self._history.now()
-        readable |= dict.fromkeys(chat_ids, False)
+        readable |= dict.fromkeys(chat_ids)
         for m in memberships:
-            readable[m.chat.id] = self._pep.ask(question("chat.read", m.chat, m.member, now)).allowed
+            allowed = self._pep.ask(question("chat.read", m.chat, m.member, now)).allowed
+            readable[m.chat.id] = m.member if allowed else None
 
 
 class Indexer:

@@ -13,7 +13,7 @@ from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID
 from app.domain.policy import Question
 from app.domain.state import Needs
-from app.domain.values import NO_TERMS, Agreed, AssistantSettings, Chat, ChatKind, Fork, Member, Role, UserKind
+from app.domain.values import NO_TERMS, Agreed, AssistantSettings, Chat, ChatKind, Fork, Member, Role, Seen, UserKind
 
 _NO_TITLE = "title: a direct chat has none"
 
@@ -51,6 +51,7 @@ class UpdateChat:
     assistant_id: str | None = None
     local_only: bool = False
     assistant_consent: bool = False
+    history: str = Seen.ALL
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         if self.assistant_id is not None:
@@ -149,6 +150,10 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
         changed = replace(changed, assistant=replace(chat.assistant, **settings))
     if do.assistant_id is not None and changed.assistant is not None:
         changed = _with_assistant(fold, changed, changed.assistant, do.assistant_id)
+    if "history" in do.given:
+        if chat.kind != ChatKind.GROUP:
+            raise Refused(Code.INVALID, "history: only of a group")
+        changed = replace(changed, terms=replace(changed.terms, history=do.history))
     if "local_only" in do.given:
         changed = replace(changed, terms=replace(changed.terms, local_only=do.local_only))
     if "assistant_consent" in do.given:

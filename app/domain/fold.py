@@ -78,7 +78,8 @@ class Fold:
     def find(self, command: Command, message_id: str) -> Message:
         """The message, for whoever may read the chat."""
         message = self.state.messages.get((command.chat_id, message_id))
-        if message is None:
+        me = self.state.members.get((command.chat_id, command.actor_id))
+        if message is None or (me is not None and not me.sees(message)):
             self.permit(command, "chat.read")
             raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
         return message

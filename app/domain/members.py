@@ -13,7 +13,7 @@ from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
 from app.domain.policy import Question
 from app.domain.state import Consent, Needs
-from app.domain.values import Attention, Chat, Member, Person, Role, UserKind
+from app.domain.values import Attention, Chat, Member, Person, Role, Seen, UserKind
 
 STRANGERS_MAX = 20
 """So often people who share no chat with somebody add them within an hour."""
@@ -116,7 +116,9 @@ def _take_in(fold: Fold, command: Command, person: Person, role: str) -> int:
         raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
     _check_manager(person, role)
     _count(fold, chat, +1)
-    member = Member(chat.id, person, role, None, fold.at(chat.id), chat.head + 1)
+    seq = chat.head + 1
+    hides = chat.terms.history == Seen.FROM_JOINING and person.kind == UserKind.HUMAN
+    member = Member(chat.id, person, role, None, fold.at(chat.id), seq, sees_from=seq if hides else 0)
     put(fold, member)
     fold.state.changes.read[(chat.id, person.id)] = member.joined_seq
     return fold.append(chat.id, "member.added", command.actor_id, member, command.id)

@@ -67,7 +67,7 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
     verdicts: Verdicts = (
         _verdicts(fold, command, chat, do.body) if chat.kind == ChatKind.ASSISTANT or "@" in do.body else ()
     )
-    if do.reply_to is not None and (chat.id, do.reply_to) not in fold.state.messages:
+    if do.reply_to is not None and not _is_seen(fold, command, do.reply_to):
         raise Refused(Code.INVALID, "reply_to names no message of this chat")
     parent_id = _parent_of(fold, chat, do) if chat.kind == ChatKind.ASSISTANT or do.parent_id else None
     seq, at = fold.next_place(chat.id)
@@ -124,6 +124,11 @@ def _parent_of(fold: Fold, chat: Chat, do: SendMessage) -> str | None:
     if parent is None or parent.kind == MessageKind.SYSTEM:
         raise Refused(Code.INVALID, "parent_id names no message of this chat")
     return parent.id
+
+
+def _is_seen(fold: Fold, command: Command, message_id: str) -> bool:
+    message = fold.state.messages.get((command.chat_id, message_id))
+    return message is not None and fold.state.members[(command.chat_id, command.actor_id)].sees(message)
 
 
 def _verdicts(fold: Fold, command: Command, chat: Chat, body: str) -> Verdicts:

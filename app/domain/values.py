@@ -54,6 +54,13 @@ class Attention(StrEnum):
     OFF = "off"
 
 
+class Seen(StrEnum):
+    """What of a group's past those see who join it."""
+
+    ALL = "all"
+    FROM_JOINING = "from_joining"
+
+
 class MessageKind(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"
@@ -102,9 +109,10 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds in a chat. local_only: no provider outside is asked. consent: of a group's owner; consent_asked: that the
+    """What holds in a chat. history: what those see who join from now on. local_only: no provider outside is asked. consent: of a group's owner; consent_asked: that the
     chat was told about it. forked_from: of a chat that goes on from another."""
 
+    history: str = Seen.ALL
     local_only: bool = False
     consent: Agreed | None = None
     consent_asked: bool = False
@@ -164,7 +172,7 @@ class Assistant:
 @value(frozen=True, slots=True)
 class Member:
     """joined_seq: seq of the event that brought this person in, for the last time. attention, budget_per_hour: of an
-    assistant; so many answers in this chat, None for no bound."""
+    assistant; so many answers in this chat, None for no bound. sees_from: the first seq that this person sees; 0: all."""
 
     chat_id: str
     user: Person
@@ -174,6 +182,10 @@ class Member:
     joined_seq: int
     attention: str = Attention.ADDRESSED
     budget_per_hour: int | None = None
+    sees_from: int = 0
+
+    def sees(self, message: Message) -> bool:
+        return message.seq >= self.sees_from
 
 
 @dataclass(frozen=True, slots=True)

@@ -389,3 +389,30 @@ async def test_a_persons_own_quotas_and_what_today_took(database: Database) -> N
     assert (await store.jobs.asked(anna)).spent.tokens == 9, "what it took"
     await store.do(*(Command(chat_id, anna, new_id(), c.SendMessage("@assistant hello")) for _ in range(2)))
     assert [silence.code for silence in store.decided[0].state.changes.silences] == ["quota_exceeded"]
+
+
+async def test_an_answer_is_written_of_what_all_its_readers_see(database: Database) -> None:
+    store = Store(database)
+    anna, ben, carl = [await store.person() for _ in range(3)]
+    chat_id = await store.group(anna)
+
+    def by(action: Any, who: str = anna) -> Command:
+        return Command(chat_id, who, new_id(), action)
+
+    async def texts(job: Job) -> list[str]:
+        return [turn.text.partition(": ")[2] for turn in (await prompt_of(store, job)).turns]
+
+    await store.do(by(c.SendMessage("secret")), by(c.UpdateChat(("history",), history="from_joining")))
+    await store.do(by(c.SendMessage("@assistant before Ben")))
+    [first] = await store.jobs.claim("one", 5, 60.0)
+    await store.do(by(c.AddMember(ben, "member")), by(c.SendMessage("with Ben")))
+    assert await texts(first) == ["secret", "@assistant before Ben"], "Ben doesn't see this answer"
+    await store.do(by(c.SendMessage("@assistant with Ben")))
+    [second] = await store.jobs.claim("one", 5, 60.0)
+    await store.do(by(c.AddMember(carl, "member")), by(c.SendMessage("@assistant with Carl")))
+    assert await texts(second) == ["with Ben", "@assistant with Ben"]
+    [third] = await store.jobs.claim("one", 5, 60.0)
+    assert await texts(third) == ["@assistant with Carl"]
+    await store.do(by(c.RemoveMember(carl)), by(c.SendMessage("@assistant without Carl")))
+    [fourth] = await store.jobs.claim("one", 5, 60.0)
+    assert await texts(fourth) == ["with Ben", "@assistant with Ben", "@assistant with Carl", "@assistant without Carl"]

@@ -21,7 +21,7 @@ from app.application.authorize import Pep
 from app.application.ports.errors import Transient
 from app.application.ports.history import Membership
 from app.application.ports.people import Account
-from app.application.ports.store import Healing
+from app.application.ports.store import Healing, Joined, OpenReply
 from app.domain.assistants import budget_of
 from app.domain.command import Command
 from app.domain.decide import decide, needs_of
@@ -259,10 +259,10 @@ class MemoryStore:
             for e in found
         ]
 
-    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
+    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, Joined]:
         self._may_fail("joined")
         return {
-            chat_id: (member.joined_seq, self.state.chats[chat_id].head)
+            chat_id: Joined(member.joined_seq, self.state.chats[chat_id].head, member.sees_from)
             for (chat_id, user), member in self.state.members.items()
             if user == user_id and (chat_ids is None or chat_id in chat_ids)
         }
@@ -270,8 +270,9 @@ class MemoryStore:
     async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
         return any(e.type == "member.removed" and e.payload.user_id == user_id for e in self.events_now(chat_id, after))
 
-    async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
-        return [k for k, r in self.state.replies.items() if k[0] in chat_ids and not r.finished and r.attempt > 0]
+    async def open_replies(self, chat_ids: Sequence[str]) -> list[OpenReply]:
+        open_ = [k for k, r in self.state.replies.items() if k[0] in chat_ids and not r.finished and r.attempt > 0]
+        return [OpenReply(*key, self.state.messages[key].seq) for key in open_]
 
     # History
 

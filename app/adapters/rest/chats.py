@@ -92,7 +92,15 @@ async def update_chat(
     of = _assistant(body.assistant) or ChatAssistant()
     given = (*(name for name in type(body).model_fields if name in body.model_fields_set), *of.given)
     changes = UpdateChat(
-        given, body.title, body.archived, of.model, of.instructions, of.user_id, body.local_only, body.assistant_consent
+        given,
+        body.title,
+        body.archived,
+        of.model,
+        of.instructions,
+        of.user_id,
+        body.local_only,
+        body.assistant_consent,
+        body.history,
     )
     done = await use_cases.chats.update(who.user_id, chat_id, changes, key)
     return made(done, wire.chat_json)

@@ -424,6 +424,7 @@ class _Transaction:
                         "joined_seq": m.joined_seq,
                         "attention": m.attention,
                         "budget_per_hour": m.budget_per_hour,
+                        "sees_from": m.sees_from,
                     }
                     for m in kept
                 ],

@@ -17,7 +17,7 @@ from app.adapters.store import found_words, rows
 from app.adapters.store import tables as t
 from app.adapters.store.accounts import name_begins
 from app.adapters.store.database import Database, to_time
-from app.adapters.store.memberships import REACTIONS, membership_of, reactions_of, statement
+from app.adapters.store.memberships import REACTIONS, membership_of, reactions_of, seen_by, statement
 from app.adapters.store.read_facts import Facts
 from app.adapters.together import Together
 from app.application.ports.history import Looked, Membership, Page, Search
@@ -32,7 +32,7 @@ _LISTS_TOGETHER = 20
 _TITLES_A_TURN = 500
 _CHAT_FOR = (
     "select c.*, m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq, m.attention,"
-    " m.budget_per_hour, u.username, u.display_name,"
+    " m.budget_per_hour, m.sees_from, u.username, u.display_name,"
     " u.kind as user_kind from chats c left join (members m join users u on u.id = m.user_id)"
     " on m.chat_id = c.id and m.user_id = :user_id where c.id = :chat_id"
 )
@@ -190,12 +190,15 @@ class SqlHistory:
         return [
             Membership(
                 chat=rows.chat_of(row),
-                member=Member(
-                    str(row.id), person, row.role, row.muted_until, row.joined_at, row.joined_seq
+                member=(
+                    member := Member(
+                        str(row.id), person, row.role, row.muted_until, row.joined_at, row.joined_seq,
+                        sees_from=row.sees_from,
+                    )
                 ),
                 read_seq=marks[str(row.id)],
                 unread=unread.get(str(row.id), 0),
-                last_message=last.get(str(row.id)),
+                last_message=seen_by(member, last.get(str(row.id))),
                 moved_at=to_time(row.moved_at),
                 hidden=bool(row.hidden),
             )
@@ -268,9 +271,11 @@ class SqlHistory:
             lasting = query.where(sa.or_(b.c.until.is_(None), b.c.until > now))
             return [Person(*row) for row in await connection.execute(lasting)]
 
-    async def messages(self, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
+    async def messages(self, chat_id: str, before: int | None, after: int | None, limit: int, since: int = 0) -> Page:
         m = t.messages
         query = sa.select(m).where(m.c.chat_id == chat_id).limit(limit + 1)
+        if since:
+            query = query.where(m.c.seq >= since)
         if after is not None:
             query = query.where(m.c.seq > after).order_by(m.c.seq)
         else:
@@ -317,12 +322,12 @@ class SqlHistory:
             chat_id = await connection.scalar(sa.select(w.c.chat_id).where(w.c.message_id == message_id))
         return await self.message(chat_id, message_id) if chat_id is not None else None
 
-    async def pins(self, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
+    async def pins(self, chat_id: str, before: int | None, limit: int, since: int = 0) -> list[tuple[int, Message]]:
         p, m = t.pins, t.messages
         query = (
             sa.select(m, p.c.seq.label("pin_seq"))
             .select_from(p.join(m, sa.and_(m.c.chat_id == p.c.chat_id, m.c.id == p.c.message_id)))
-            .where(p.c.chat_id == chat_id)
+            .where(p.c.chat_id == chat_id, m.c.seq >= since)
             .order_by(p.c.seq.desc())
             .limit(limit)
         )
@@ -391,6 +396,7 @@ def _list_of_chats(
             me.c.muted_until,
             me.c.joined_at,
             me.c.joined_seq,
+            me.c.sees_from,
             rd.c.seq.label("read_seq"),
         )
         .select_from(

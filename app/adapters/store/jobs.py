@@ -242,7 +242,9 @@ class SqlJobs:
         spoken = spoken.order_by(m.c.seq.desc()).limit(most)
         if chat.kind != "assistant":
             asked = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id).scalar_subquery()
-            return list(await connection.execute(spoken.where(m.c.chat_id == job.chat_id, m.c.seq <= asked)))
+            floor = await self._floor(connection, job)
+            within = sa.and_(m.c.chat_id == job.chat_id, m.c.seq <= asked, m.c.seq >= floor)
+            return list(await connection.execute(spoken.where(within)))
         found: list[Any] = []
         chat_id, last_id, forked = job.chat_id, job.question_id, rows.chat_of(chat).terms.forked_from
         for _ in range(FORKS_MAX):
@@ -270,6 +272,13 @@ class SqlJobs:
         steered = x.c.type == sa.literal_column("'reply.steered'")
         found = await connection.scalars(sa.select(x.c.data).where(mine, steered).order_by(x.c.seq))
         return [Turn("user", data["text"]) for data in found if data["text"]]
+
+    async def _floor(self, connection: AsyncConnection, job: Job) -> int:
+        """From where on all who will read the answer see the chat: who came behind its place doesn't see it."""
+        mb, m = t.members, t.messages
+        its = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.message_id).scalar_subquery()
+        query = sa.select(sa.func.max(mb.c.sees_from)).where(mb.c.chat_id == job.chat_id, mb.c.sees_from <= its)
+        return await connection.scalar(query) or 0
 
     async def _ancestors(self, connection: AsyncConnection, chat_id: str, message_id: str, most: int) -> Sequence[Any]:
         """A message and those that it continues. One that an older version stored continues the one before it."""

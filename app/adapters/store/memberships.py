@@ -10,7 +10,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import from_json
 from app.application.ports.history import Membership
-from app.domain.values import REACTION_USERS_SHOWN, Member, Person, Reaction
+from app.domain.values import REACTION_USERS_SHOWN, Member, Message, Person, Reaction
 
 _MESSAGE = [column.name for column in t.messages.c]
 _LAST = ", ".join(f"p.{name} as last_{name}" for name in _MESSAGE)
@@ -24,7 +24,8 @@ REACTIONS = (
 """Those on a message `p`, as JSON; null where there are none."""
 
 _MINE = (
-    "select ch.*, me.user_id, me.role, me.muted_until, me.joined_at, me.joined_seq, s.seq as said,"
+    "select ch.*, me.user_id, me.role, me.muted_until, me.joined_at, me.joined_seq, me.sees_from,"
+    " s.seq as said,"
     " greatest(coalesce(rd.seq, 0), me.joined_seq) as mark,"
     " greatest(coalesce(s.created_at, ch.created_at), me.joined_at) as moved_at,"
     " coalesce(hd.seq >= coalesce(s.seq, 0) and hd.seq >= me.joined_seq, false) as hidden"
@@ -88,18 +89,25 @@ def reactions_of(shown: str) -> tuple[Reaction, ...]:
     return tuple(Reaction(emoji, count, tuple(user_ids)) for emoji, count, user_ids in from_json(shown))
 
 
+def seen_by(member: Member, message: Message | None) -> Message | None:
+    return message if message is not None and member.sees(message) else None
+
+
 def membership_of(row: Any) -> Membership:
     last = None
     if row.said is not None:
         reactions = reactions_of(row.shown) if row.shown is not None else ()
         last = rows.message_of(_Last(row), reactions)
     person = Person(str(row.user_id), row.username, row.display_name, row.user_kind)
+    member = Member(
+        str(row.id), person, row.role, row.muted_until, row.joined_at, row.joined_seq, sees_from=row.sees_from
+    )
     return Membership(
         chat=rows.chat_of(row),
-        member=Member(str(row.id), person, row.role, row.muted_until, row.joined_at, row.joined_seq),
+        member=member,
         read_seq=row.mark,
         unread=row.unread,
-        last_message=last,
+        last_message=seen_by(member, last),
         moved_at=row.moved_at,
         hidden=row.hidden,
     )

@@ -26,7 +26,7 @@ from app.domain.values import AddedBy, AskedBy, Assistant, ChatKind, MessageKind
 
 Key = tuple[str, str, str]
 """Of a command: chat, actor, id."""
-_MEMBERS = "m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq, m.attention, m.budget_per_hour"
+_MEMBERS = "m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq, m.attention, m.budget_per_hour, m.sees_from"
 
 
 class Facts:

@@ -86,6 +86,7 @@ def member_of(row: Any) -> Member:
         joined_seq=row.joined_seq,
         attention=row.attention,
         budget_per_hour=row.budget_per_hour,
+        sees_from=row.sees_from,
     )
 
 

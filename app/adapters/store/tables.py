@@ -151,6 +151,7 @@ members = sa.Table(
     sa.Column("joined_seq", BigInt, nullable=False),
     sa.Column("attention", sa.String(16), nullable=False, server_default="addressed"),
     sa.Column("budget_per_hour", sa.Integer()),
+    sa.Column("sees_from", BigInt, nullable=False, server_default="0"),
     sa.Index(
         "ix_members_ambient",
         "chat_id",

@@ -11,6 +11,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
 from app.adapters.together import Together
+from app.application.ports.store import Joined, OpenReply
 from app.domain.events import Event, message_created
 from app.domain.state import Pair
 
@@ -55,7 +56,7 @@ class SqlTimeline:
         events.sort(key=lambda event: event.seq)
         return _contiguous(events, after)[:limit]
 
-    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
+    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, Joined]:
         if chat_ids is None:
             return await self._places.ask(user_id) or {}
         if len(chat_ids) == 1:
@@ -64,46 +65,46 @@ class SqlTimeline:
         found = await self._joined_in([(user_id, chat_id) for chat_id in chat_ids])
         return {chat_id: place for (_, chat_id), place in found.items()}
 
-    async def _joined_by(self, user_ids: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+    async def _joined_by(self, user_ids: Sequence[str]) -> dict[str, dict[str, Joined]]:
         source, params = self._database.values("v", {"id": "uuid"}, [(user_id,) for user_id in user_ids])
         sql = (
-            f"select m.user_id, m.chat_id, m.joined_seq, c.head from {source} join members m on m.user_id = v.id"
+            f"select m.user_id, m.chat_id, m.joined_seq, m.sees_from, c.head from {source} join members m on m.user_id = v.id"
             " join chats c on c.id = m.chat_id"
         )
-        found: dict[str, dict[str, tuple[int, int]]] = {}
+        found: dict[str, dict[str, Joined]] = {}
         for place, row in enumerate(await self._database.fetch(sql, params)):
             if place % _ROWS_A_TURN == 0:
                 await asyncio.sleep(0)  # others have their turn between
-            found.setdefault(str(row.user_id), {})[str(row.chat_id)] = (row.joined_seq, row.head)
+            found.setdefault(str(row.user_id), {})[str(row.chat_id)] = Joined(row.joined_seq, row.head, row.sees_from)
         return found
 
-    async def _joined_in(self, pairs: Sequence[Pair]) -> dict[Pair, tuple[int, int]]:
+    async def _joined_in(self, pairs: Sequence[Pair]) -> dict[Pair, Joined]:
         """pairs: of a user and a chat."""
         source, params = self._database.values("v", {"user_id": "uuid", "chat_id": "uuid"}, pairs)
         sql = (
-            f"select m.user_id, m.chat_id, m.joined_seq, c.head from {source}"
+            f"select m.user_id, m.chat_id, m.joined_seq, m.sees_from, c.head from {source}"
             " join members m on m.chat_id = v.chat_id and m.user_id = v.user_id join chats c on c.id = m.chat_id"
         )
         found = await self._database.fetch(sql, params)
-        return {(str(row.user_id), str(row.chat_id)): (row.joined_seq, row.head) for row in found}
+        return {(str(row.user_id), str(row.chat_id)): Joined(row.joined_seq, row.head, row.sees_from) for row in found}
 
     async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
         async with self._database.read() as connection:
             return bool(await rows.leavings(connection, chat_id, user_id, after))
 
-    async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
+    async def open_replies(self, chat_ids: Sequence[str]) -> list[OpenReply]:
         return await self._open.ask(tuple(chat_ids)) or []
 
-    async def _open_replies(self, lists: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], list[Pair]]:
+    async def _open_replies(self, lists: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], list[OpenReply]]:
         of_any = dict.fromkeys(chat_id for chat_ids in lists for chat_id in chat_ids)
         source, params = self._database.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in of_any])
         sql = (
-            f"select r.chat_id, r.message_id from {source} join replies r on r.chat_id = v.id"
-            " where not r.finished and r.attempt > 0"
+            f"select r.chat_id, r.message_id, m.seq from {source} join replies r on r.chat_id = v.id"
+            " join messages m on m.chat_id = r.chat_id and m.id = r.message_id where not r.finished and r.attempt > 0"
         )
-        found: dict[str, list[Pair]] = {}
+        found: dict[str, list[OpenReply]] = {}
         for row in await self._database.fetch(sql, params):
-            found.setdefault(str(row.chat_id), []).append((str(row.chat_id), str(row.message_id)))
+            found.setdefault(str(row.chat_id), []).append(OpenReply(str(row.chat_id), str(row.message_id), row.seq))
         if not found:
             return {}
         return {ids: [pair for chat_id in ids for pair in found.get(chat_id, ())] for ids in lists}

@@ -31,6 +31,9 @@ class AssistantJson(TypedDict):
     instructions: str | None
 
 
+HistoryName = Literal["all", "from_joining"]
+
+
 class AgreedJson(TypedDict):
     by: str
     at: str
@@ -42,7 +45,7 @@ class ForkJson(TypedDict):
 
 
 class SharedChatJson(TypedDict):
-    """What is the same for all members: the chat as it stands in events. assistant_consent: of groups."""
+    """What is the same for all members: the chat as it stands in events. history, assistant_consent: of groups."""
 
     id: str
     kind: KindName
@@ -54,6 +57,7 @@ class SharedChatJson(TypedDict):
     members_count: int
     assistant: NotRequired[AssistantJson]
     assistant_consent: NotRequired[AgreedJson | None]
+    history: NotRequired[HistoryName]
     local_only: bool
     forked_from: NotRequired[ForkJson]
 
@@ -71,6 +75,7 @@ def shared_chat_json(chat: Chat) -> dict[str, Any]:
         "local_only": chat.terms.local_only,
     }
     if chat.kind == ChatKind.GROUP:
+        made["history"] = chat.terms.history
         agreed = chat.terms.consent
         made["assistant_consent"] = {"by": agreed.by, "at": rfc3339(agreed.at)} if agreed is not None else None
     if chat.terms.forked_from is not None:
@@ -124,6 +129,7 @@ class ChatChanges(Request):
     assistant: NewAssistant | None = None
     assistant_consent: Annotated[bool, Field(strict=True)] = False
     local_only: Annotated[bool, Field(strict=True)] = False
+    history: HistoryName = "all"
 
 
 class NewFork(Request):
@@ -159,7 +165,7 @@ def _whole(chat: Chat) -> dict[str, Any]:
 
 SHARED_CHAT = {
     "id": CHAT, "kind": "group", "title": "Launch", "archived": False, "created_at": AT, "created_by": ANNA, "head": 2,
-    "members_count": 2, "local_only": False, "assistant_consent": None,
+    "members_count": 2, "local_only": False, "history": "all", "assistant_consent": None,
 }  # fmt: skip
 CHAT_JSON = SHARED_CHAT | {
     "my_role": "owner", "read_seq": 2, "unread": 0, "hidden": False, "last_message": MESSAGE_JSON,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from app.adapters.wire.chats import chat_json
 from app.adapters.wire.messages import message_json
 from app.adapters.wire.people import person_json, user_json
@@ -19,7 +21,7 @@ from app.domain.errors import ParleyError
 from app.domain.events import Event
 from app.domain.messages import SendMessage
 from app.domain.state import Outcome, Silence
-from app.domain.values import Person
+from app.domain.values import MessageKind, Person
 
 _WELCOME_BYTES = 700 * 1024
 
@@ -147,6 +149,17 @@ class JsonCodec:
                 "chars": chars,
             }
         )
+
+    def seen_from(self, line: str, floor: int) -> tuple[str, str]:
+        if '"message":{' not in line:
+            return line, ""
+        frame = msgspec.json.decode(line)
+        message = frame.get("message")
+        if message is None:
+            return line, ""
+        if message["seq"] < floor:
+            return encode({name: frame[name] for name in ("type", "chat_id", "seq", "at", "actor_id")}), ""
+        return line, message["id"] if message["kind"] == MessageKind.ASSISTANT else ""
 
     def reply_waiting(
         self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int, instead: str | None

@@ -74,6 +74,7 @@ FIELDS: dict[str, str] = {
     "heartbeat_s": "seconds between the service's pings",
     "hidden": "I don't see it in my list until somebody speaks in it",
     "highlights": "[start, length] of each word that was found, in code points of the body",
+    "history": "what those see who join: `all`, or nothing from before they joined",
     "id": "its id",
     "index": "place of this delta in its attempt, from 0",
     "input_tokens": "tokens that were sent, as the models' servers counted",

@@ -98,13 +98,13 @@ class CatchingUp:
             self._delivering.leave(session, chat_id)
             self._gone(session, item)
             return False
-        joined_seq, head = joined
+        joined_seq, head, sees_from = joined
         if chat_id not in session.cursors:
             await self._feeds.hear([chat_id])
             if session.closed or session.behind.get(chat_id) is not item or chat_id in session.cursors:
                 self._feeds.unhear(chat_id)
                 return False
-            self._delivering.register(session, self._feeds[chat_id], head)
+            self._delivering.register(session, self._feeds[chat_id], head, sees_from)
         code = await self._reset_code(session, item, joined_seq, head)
         if session.behind.get(chat_id) is not item or session.closed:
             return False
@@ -125,6 +125,8 @@ class CatchingUp:
             return "epoch"
         if item.after > head:
             return "ahead"
+        if item.after < session.floors.get(item.chat_id, 0) - 1:
+            return "rejoined"
         if item.after < joined_seq - 1 and await self._timeline.removed_after(
             session.user_id, item.chat_id, item.after
         ):

@@ -21,7 +21,8 @@ RETRY_S = 0.2
 
 
 class Delivering:
-    """on_gap: the session fell behind in this chat. on_removed: this user was just told of their own removal from it."""
+    """on_gap: the session fell behind in this chat. on_removed: this user was just told of their own removal from it.
+    seen_from: as the codec's."""
 
     def __init__(
         self,
@@ -30,12 +31,14 @@ class Delivering:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         on_gap: Callable[[Session, str], None],
         on_removed: Callable[[str, str], None],
+        seen_from: Callable[[str, int], tuple[str, str]],
     ) -> None:
         self._feeds = feeds
         self._ranges = ranges
         self._spawn = spawn
         self._on_gap = on_gap
         self._on_removed = on_removed
+        self._seen_from = seen_from
         self.backfills = 0
 
     def deliver(self, session: Session, part: Slice, whole: str | None = None) -> None:
@@ -49,7 +52,15 @@ class Delivering:
             return self._on_gap(session, chat_id)
         if not given.lines:
             return
-        session.sink.send(whole if whole is not None and given.lines is part.lines else "\n".join(given.lines))
+        floor = session.floors.get(chat_id)
+        if floor is not None:
+            seen = [self._seen_from(line, floor) for line in given.lines]
+            session.sink.send("\n".join(line for line, _ in seen))
+            for _, reply_id in seen:
+                if reply_id:
+                    session.shown[reply_id] = None
+        else:
+            session.sink.send(whole if whole is not None and given.lines is part.lines else "\n".join(given.lines))
         session.cursors[chat_id] = given.cursor
         for message_id in part.done:
             session.replies.pop(message_id, None)
@@ -94,8 +105,10 @@ class Delivering:
         finally:
             feed.backfilling = False
 
-    def register(self, session: Session, feed: Feed, cursor: int) -> None:
-        """From here on the session hears the chat, with what follows the cursor."""
+    def register(self, session: Session, feed: Feed, cursor: int, sees_from: int) -> None:
+        """From here on the session hears the chat, with what follows the cursor; of messages before sees_from nothing."""
+        if sees_from:
+            session.floors[feed.chat_id] = sees_from
         alone = not feed.sessions
         session.cursors[feed.chat_id] = cursor
         feed.sessions[session] = None
@@ -108,6 +121,7 @@ class Delivering:
 
     def leave(self, session: Session, chat_id: str) -> None:
         """The chat is over for this session."""
+        session.floors.pop(chat_id, None)
         if session.cursors.pop(chat_id, None) is not None:
             feed = self._feeds.get(chat_id)
             if feed is not None:

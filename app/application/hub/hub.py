@@ -70,6 +70,7 @@ class Hub:
             self._spawn,
             on_gap=lambda session, chat_id: self._catching_up.ask(session, CatchUp(chat_id)),
             on_removed=lambda user_id, chat_id: self._memberships.hint(user_id, [chat_id]),
+            seen_from=codec.seen_from,
         )
         self._catching_up = CatchingUp(
             self._feeds, self._ranges, self._delivering, self._streams, timeline, codec, self._spawn,

@@ -14,7 +14,7 @@ from app.application.hub.streams import Streams
 from app.application.ports.errors import Transient
 from app.application.ports.history import History
 from app.application.ports.socket import Codec
-from app.application.ports.store import Timeline
+from app.application.ports.store import Joined, Timeline
 
 WELCOME_UNREAD_MAX = 100
 
@@ -72,7 +72,7 @@ class Memberships:
         known = {chat_id for session in self._sessions.of(user_id) for chat_id in session.cursors}
         await self.check(user_id, sorted(joined.keys() | known))
 
-    async def _joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
+    async def _joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, Joined]:
         """A hint comes once, so its reading is repeated until it is had or nobody is here to care."""
         while user_id in self._sessions:
             try:
@@ -103,8 +103,8 @@ class Memberships:
         feed = self._feeds.get(chat_id)
         if joined is None or not found or feed is None or session.closed or chat_id in session.cursors:
             return self._feeds.unhear(chat_id)
-        joined_seq, head = joined
+        joined_seq, head, sees_from = joined
         session.sink.send(self._codec.chat_joined(found[0], joined_seq - 1))
-        self._delivering.register(session, feed, joined_seq - 1)
+        self._delivering.register(session, feed, joined_seq - 1, sees_from)
         self._delivering.know(feed, head)
         self._spawn(self._streams.show_open(session, [chat_id]))

@@ -14,7 +14,7 @@ from app.application.hub.streams import Streams
 from app.application.ports.history import History, Membership
 from app.application.ports.people import Account
 from app.application.ports.socket import Codec
-from app.application.ports.store import Timeline
+from app.application.ports.store import Joined, Timeline
 from app.application.signals import user_channel
 from app.application.turns import Turns
 
@@ -72,18 +72,20 @@ class Opening:
                 joined = (
                     await self._timeline.joined(session.user_id, None)
                     if len(listed) >= WELCOME_CHATS
-                    else {m.chat.id: (m.member.joined_seq, m.chat.head) for m in listed}
+                    else {m.chat.id: Joined(m.member.joined_seq, m.chat.head, m.member.sees_from) for m in listed}
                 )
             # What was joined since is not heard yet: it isn't shown, but joined, behind the welcome.
             session.recheck |= (joined.keys() | {membership.chat.id for membership in listed}) - mine.keys()
             listed = [membership for membership in listed if membership.chat.id in mine]
-            heads = {chat_id: head for chat_id, (_, head) in joined.items() if chat_id in mine}
+            heads = {chat_id: place.head for chat_id, place in joined.items() if chat_id in mine}
             heads |= {membership.chat.id: membership.chat.head for membership in listed}
+            floors = {m.chat.id: m.member.sees_from for m in listed}
+            floors |= {chat_id: place.sees_from for chat_id, place in joined.items()}
             if session.closed:
                 return
             more = len(heads) > len(listed)
             session.sink.send(self._codec.welcome(session.id, account, epoch, listed, more))
-            self._begin(session, mine, heads)
+            self._begin(session, mine, heads, floors)
             registered = True
         finally:
             if not registered:
@@ -116,9 +118,9 @@ class Opening:
                 )
         return listed
 
-    def _begin(self, session: Session, mine: dict[str, tuple[int, int]], heads: dict[str, int]) -> None:
+    def _begin(self, session: Session, mine: dict[str, Joined], heads: dict[str, int], floors: dict[str, int]) -> None:
         """Each chat is live from its head on. mine: the chats whose channels are heard for this session."""
         for chat_id, head in heads.items():
-            self._delivering.register(session, self._feeds[chat_id], head)
+            self._delivering.register(session, self._feeds[chat_id], head, floors[chat_id])
         for chat_id in mine.keys() - heads.keys():
             self._feeds.unhear(chat_id)

@@ -48,6 +48,8 @@ class Session:
     replies: message id → (attempt, next index) of the deltas given. asked, over: by tag, requests whose end was not
     told, and those whose rejection was. joining, recheck: chats whose membership is being read, or must be once opened.
     typed: chat id → when its typing was told last, monotonic seconds.
+    floors: chat id → the first seq that this person sees, where that isn't all. shown: of such chats the replies that may
+    be told while they are written.
     """
 
     id: str
@@ -62,6 +64,8 @@ class Session:
     joining: set[str] = field(default_factory=set)
     recheck: set[str] = field(default_factory=set)
     typed: Bounded[str, float] = field(default_factory=lambda: Bounded(_PENDING_MAX))
+    floors: dict[str, int] = field(default_factory=dict)
+    shown: Bounded[str, None] = field(default_factory=lambda: Bounded(_PENDING_MAX))
     opened: bool = False
     closed: bool = False
     catching: bool = False

@@ -33,7 +33,7 @@ class Streams:
             return
         frame: str | None = None
         for session in list(feed.sessions):
-            if feed.chat_id in session.behind:
+            if feed.chat_id in session.behind or not self._shows(session, feed, delta.message_id):
                 continue
             at = session.replies.get(delta.message_id, (0, 0))
             if delta.attempt < at[0] or (delta.attempt == at[0] and delta.index < at[1]):
@@ -46,6 +46,11 @@ class Streams:
                 frame = self._codec.delta(feed.chat_id, delta.message_id, delta.attempt, delta.index, delta.text)
             session.replies[delta.message_id] = (delta.attempt, delta.index + 1)
             session.sink.send(frame)
+
+    @staticmethod
+    def _shows(session: Session, feed: Feed, message_id: str) -> bool:
+        """Who doesn't see what was before them isn't told either how an answer from then is written."""
+        return feed.chat_id not in session.floors or message_id in session.shown
 
     def _snapshot(self, feed: Feed, message_id: str) -> None:
         if message_id not in feed.snapshots:
@@ -62,7 +67,7 @@ class Streams:
                 self._give_snapshot(session, feed, message_id, text)
 
     def _give_snapshot(self, session: Session, feed: Feed, message_id: str, text: LiveText) -> None:
-        if feed.chat_id in session.behind:
+        if feed.chat_id in session.behind or not self._shows(session, feed, message_id):
             return
         if message_id in feed.ended or (text.attempt, text.next_index) <= session.replies.get(message_id, (0, 0)):
             return
@@ -71,7 +76,9 @@ class Streams:
 
     async def show_open(self, session: Session, chat_ids: list[str]) -> None:
         """Who comes in the middle of an answer gets its text so far, unasked."""
-        for chat_id, message_id in await self._timeline.open_replies(chat_ids):
+        for chat_id, message_id, seq in await self._timeline.open_replies(chat_ids):
+            if chat_id in session.floors and seq >= session.floors[chat_id]:
+                session.shown[message_id] = None
             text = await self._live.get((chat_id, message_id))
             feed = self._feeds.get(chat_id)
             if text is not None and feed is not None and session in feed.sessions:

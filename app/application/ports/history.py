@@ -128,8 +128,8 @@ class History(Protocol):
         """By user id."""
         ...
 
-    async def messages(self, chat_id: str, before: int | None, after: int | None, limit: int) -> Page:
-        """after: oldest first; before, or neither: newest first. Not both. Deleted ones are there as tombstones."""
+    async def messages(self, chat_id: str, before: int | None, after: int | None, limit: int, since: int = 0) -> Page:
+        """Of this seq on. after: oldest first; before, or neither: newest first. Not both. Deleted ones are there as tombstones."""
         ...
 
     async def page_at(self, chat_id: str, head: int, before: int | None, after: int | None, limit: int) -> Page | None:
@@ -149,8 +149,8 @@ class History(Protocol):
         """The message whose place it is; None where another event stands there."""
         ...
 
-    async def pins(self, chat_id: str, before: int | None, limit: int) -> list[tuple[int, Message]]:
-        """(seq of the event that pinned it, the message), newest pin first."""
+    async def pins(self, chat_id: str, before: int | None, limit: int, since: int = 0) -> list[tuple[int, Message]]:
+        """(seq of the event that pinned it, the message), newest pin first; of messages of this seq on."""
         ...
 
     async def search(self, user_id: str, search: Search, limit: int) -> Looked:

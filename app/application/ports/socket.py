@@ -108,6 +108,11 @@ class Codec(Protocol):
         """The model thinks before it answers: so many characters so far, which aren't part of the answer."""
         ...
 
+    def seen_from(self, line: str, floor: int) -> tuple[str, str]:
+        """An event's line for who sees nothing before that seq: of an older message its place alone; and the id of the reply
+        that begins in it, "" for none."""
+        ...
+
     def reply_waiting(
         self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int, instead: str | None
     ) -> str:

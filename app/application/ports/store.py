@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.application.ports.bus import DeadLetter
 from app.domain.command import Command
 from app.domain.events import Event
-from app.domain.state import Decided, Outcome, Pair, State
+from app.domain.state import Decided, Outcome, State
 
 
 class LogTransaction(Protocol):
@@ -88,6 +88,20 @@ class WordIndex(Protocol):
         ...
 
 
+class Joined(NamedTuple):
+    """seq: of the event by which somebody came. head: the chat's. sees_from: the first seq that they see; 0: all."""
+
+    seq: int
+    head: int
+    sees_from: int = 0
+
+
+class OpenReply(NamedTuple):
+    chat_id: str
+    message_id: str
+    seq: int
+
+
 class Timeline(Protocol):
     """Reads of the log that delivering depends on: always the primary, never behind a commit that was announced.
     Each raises Transient."""
@@ -97,16 +111,16 @@ class Timeline(Protocol):
         that this version doesn't know has an Opaque payload."""
         ...
 
-    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, tuple[int, int]]:
-        """chat id → (joined_seq, head) of the chats that the user is in; all of them for None."""
+    async def joined(self, user_id: str, chat_ids: Sequence[str] | None) -> dict[str, Joined]:
+        """By chat id, of the chats that the user is in; all of them for None."""
         ...
 
     async def removed_after(self, user_id: str, chat_id: str, after: int) -> bool:
         """Whether this user was removed from the chat by an event with seq > after."""
         ...
 
-    async def open_replies(self, chat_ids: Sequence[str]) -> list[Pair]:
-        """(chat id, message id) of all replies of these chats that are claimed and not finished, in no order."""
+    async def open_replies(self, chat_ids: Sequence[str]) -> list[OpenReply]:
+        """All replies of these chats that are claimed and not finished, in no order."""
         ...
 
 

@@ -10,6 +10,7 @@ import pytest
 from app.application.authorize import Pep, Reader
 from app.domain.errors import ParleyError
 from app.domain.policy import Answer, Question
+from app.domain.values import Member
 from tests import actions as c
 from tests.unit.memory import CHATS, PEP, USERS, MemoryStore
 
@@ -84,7 +85,8 @@ def test_what_was_read_while_one_was_removed_is_not_shown() -> None:
     store.do(CHAT, ANNA, c.CreateChat("group", None, (BEN,)))
     reader, reads = Reader(PEP, store), list[str]()
 
-    async def page(removes: bool = False) -> str:
+    async def page(me: Member, removes: bool = False) -> str:
+        assert me.user.id == BEN
         if removes:
             store.do(CHAT, ANNA, c.RemoveMember(BEN))
         reads.append("read")
@@ -93,7 +95,7 @@ def test_what_was_read_while_one_was_removed_is_not_shown() -> None:
     async def go() -> None:
         assert await reader.read(BEN, CHAT, page) == "what is there"
         with pytest.raises(ParleyError, match="not_found"):
-            await reader.read(BEN, CHAT, lambda: page(removes=True))
+            await reader.read(BEN, CHAT, lambda me: page(me, removes=True))
         assert len(reads) == 2
         with pytest.raises(ParleyError, match="not_found"):
             await reader.read(BEN, CHAT, page)

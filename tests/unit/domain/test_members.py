@@ -161,3 +161,36 @@ def test_strangers_are_counted_where_they_add_and_a_batch_knows_who_shares_a_cha
     assert (result.outcome.code, result.outcome.reason[-45:]) == ("not_allowed", f" user3 ({DORA})"), (
         "what stays is told first"
     )
+
+
+def test_who_joins_a_group_without_a_past_sees_from_there_on() -> None:
+    scene = Scene()
+    old = scene.say(ANNA, "secret")
+    scene.ok(ANNA, c.UpdateChat(("history",), history="from_joining"))
+    scene.refused(BEN, c.UpdateChat(("history",), history="all"), "not_allowed")
+    scene.ok(ANNA, c.AddMember(CARL, "admin"))
+    scene.ok(ANNA, c.AddMember(ASSISTANT_ID, "member"))
+    members = scene.store.state.members
+    floor = members[(CHAT, CARL)].sees_from
+    assert (floor, members[(CHAT, BEN)].sees_from, members[(CHAT, ASSISTANT_ID)].sees_from) == (old.seq + 2, 0, 0)
+    for action in (
+        c.AddReaction(old.id, "👍"), c.PinMessage(old.id), c.DeleteMessage(old.id), c.RegenerateReply(old.id),
+        c.StopReply(old.id),
+    ):  # fmt: skip
+        scene.refused(CARL, action, "not_found")
+    scene.refused(CARL, c.SendMessage("x", old.id), "invalid", "reply_to names no message of this chat")
+    scene.ok(BEN, c.AddReaction(old.id, "👍"))
+    new = scene.say(ANNA, "for all")
+    scene.ok(CARL, c.AddReaction(new.id, "👍"))
+    scene.ok(ANNA, c.UpdateMember(CARL, ("role",), "member"))
+    assert members[(CHAT, CARL)].sees_from == floor, "and keeps it"
+    scene.ok(ANNA, c.UpdateChat(("history",), history="all"))
+    scene.ok(ANNA, c.RemoveMember(CARL))
+    scene.ok(ANNA, c.AddMember(CARL, "member"))
+    assert members[(CHAT, CARL)].sees_from == 0
+    for kind in ("direct", "assistant"):
+        other = Scene(kind, (BEN,) if kind == "direct" else ())
+        assert other.do(ANNA, c.UpdateChat(("history",), history="from_joining")).outcome.code in (
+            "invalid",
+            "not_allowed",
+        )

@@ -158,6 +158,7 @@ export interface ChatChanges {
   archived?: boolean;
   assistant?: NewAssistant | null;
   assistant_consent?: boolean;
+  history?: "all" | "from_joining";
   local_only?: boolean;
   title?: string | null;
 }
@@ -199,6 +200,7 @@ export interface ChatJson {
   members_count: number;
   assistant?: AssistantJson;
   assistant_consent?: AgreedJson | null;
+  history?: "all" | "from_joining";
   local_only: boolean;
   forked_from?: ForkJson;
   my_role: "owner" | "admin" | "member" | "reader";
@@ -999,7 +1001,7 @@ export interface SessionJson {
   last_used_at: string | null;
 }
 
-/** What is the same for all members: the chat as it stands in events. assistant_consent: of groups. */
+/** What is the same for all members: the chat as it stands in events. history, assistant_consent: of groups. */
 export interface SharedChatJson {
   id: string;
   kind: "direct" | "group" | "assistant";
@@ -1011,6 +1013,7 @@ export interface SharedChatJson {
   members_count: number;
   assistant?: AssistantJson;
   assistant_consent?: AgreedJson | null;
+  history?: "all" | "from_joining";
   local_only: boolean;
   forked_from?: ForkJson;
 }

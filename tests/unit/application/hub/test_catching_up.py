@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from app.application.ports.store import Joined
 from app.application.signals import (
     Note,
     chat_channel,
     pack_note,
     user_channel,
 )
+from app.domain.ids import ASSISTANT_ID
 from tests import actions as c
 from tests.unit.application.hub.world import ANNA, BEN, CARL, CHAT, OTHER, World, frames, say, seqs, with_world
+from tests.unit.memory import Sink
 from tests.unit.virtual_time import run
 
 
@@ -158,7 +162,7 @@ async def test_who_closes_or_leaves_while_it_is_asked_about_is_given_nothing_mor
     session, ben = await world.open(BEN)
     joined, waiting = world.store.joined, asyncio.Event()
 
-    async def slow(user_id: str, chat_ids: object) -> dict[str, tuple[int, int]]:
+    async def slow(user_id: str, chat_ids: object) -> dict[str, Joined]:
         found = await joined(user_id, chat_ids)  # type: ignore[arg-type]
         await waiting.wait()
         return found
@@ -235,3 +239,54 @@ def test_what_can_not_be_given_ends_all_the_same_and_the_chat_goes_on() -> None:
         await world.background.close()
 
     run(go())
+
+
+@with_world
+async def test_who_sees_nothing_before_their_joining_is_given_places_alone(world: World) -> None:
+    """Live, by resume and by sync: of what was said before nothing, and no answer from then while it is written."""
+    await world.do(say("secret"), say("@assistant, a question"))
+    old, _, open_ = [e.payload for e in world.store.log[-3:]]
+    await world.do((CHAT, ANNA, c.UpdateChat(("history",), history="from_joining")), (CHAT, ANNA, c.RemoveMember(BEN)))
+    world.store.state.replies[(CHAT, open_.id)] = replace(world.store.state.replies[(CHAT, open_.id)], attempt=1)
+    session, ben = await world.open(BEN)
+    await world.do((CHAT, ANNA, c.AddMember(BEN, "member")))
+    await world.settle()
+    floor = world.store.state.members[(CHAT, BEN)].sees_from
+    assert floor == world.store.state.chats[CHAT].head and session.floors == {CHAT: floor}
+    await world.live.append((CHAT, open_.id), 1, 0, "secret answer", "secret answer")
+    await world.do((CHAT, ANNA, c.EditMessage(old.id, "secret, edited")), say("for all"))
+    await world.do(
+        (CHAT, ASSISTANT_ID, c.CompleteReply(open_.id, 1, "complete", "secret answer")), say("@assistant, again")
+    )
+    newer = world.store.log[-1].payload
+    await world.live.append((CHAT, newer.id), 1, 0, "for all", "for all")
+    await world.settle()
+
+    async def given(sink: Sink) -> None:
+        await world.settle()
+        assert not [line for line in sink.lines if "secret" in line]
+        told = [frame for frame in frames(sink) if frame.get("chat_id") == CHAT and "seq" in frame]
+        alone = [frame["type"] for frame in told if "message" not in frame and frame["type"].startswith("message.")]
+        assert alone == ["message.edited", "message.completed"] and "for all" in "".join(sink.lines)
+        assert set(next(f for f in told if f["type"] == "message.edited")) == {
+            "type",
+            "chat_id",
+            "seq",
+            "at",
+            "actor_id",
+        }
+
+    await given(ben)
+    assert [frame["text"] for frame in frames(ben, "reply.delta")] == ["for all"]
+    _, again = await world.open(BEN, {CHAT: floor})
+    await given(again)
+    _, early = await world.open(BEN, {CHAT: floor - 2})
+    await world.settle()
+    assert [frame["code"] for frame in frames(early, "reset")] == ["rejoined"] and not frames(early, "message.created")
+    asked, sink = await world.open(BEN)
+    world.hub.sync(asked, "r", {CHAT: 0})
+    await world.settle()
+    assert [frame["code"] for frame in frames(sink, "reset")] == ["rejoined"]
+    _, hers = await world.open(ANNA, {CHAT: 1})
+    await world.settle()
+    assert sum("secret" in line for line in hers.lines) >= 3, "who was there sees all of it"
