@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from examples.bot import sign_in
 from parley_client import Client, Event, Problem, Rest
@@ -30,11 +31,14 @@ class Bridge:
     def _give(self, event: Event) -> None:
         if event["chat_id"] != self._chat_id or event["seq"] <= self._seq:
             return
-        if event["type"] in ("message.created", "message.completed") and event["actor_id"] != self._rest.user["id"]:
-            message = event["message"]  # of an answer its end; its beginning has no text yet
-            if message["body"] is not None and message["status"] != "pending":
-                said = {"seq": event["seq"], "sender_id": message["sender_id"], "body": message["body"]}
-                print(json.dumps(said), flush=True)
+        message: Any = event.get("message")  # none of what was said before we came, in a chat that hides that
+        is_said = (
+            event["type"] in ("message.created", "message.completed") and event["actor_id"] != self._rest.user["id"]
+        )
+        if message and is_said and message["body"] is not None and message["status"] != "pending":
+            # Of an answer its end; its beginning has no text yet.
+            said = {"seq": event["seq"], "sender_id": message["sender_id"], "body": message["body"]}
+            print(json.dumps(said), flush=True)
         self._seq = event["seq"]
         self._place.write_text(str(self._seq))
 

@@ -555,7 +555,7 @@ class AssistantSilent(TypedDict):
     chat_id: str
     message_id: str
     assistant_id: str
-    code: Literal["banned", "muted", "not_allowed", "quota_exceeded"]
+    code: Literal["banned", "muted", "not_allowed", "off", "quota_exceeded"]
 
 
 class TypingSignal(TypedDict):

@@ -25,6 +25,6 @@ EXAMPLES = (
     RemoveMember("u"), BanMember("u"), UnbanMember("u"), StopReply("m"), RegenerateReply("m"),
     Moderate("ban", "u", "why", datetime(2026, 1, 1, tzinfo=UTC)),
     CompleteReply("m", 2, "failed", "text", Failure("cut", "why"), Usage(1, 2)), ExpireReply("m", 1),
-    SpeakUp("m", 3), SteerReply("m", "shorter"),
+    SpeakUp("m", 3, "u"), SteerReply("m", "shorter"),
 )  # fmt: skip
 """One of each, with every field given: for tests that go over all."""

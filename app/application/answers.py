@@ -11,6 +11,7 @@ from app.application.authorize import Pep, Reader, asked_of_service, permit_of_s
 from app.application.operators import ADMINISTER
 from app.application.ports.history import History
 from app.application.ports.jobs import DayOfUse, Provenance, Provenances
+from app.application.ports.model import Place
 from app.application.ports.people import Accounts, Bearer
 from app.domain.assistants import quota_windows
 from app.domain.errors import Code, ParleyError, not_found
@@ -26,6 +27,13 @@ class Origins:
     reply: Message
     provenance: Provenance
     configures: bool
+    me: Member
+    others: frozenset[str]
+    """Chats that its context comes from and that the reader may read."""
+
+    def reads(self, place: Place) -> bool:
+        """Whether the reader may know of this message."""
+        return place[2] in self.others if place[2] else place[0] >= self.me.sees_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +70,21 @@ class Answers:
         self._accounts = accounts
 
     async def origins(self, bearer: Bearer, chat_id: str, message_id: str) -> Origins:
-        async def found(me: Member) -> tuple[Message, Provenance]:
+        async def found(me: Member) -> tuple[Message, Provenance, Member]:
             message = await self._history.message(chat_id, message_id)
             if message is None or not me.sees(message):
                 raise not_found()
             provenance = await self._provenances.of(chat_id, message_id)
             if provenance is None:
                 raise ParleyError(Code.CONFLICT, "this message is no assistant's reply")
-            return message, provenance
+            return message, provenance, me
 
-        reply, provenance = await self._reader.read(bearer.user_id, chat_id, found)
+        reply, provenance, me = await self._reader.read(bearer.user_id, chat_id, found)
+        written = (attempt.written for attempt in provenance.attempts if attempt.written is not None)
+        elsewhere = {place[2] for one in written for place in one.context if place[2]}
+        others = frozenset([id_ for id_ in elsewhere if await self._history.member(id_, bearer.user_id) is not None])
         configures = await asked_of_service(self._pep, self._accounts, bearer.user_id, CONFIGURE)
-        return Origins(reply, provenance, configures.allowed)
+        return Origins(reply, provenance, configures.allowed, me, others)
 
     async def use(self, user_id: str, since: date | None, until: date | None) -> Use:
         """A person's own: days in UTC, until exclusive; the last 30 days by default."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,7 @@ from app.domain.policy import Answer, AssistantFacts, Question
 from app.domain.values import AskedBy, ChatKind, Role
 
 CONFIGURE = "assistant.configure"
-_STOPS_MAX = 20
+_STOPS_MAX, _STOP_PAUSE_S = 40, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,12 @@ class Assistants:
             raise ParleyError(Code.CONFLICT, "the built-in assistant stays")
         if not await self._store.delete(bearer.user_id, assistant_id):
             raise not_found()
-        for _ in range(_STOPS_MAX):  # some are held by who changes them just now
-            stopped = await self._store.stop_all(assistant_id)
-            if not stopped:
-                return
+        for _ in range(_STOPS_MAX):
+            stopped, more = await self._store.stop_all(assistant_id)
             await self._fan_out.publish([(ASSISTANTS, pack_note(Note("stop", list(key)))) for key in stopped])
+            if not more:
+                return
+            await asyncio.sleep(_STOP_PAUSE_S)  # who renews or ends it holds its row just now
 
     async def _permit(self, bearer: Bearer) -> None:
         await permit_of_service(self._pep, self._accounts, bearer.user_id, CONFIGURE)

@@ -97,7 +97,8 @@ class Chats:
             raise ParleyError(Code.INVALID, "only a chat with an assistant of its own goes on in another")
         of, command_id = chat.assistant, id_ or self._new_id()
         fork = Fork(chat_id, message.seq)
-        action = CreateChat(ChatKind.ASSISTANT, chat.title, (), of.model, of.instructions, of.user_id, fork)
+        local = chat.terms.local_only
+        action = CreateChat(ChatKind.ASSISTANT, chat.title, (), of.model, of.instructions, of.user_id, fork, local)
         return await self._create(user_id, created_chat_id(user_id, command_id), action, command_id)
 
     async def _create(self, user_id: str, chat_id: str, action: CreateChat, command_id: str) -> Done[Membership]:

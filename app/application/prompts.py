@@ -36,7 +36,7 @@ class Prompts:
         if shared:
             await permit_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
         prompt = KeptPrompt(self._new_id(), bearer.user_id, name, text, shared)
-        if not await self._store.keep(prompt, PROMPTS_MAX):
+        if not await self._store.add(prompt, PROMPTS_MAX):
             raise ParleyError(Code.CONFLICT, f"one person keeps at most {PROMPTS_MAX} prompts")
         return prompt
 
@@ -53,7 +53,7 @@ class Prompts:
         )
         if after.shared:
             await permit_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
-        await self._store.keep(after, PROMPTS_MAX)
+        await self._store.change(after)
         return after
 
     async def delete(self, bearer: Bearer, prompt_id: str) -> None:
@@ -65,6 +65,6 @@ class Prompts:
         found = await self._store.one(prompt_id)
         if found is None or (found.owner_id != bearer.user_id and not found.shared):
             raise not_found()
-        if found.owner_id != bearer.user_id:
+        if found.shared:
             await permit_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
         return found

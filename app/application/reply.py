@@ -20,7 +20,7 @@ from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.fan_out import FanOut, LiveTexts
 from app.application.ports.jobs import Job, Jobs, Written
-from app.application.ports.model import Call, Delta, Finish, Model, ModelFailed, Place, Provider, Thinking
+from app.application.ports.model import Call, Delta, Finish, Model, ModelFailed, Place, Price, Provider, Thinking
 from app.application.ports.socket import Codec
 from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
 from app.application.titles import title_of
@@ -91,6 +91,11 @@ class _Answer:
         self.asked_tokens = 0
         """Of the last call, as estimated."""
         self.calls = 0
+        self.accepted = False
+        """The provider said something of the last call."""
+        self.cost: float | None = None
+        self.only_local = False
+        """No provider outside is asked."""
         self.instead: Provider | None = None
         """Who is asked now, where the assistant's own provider couldn't answer."""
         self.names = ""
@@ -125,8 +130,10 @@ class _Answer:
         if not had_news or len(self.text) - self.told >= DELTA_CHARS:
             self.news.set()
 
-    def count(self, usage: Usage | None) -> None:
+    def count(self, usage: Usage | None, price: Price | None) -> None:
         """Of one call more."""
+        if usage is not None and price is not None:
+            self.cost = (self.cost or 0.0) + price.of(usage)
         if usage is not None:
             had = self.usage or Usage(0, 0)
             self.usage = Usage(had.prompt_tokens + usage.prompt_tokens, had.completion_tokens + usage.completion_tokens)
@@ -158,6 +165,7 @@ class AssistantWorker:
         answer_s: float = 900.0,
         patience_s: float = 170.0,
         context_tokens: int = 16_000,
+        consent: bool = False,
         titles: bool = False,
         title_model: str | None = None,
         jitter: Callable[[], float] = random.random,
@@ -167,7 +175,7 @@ class AssistantWorker:
     ) -> None:
         """holder: our name on leases. providers: by name; `default` is one of them. at_once: replies that are written side by side. drain_s: how long those
         being written may take to end when we go. answer_s: how long one answer may take in all; patience_s: how long a model
-        may load. context_tokens: so much of a chat is sent, as estimated. titles: chats with an assistant get a name
+        may load. context_tokens: so much of a chat is sent, as estimated. consent: a group's text goes outside only where its owner agreed. titles: chats with an assistant get a name
         behind their first answer, of title_model or of the same model. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
         self._watch = watch
         self._holder = holder
@@ -179,6 +187,7 @@ class AssistantWorker:
         self._codec, self._providers = codec, providers
         self._at_once = at_once
         self._titles, self._title_model = titles, title_model
+        self._consent = consent
         self._answer_s, self._patience_s, self._context_tokens, self._jitter = (
             answer_s,
             patience_s,
@@ -229,7 +238,7 @@ class AssistantWorker:
 
     def _room(self) -> dict[str, int]:
         """How many calls more each provider takes of us, of those that have a bound."""
-        open_ = Counter(answer.job.provider or DEFAULT_PROVIDER for answer in self._answers.values())
+        open_ = Counter(self._provider(answer).name for answer in self._answers.values())
         bounded = (one for one in self._providers.values() if one.concurrency)
         return {one.name: max(0, one.concurrency - open_[one.name]) for one in bounded}
 
@@ -335,7 +344,7 @@ class AssistantWorker:
                     return Status.STOPPED, None
                 raise ModelFailed("timeout", f"the answer wasn't done after {self._answer_s:.0f} seconds")
             except ModelFailed as error:
-                answer.count(error.usage)
+                answer.count(error.usage, self._provider(answer).price)
                 answer.progressed = True
                 answer.said, answer.model = error.said, error.model or answer.model
                 failed = Status.FAILED, Failure(error.code, error.reason)
@@ -371,9 +380,11 @@ class AssistantWorker:
 
     def _fallback(self, answer: _Answer, code: str) -> Provider | None:
         """Who is asked instead, once; not where the request itself was wrong."""
-        if answer.instead is not None or code not in FALL_BACK_FROM:
+        fallback = self._providers.get(self._provider_of(answer.job).fallback)
+        if fallback is None or answer.instead is not None or code not in FALL_BACK_FROM:
             return None
-        return self._providers.get(self._provider_of(answer.job).fallback)
+        room = self._room().get(fallback.name, 1)
+        return fallback if room > 0 and (fallback.local or not answer.only_local) else None
 
     async def _wait(self, answer: _Answer, code: str, wait_s: float) -> None:
         """Who waits sees why, and who is asked instead."""
@@ -404,6 +415,9 @@ class AssistantWorker:
         if answer.instead is not None:
             fallback_model = self._provider_of(answer.job).fallback_model or None
             prompt = replace(prompt, provider=answer.instead.name, model=fallback_model)
+        answer.only_local = prompt.local_only or (self._consent and not prompt.agreed)
+        if answer.only_local and not self._provider(answer).local:
+            raise ModelFailed("refused", "what is said in this chat isn't to go to a provider outside")
         offers = self._provider(answer).models
         if prompt.model is not None and offers and prompt.model not in offers:
             raise ModelFailed("not_found", "this assistant's provider doesn't offer the chat's model")
@@ -416,10 +430,11 @@ class AssistantWorker:
             async with aclosing(self._model.stream(prompt)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     answer.progressed = True
+                    answer.accepted = not isinstance(piece, Call)
                     if isinstance(piece, Call):
                         answer.calls, answer.parameters = answer.calls + 1, piece.parameters
                     elif isinstance(piece, Finish):
-                        answer.count(piece.usage)
+                        answer.count(piece.usage, self._provider(answer).price)
                         answer.model = piece.model or answer.model
                     elif isinstance(piece, Thinking):
                         await self._think(answer, len(piece.text))
@@ -470,12 +485,14 @@ class AssistantWorker:
     async def _note(self, answer: _Answer, status: str, failure: Failure | None) -> None:
         """How it came about. Where that can't be kept, the answer still ends."""
         usage = answer.usage
-        if usage is None and answer.calls:  # stopped, or cut: nobody counted, and it was asked for all the same
+        if usage is None and (answer.accepted or (answer.calls and status == Status.STOPPED)):
+            # Stopped, or cut: nobody counted, and it was asked for all the same.
             usage = Usage(answer.asked_tokens, tokens_of(answer.text) if answer.text else 0)
+            answer.cost = self._cost(answer, usage)
         written = Written(
             failure.code if failure else status, answer.said if failure else "", answer.calls, answer.first_token_ms,
             self._provider(answer).shown, answer.model, answer.parameters, answer.context, usage,
-            self._cost(answer, usage) if usage else None,
+            answer.cost,
         )  # fmt: skip
         with survived("provenance", self._trouble):
             async with asyncio.timeout(NOTE_S):

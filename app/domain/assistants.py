@@ -9,7 +9,7 @@ from app.domain.errors import Code
 from app.domain.fold import Fold, Refused
 from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
 from app.domain.policy import AssistantFacts, Question
-from app.domain.state import Needs, Silence, Spent
+from app.domain.state import Needs, Silence, Spent, Spoken
 from app.domain.text import called, calls, tokens_of
 from app.domain.values import Assistant, Attention, Chat, ChatKind, Member, UserKind
 
@@ -34,7 +34,7 @@ def asked(fold: Fold, command: Command, chat: Chat, body: str) -> list[Assistant
         return [] if _is_assistant(fold, command) else [mine]
     if chat.kind != ChatKind.GROUP or "@" not in body or _is_assistant(fold, command):
         return []
-    by_name = {one.username: one for one in fold.state.assistants.values() if not one.deleted}
+    by_name = {one.username: one for one in fold.state.assistants.values()}
     return [by_name[name] for name in called(body, by_name)]
 
 
@@ -43,28 +43,38 @@ def _is_assistant(fold: Fold, command: Command) -> bool:
     return member is not None and member.user.kind != UserKind.HUMAN
 
 
-def permit_asking(fold: Fold, command: Command, one: Assistant, body: str | None, ahead: int = 0) -> tuple[str, ...]:
+def permit_asking(
+    fold: Fold,
+    command: Command,
+    one: Assistant,
+    body: str | None,
+    ahead: int = 0,
+    quiet: bool = False,
+    addressed: bool = True,
+) -> tuple[str, ...]:
     """Ids of the policies that let this actor ask, and this assistant answer here; or a refusal: it isn't theirs to ask, it is
     kept out or down in this chat, they wait for too many answers, or a quota is used up. body: of the question. ahead: so many answers more the same
-    message asks for."""
+    message asks for. addressed: whether they called it, or are silent, and it would speak by itself."""
     operator, listed = command.actor_id in fold.state.operators, command.actor_id in one.listed
     if one.deleted:
         raise Refused(Code.NOT_ALLOWED, "this assistant is no more")
     may = fold.allowing(
         command, "assistant.ask", operator=operator, assistant=AssistantFacts(asked_by=one.asked_by, listed=listed)
     )
-    speaks = permit_speaking(fold, command.chat_id, one, addressed=True, ahead=ahead)
-    _check_quotas(fold, command.actor_id, ahead, reserve(fold, body))
+    speaks = permit_speaking(fold, command.chat_id, one, addressed, quiet)
+    _check_quotas(fold, command.actor_id, ahead, reserve(fold, one, body))
     return may + speaks
 
 
-def permit_speaking(
-    fold: Fold, chat_id: str, one: Assistant, addressed: bool, quiet: bool = False, ahead: int = 0
-) -> tuple[str, ...]:
+def permit_speaking(fold: Fold, chat_id: str, one: Assistant, addressed: bool, quiet: bool = False) -> tuple[str, ...]:
     """Ids of the policies that let the assistant speak here, or a refusal."""
     key = (chat_id, one.id)
     chat, member = fold.state.chats[chat_id], fold.state.members.get(key)
-    spoken, budget = fold.state.spoken.get(key, 0) + ahead, budget_of(member)
+    spoken = fold.state.spoken.get(key, Spoken())
+    budget = member.budget_per_hour if member is not None else None
+    left = (budget is None or spoken.answers < budget) and (
+        addressed or budget is not None or spoken.by_itself < AMBIENT_PER_HOUR
+    )
     return fold.ask(
         Question(
             "assistant.speak",
@@ -76,7 +86,7 @@ def permit_speaking(
             assistant=AssistantFacts(
                 addressed=addressed,
                 attention=member.attention if member else "",
-                budget_left=budget is None or spoken < budget,
+                budget_left=left,
                 quiet=quiet,
                 outside=(one.provider or DEFAULT_PROVIDER) not in fold.limits.local_providers,
                 agreed=not fold.limits.consent or chat.kind != ChatKind.GROUP or chat.terms.consent is not None,
@@ -86,13 +96,9 @@ def permit_speaking(
     )
 
 
-def budget_of(member: Member | None) -> int | None:
-    """Answers an hour in its chat; None for no bound."""
-    if member is None:
-        return None
-    if member.budget_per_hour is None and member.attention == Attention.AMBIENT:
-        return AMBIENT_PER_HOUR
-    return member.budget_per_hour
+def is_bounded(member: Member | None) -> bool:
+    """Whether it counts how much an assistant says in its chat."""
+    return member is not None and (member.budget_per_hour is not None or member.attention == Attention.AMBIENT)
 
 
 QUOTAS = {
@@ -120,12 +126,14 @@ def _check_quotas(fold: Fold, asker_id: str, ahead: int, tokens: int) -> None:
             raise Refused(Code.QUOTA_EXCEEDED, QUOTAS[name].format(quota=quota))
 
 
-def reserve(fold: Fold, body: str | None) -> int:
+def reserve(fold: Fold, one: Assistant, body: str | None) -> int:
     """Tokens that an answer to this question may take, before anybody counted: the question's, as estimated, and as many as an
     answer may have."""
-    return tokens_of(body or "") + fold.limits.answer_tokens
+    return tokens_of(body or "") + (one.max_output_tokens or fold.limits.answer_tokens)
 
 
+OFF = "off"
+"""The code of an assistant that takes no part; of no refusal."""
 CONSENT_FIRST = "groups-agree-first"
 """The policy by which an assistant says nothing until an owner agrees."""
 
@@ -142,11 +150,11 @@ def quota_windows(now: datetime) -> tuple[datetime, datetime]:
     return hour, hour.replace(hour=0)
 
 
-def count_asked(fold: Fold, chat_id: str, asker_id: str, one: Assistant, tokens: int) -> None:
+def count_asked(fold: Fold, chat_id: str, asker_id: str, one: Assistant, tokens: int, by_itself: bool) -> None:
     spent = fold.state.asked.get(asker_id, Spent())
     fold.state.asked[asker_id] = Spent(spent.this_hour + 1, spent.today + 1, spent.tokens + tokens)
-    spoken = fold.state.spoken
-    spoken[(chat_id, one.id)] = spoken.get((chat_id, one.id), 0) + 1
+    before = fold.state.spoken.get((chat_id, one.id), Spoken())
+    fold.state.spoken[(chat_id, one.id)] = Spoken(before.answers + 1, before.by_itself + by_itself)
 
 
 def count_open(fold: Fold, asker_id: str, more: int) -> None:

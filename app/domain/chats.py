@@ -30,6 +30,7 @@ class CreateChat:
     instructions: str | None = None
     assistant_id: str = ASSISTANT_ID
     forked_from: Fork | None = None
+    local_only: bool = False
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         facts.people.update(dict.fromkeys((actor_id, self.assistant_id, *self.member_ids)))
@@ -103,7 +104,7 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
         members_count=len(roles),
         last_at=now,
         assistant=assistant,
-        terms=replace(NO_TERMS, forked_from=do.forked_from) if do.forked_from is not None else NO_TERMS,
+        terms=replace(NO_TERMS, forked_from=do.forked_from, local_only=do.local_only),
     )
     fold.state.chats[chat.id] = chat
     fold.state.changes.new_chats.add(chat.id)
@@ -149,7 +150,8 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
             raise Refused(Code.INVALID, "this chat has no assistant of its own")
         changed = replace(changed, assistant=replace(chat.assistant, **settings))
     if do.assistant_id is not None and changed.assistant is not None:
-        changed = _with_assistant(fold, changed, changed.assistant, do.assistant_id)
+        own = changed.assistant if "model" in do.given else replace(changed.assistant, model=None)
+        changed = _with_assistant(fold, changed, own, do.assistant_id) if do.assistant_id != own.user_id else changed
     if "history" in do.given:
         if chat.kind != ChatKind.GROUP:
             raise Refused(Code.INVALID, "history: only of a group")
@@ -175,9 +177,8 @@ def _with_consent(fold: Fold, command: Command, chat: Chat, agrees: bool) -> Cha
 
 
 def _with_assistant(fold: Fold, chat: Chat, settings: AssistantSettings, assistant_id: str) -> Chat:
-    """Another assistant takes the place of the chat's own, among its members too: all by the one event."""
-    if assistant_id == settings.user_id:
-        return chat
+    """Another assistant takes the place of the chat's own, among its members too: all by the one event. A model that was
+    chosen for the one before isn't its."""
     _check_assistant(fold, assistant_id)
     if (chat.id, assistant_id) in fold.state.bans:
         raise Refused(Code.BANNED, "this assistant is banned from the chat")

@@ -85,6 +85,8 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
         parent_id=parent_id,
     )
     fold.append_message(sent)
+    if do.parent_id == BEGINS:
+        fold.state.changes.begins.add(sent.id)
     if chat.kind == ChatKind.ASSISTANT:
         fold.state.newest[chat.id] = sent.id
     fold.state.changes.read[(chat.id, command.actor_id)] = seq

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from app.domain.assistants import count_asked, count_open, permit_asking, permit_speaking, reserve
+from app.domain.assistants import OFF, count_asked, count_open, permit_asking, reserve
 from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.events import EventKind
@@ -14,7 +14,7 @@ from app.domain.ids import ASSISTANT_ID, derived_id
 from app.domain.state import Needs, Pair
 from app.domain.values import Assistant, ChatKind, Failure, Message, MessageKind, Reply, Status, Usage
 
-REMARKS_MAX = 20
+REMARKS_MAX = 5
 """On one answer."""
 
 
@@ -61,14 +61,17 @@ class ReplySteered:
 @dataclass(frozen=True, slots=True)
 class SpeakUp:
     """An assistant would say something by itself, to the newest message, which nothing followed when the chat's head was
-    this."""
+    this. asker_id: whose message it is: it counts as asked by them."""
 
     type: ClassVar[str] = "assistant.speak"
     message_id: str
     head: int
+    asker_id: str
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         facts.messages[(chat_id, self.message_id)] = None
+        facts.members[(chat_id, self.asker_id)] = None
+        facts.askers[(chat_id, self.asker_id)] = True
         facts.assistants[(chat_id, actor_id)] = None
 
 
@@ -113,13 +116,13 @@ def open_reply(
     policies: tuple[str, ...],
     regenerates: str | None = None,
     command_id: str | None = None,
+    by_itself: bool = False,
 ) -> int:
     """The reply's message and its job, in the same transaction as the question. one: who writes it. policies: those that let
-    it be asked."""
+    it be asked. by_itself: nobody called it."""
     chat_id = command.chat_id
     seq, at = fold.next_place(chat_id)
     queue = _queue_of(fold, chat_id)
-    by_itself = command.actor_id == one.id
     also = (one.id, "by itself") if by_itself else () if one.id == ASSISTANT_ID else (one.id,)
     message = Message(
         chat_id=chat_id,
@@ -142,7 +145,7 @@ def open_reply(
     queue.append(message.id)
     key = (chat_id, message.id)
     question = fold.state.messages.get((chat_id, question_id))
-    tokens = reserve(fold, question.body if question is not None else None)
+    tokens = reserve(fold, one, question.body if question is not None else None)
     fold.state.replies[key] = Reply(
         chat_id,
         message.id,
@@ -156,10 +159,11 @@ def open_reply(
         version=one.version,
         provider=one.provider,
         reserved_tokens=tokens,
+        by_itself=by_itself,
     )
     fold.state.changes.new_replies.append(key)
     count_open(fold, command.actor_id, +1)
-    count_asked(fold, chat_id, command.actor_id, one, tokens)
+    count_asked(fold, chat_id, command.actor_id, one, tokens, by_itself)
     return seq
 
 
@@ -249,7 +253,12 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
     chat = fold.state.chats[command.chat_id]
     writer_id = chat.assistant.user_id if chat.assistant else message.sender_id
     one = fold.state.assistants.get(writer_id, Assistant(writer_id, "", 1, "", deleted=True))
-    policies = allowed + permit_asking(fold, command, one, asked.body)
+    try:
+        policies = allowed + permit_asking(fold, command, one, asked.body)
+    except Refused as refused:
+        if refused.code == OFF:
+            raise Refused(Code.CONFLICT, refused.reason, refused.policies) from None
+        raise
     return open_reply(fold, command, reply.question_id, one, policies, message.id, command.id)
 
 
@@ -259,14 +268,16 @@ def speak_up(fold: Fold, command: Command, do: SpeakUp) -> int | None:
     message = fold.state.messages.get((command.chat_id, do.message_id))
     if chat is None or one is None or one.deleted or message is None or chat.head != do.head:
         return None
-    if message.kind != MessageKind.USER or message.deleted_at is not None:
+    if message.kind != MessageKind.USER or message.deleted_at is not None or message.sender_id != do.asker_id:
         return None
+    asked = replace(command, actor_id=do.asker_id)
     silent_s = (fold.state.now - chat.last_at).total_seconds()
     try:
-        policies = permit_speaking(fold, chat.id, one, addressed=False, quiet=silent_s >= fold.limits.quiet_s)
+        quiet = silent_s >= fold.limits.quiet_s
+        policies = permit_asking(fold, asked, one, message.body, quiet=quiet, addressed=False)
     except Refused:
         return None
-    return open_reply(fold, command, message.id, one, policies, command_id=command.id)
+    return open_reply(fold, asked, message.id, one, policies, command_id=command.id, by_itself=True)
 
 
 def complete(fold: Fold, command: Command, do: CompleteReply) -> int | None:

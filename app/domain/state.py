@@ -112,6 +112,14 @@ class Spent:
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An assistant's answers in one chat this hour, and how many of them nobody asked for."""
+
+    answers: int = 0
+    by_itself: int = 0
+
+
 @dataclass(slots=True)
 class State:
     """Keys are (chat id, other id). A person who is known not to exist is absent from `people`."""
@@ -142,8 +150,8 @@ class State:
     """user id → their own quotas by name (`assistants.QUOTAS`), where they have any; 0 for none."""
     assistants: dict[str, Assistant] = field(default_factory=dict)
     """By user id: of chats with one of their own, and of those that are named or asked."""
-    spoken: dict[Pair, int] = field(default_factory=dict)
-    """(chat, assistant) → answers asked of it there this hour; of members with a budget, or that speak by themselves."""
+    spoken: dict[Pair, Spoken] = field(default_factory=dict)
+    """(chat, assistant) → what was asked of it there this hour; of members with a budget, or that speak by themselves."""
     newest: dict[str, str] = field(default_factory=dict)
     """Of each chat with an assistant of its own that has messages: the newest one."""
     queues: dict[str, list[str]] = field(default_factory=dict)
@@ -205,6 +213,8 @@ class Changes:
     audit: list[Audited] = field(default_factory=list)
     queued: dict[Pair, int] = field(default_factory=dict)
     """Replies that moved in their chat's queue → how many are before them now."""
+    begins: set[str] = field(default_factory=set)
+    """New messages that begin a line where another would go on."""
     unsaid: set[Pair] = field(default_factory=set)
     """Replies whose remarks are erased."""
     silences: list[Silence] = field(default_factory=list)

@@ -158,7 +158,7 @@ class Chat:
 @dataclass(frozen=True, slots=True)
 class Assistant:
     """What rules look at of an assistant, as it is now. listed: who may ask it, where asked_by says so. deleted: it answers
-    nobody any more."""
+    nobody any more. max_output_tokens: of one answer, where its version says so."""
 
     id: str
     username: str
@@ -167,6 +167,7 @@ class Assistant:
     asked_by: str = AskedBy.EVERYONE
     listed: frozenset[str] = frozenset()
     deleted: bool = False
+    max_output_tokens: int | None = None
 
 
 @value(frozen=True, slots=True)
@@ -243,9 +244,9 @@ class Reply:
     """The job behind an assistant's message; its row is the queue.
 
     attempt: 0 until first claimed. held: a worker's lease on it has not run out. trace: of the command that asked.
-    asker_id: who asked for it, or had it written anew; of what an assistant says by itself, that assistant. policies: ids
+    asker_id: who asked for it, or had it written anew; of what an assistant says by itself, whom it answers. policies: ids
     of those that let them. assistant_id, version, provider: who writes it, as it was when it was asked. reserved_tokens: that
-    it may take. remarks: how many were added while it waited.
+    it may take. remarks: how many were added while it waited. by_itself: nobody called.
     """
 
     chat_id: str
@@ -263,3 +264,4 @@ class Reply:
     provider: str = ""
     reserved_tokens: int = 0
     remarks: int = 0
+    by_itself: bool = False

@@ -340,6 +340,7 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         answer_s=world.settings.assistant_answer_s,
         patience_s=world.settings.assistant_silence_s,
         context_tokens=world.settings.assistant_context_tokens,
+        consent=world.settings.assistant_consent == "on",
         titles=world.settings.assistant_titles == "on",
         title_model=world.settings.assistant_title_model or None,
         # In one process nobody else would go on with a reply that is given back, and its restart does.

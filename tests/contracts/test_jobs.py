@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from app.adapters.store import jobs
 from app.adapters.store import tables as t
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
@@ -96,7 +98,7 @@ async def test_how_an_answer_came_about_is_kept_by_attempts(database: Database) 
     [second] = await store.jobs.claim("ends", 5, 60.0)
     prompt = await prompt_of(store, second)
     context = tuple(place for turn in prompt.turns for place in turn.places)
-    assert context == ((2, second.question_id),)
+    assert context == ((2, second.question_id, ""),)
     written = Written("cut", "the line broke", 3, 420, "default", "m-1", {"temperature": 0.5}, context, Usage(7, 2))
     assert (await store.jobs.of(chat_id, first.message_id)).attempts[1].written is None  # type: ignore[union-attr]
     await store.jobs.note(second, written)
@@ -216,14 +218,16 @@ async def test_who_writes_what_and_by_which_version(database: Database) -> None:
     assert (await prompt_of(store, third)).instructions == "At length."
     assert [(turn.role, turn.text) for turn in turns][1] == ("assistant", "so"), "its own words"
     assert await store.assistants.delete(anna, one.assistant_id) and await store.jobs.prompt(third, 10) is None
-    assert await store.assistants.stop_all(one.assistant_id) == [(chat_id, third.message_id)]
-    assert await store.assistants.stop_all(one.assistant_id) == []
+    assert await store.assistants.stop_all(one.assistant_id) == ([(chat_id, third.message_id)], False)
+    assert await store.assistants.stop_all(one.assistant_id) == ([], False)
     assert await store.jobs.renew("one", third, 60.0, True) == "stop"
     assert not await store.assistants.delete(anna, one.assistant_id)
     assert await store.assistants.one(one.assistant_id) is None
 
 
-async def test_no_more_is_claimed_of_a_provider_than_it_takes(database: Database) -> None:
+async def test_no_more_is_claimed_of_a_provider_than_it_takes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(database)
     anna = await store.person()
     one = await assistant(store)
@@ -233,6 +237,13 @@ async def test_no_more_is_claimed_of_a_provider_than_it_takes(database: Database
     claimed = await store.jobs.claim("one", 4, 60.0, {"other": 1})
     assert sorted(job.provider for job in claimed) == ["default"] * 3 + ["other"]
     assert await store.jobs.claim("one", 9, 60.0, {"other": 0}) == []
+    await asyncio.sleep(0.06)
+    stuck = await store.jobs.stuck(0.05)
+    assert len(stuck) >= 2
+    monkeypatch.setattr(jobs, "IN_LINE_S", 0.01)
+    assert await store.jobs.claim("one", 9, 60.0, {"other": 0}) == []
+    waiting = {job.message_id for job in stuck if job.attempt == 0}
+    assert not waiting & {job.message_id for job in await store.jobs.stuck(0.05)}, "who waits for room isn't stuck"
     assert len(await store.jobs.claim("one", 9, 60.0, {"other": 9})) == 2
 
 
@@ -253,11 +264,16 @@ async def test_where_an_ambient_assistant_might_speak(database: Database) -> Non
     message = await store.history.message_at(chat_id, said.outcome.seq)
     assert message is not None and await mine() == []
     await asyncio.sleep(0.1)
-    assert await mine() == [Quiet(chat_id, one.assistant_id, message.id, said.outcome.seq)]
+    assert await mine() == [Quiet(chat_id, one.assistant_id, message.id, ben, said.outcome.seq)]
+    assert await store.jobs.quiet(0.05, (chat_id, one.assistant_id)) == [
+        quiet
+        for quiet in await store.jobs.quiet(0.05)
+        if (quiet.chat_id, quiet.assistant_id) > (chat_id, one.assistant_id)
+    ]
     await store.do(Command(chat_id, anna, new_id(), c.AddReaction(message.id, "👍")))
     await asyncio.sleep(0.1)
     assert [quiet.head for quiet in await mine()] == [said.outcome.seq + 1], "something else happened: a new silence"
-    await store.do(Command(chat_id, one.assistant_id, new_id(), c.SpeakUp(message.id, said.outcome.seq + 1)))
+    await store.do(Command(chat_id, one.assistant_id, new_id(), c.SpeakUp(message.id, said.outcome.seq + 1, ben)))
     await asyncio.sleep(0.1)
     assert await mine() == [], "it has spoken"
 
@@ -340,6 +356,7 @@ async def test_a_fork_goes_on_from_the_other_chat_as_long_as_all_may_read_that(d
     assert chat is not None and chat.terms.forked_from == Fork(source, message.seq)
     answer = await line(store, fork, anna, "q3", says="a3")
     assert await asked_now(store, fork, anna, "q4") == ["q1", "a1", "q3", "a3", "q4"]
+    assert await asked_now(store, fork, anna, "anew", BEGINS) == ["anew"], "a line of its own"
     second = new_id()
     of = await store.history.message(fork, answer)
     assert of is not None
@@ -347,8 +364,31 @@ async def test_a_fork_goes_on_from_the_other_chat_as_long_as_all_may_read_that(d
     await store.do(Command(second, anna, new_id(), made))
     assert await asked_now(store, second, anna, "q5") == ["q1", "a1", "q3", "a3", "q5"], "a fork of a fork"
     await store.do(Command(fork, anna, new_id(), c.AddMember(ben, "member")))
-    assert await asked_now(store, fork, ben, "q6") == ["q3", "a3", "q4", "q6"], "Ben may not read where it came from"
+    assert await asked_now(store, fork, ben, "q6") == ["anew", "q6"], "Ben may not read where it came from"
     assert await asked_now(store, second, anna, "q7") == ["q1", "a1", "q3", "a3", "q5", "q7"]
+
+
+async def test_what_holds_in_a_chat_is_told_with_what_is_sent(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    source, fork = new_id(), new_id()
+    await store.do(Command(source, anna, new_id(), c.CreateChat("assistant")))
+    answer = await line(store, source, anna, "q1")
+    at = await store.history.message(source, answer)
+    assert at is not None
+    made = c.CreateChat("assistant", None, (), None, None, ASSISTANT_ID, Fork(source, at.seq))
+    await store.do(Command(fork, anna, new_id(), made))
+    await store.do(Command(fork, anna, new_id(), c.SendMessage("q2")))
+    [job] = await store.jobs.claim("one", 1, 60.0)
+    assert not (await prompt_of(store, job)).local_only
+    await store.do(Command(source, anna, new_id(), c.UpdateChat(("local_only",), local_only=True)))
+    assert (await prompt_of(store, job)).local_only, "of the chat that the line comes from"
+    group = await store.group(anna)
+    await store.do(Command(group, anna, new_id(), c.SendMessage("@assistant?")))
+    [job] = await store.jobs.claim("one", 1, 60.0)
+    assert not (await prompt_of(store, job)).agreed
+    await store.do(Command(group, anna, new_id(), c.UpdateChat(("assistant_consent",), assistant_consent=True)))
+    assert (await prompt_of(store, job)).agreed
 
 
 async def test_remarks_are_told_behind_the_question_and_go_with_it(database: Database) -> None:
@@ -364,7 +404,9 @@ async def test_remarks_are_told_behind_the_question_and_go_with_it(database: Dat
     assert [outcome.code for outcome in told] == [None, None]
     await store.do(Command(chat_id, anna, new_id(), c.StopReply(first.id)))
     [job] = await store.jobs.claim("one", 5, 60.0)
-    assert [turn.text for turn in (await prompt_of(store, job)).turns] == ["q0", "q1", "shorter", "in verse"]
+    assert [turn.text for turn in (await prompt_of(store, job)).turns] == ["q0", "q1\n\nshorter\n\nin verse"]
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(second.id, 1, "complete", "a1")))
+    assert await asked_now(store, chat_id, anna, "q2") == ["q0", "q1\n\nshorter\n\nin verse", "a1", "q2"]
     events = [event.payload for event in await store.timeline.events(chat_id, 0, 100) if event.type == "reply.steered"]
     assert events == [ReplySteered(second.id, "shorter"), ReplySteered(second.id, "in verse")]
     await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(second.id)))

@@ -87,6 +87,13 @@ async def test_what_is_sent_is_the_line_of_ancestors(real: World) -> None:
     [call] = await calls(real, marks[3])
     sent = json.dumps(call["messages"])
     assert marks[0] in sent and marks[1] not in sent and marks[2] not in sent
+    of = await anna.rest.get(f"/v1/chats/{fork['id']}/messages", limit=1)
+    origin = await anna.rest.get(f"/v1/chats/{fork['id']}/messages/{of['items'][0]['id']}/provenance")
+    assert [(place["seq"], place.get("chat_id")) for place in origin["context"]] == [
+        (2, chat_id),
+        (3, chat_id),
+        (2, None),
+    ]
     await people.close()
 
 

@@ -22,13 +22,13 @@ from app.application.ports.errors import Transient
 from app.application.ports.history import Membership
 from app.application.ports.people import Account
 from app.application.ports.store import Healing, Joined, OpenReply
-from app.domain.assistants import budget_of
+from app.domain.assistants import is_bounded
 from app.domain.command import Command
 from app.domain.decide import decide, needs_of
 from app.domain.events import Event
 from app.domain.fold import Limits
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.state import Decided, Needs, Outcome, Pair, Result, Spent, State
+from app.domain.state import Decided, Needs, Outcome, Pair, Result, Spent, Spoken, State
 from app.domain.values import AskedBy, Assistant, Chat, ChatKind, Member, Message, Person
 from app.infrastructure.wiring import POLICIES
 
@@ -96,7 +96,7 @@ class MemoryStore:
                 bans={key for key in state.bans if key in bans},
                 ban_ends={key: until for key, until in state.ban_ends.items() if key in bans},
                 assistants={id_: state.assistants[id_] for _, id_ in where if id_ in state.assistants},
-                spoken={key: self._spoken(key) for key in where if budget_of(state.members.get(key)) is not None},
+                spoken={key: self._spoken(key) for key in where if is_bounded(state.members.get(key))},
                 consents={key: consent for key, consent in state.consents.items() if key in needs.consents},
                 refusals={key for key in state.refusals if key in needs.refusals},
                 open_questions=self._open_questions() if needs.askers else {},
@@ -122,14 +122,15 @@ class MemoryStore:
     def _assistants(self, needs: Needs) -> set[Pair]:
         """Where those may speak that these commands are about."""
         state = self.state
-        by_name = {one.username: one.id for one in state.assistants.values() if not one.deleted}
+        by_name = {one.username: one.id for one in state.assistants.values()}
         own = {(c, chat.assistant.user_id) for c in needs.chats if (chat := state.chats.get(c)) and chat.assistant}
         named = {(c, by_name[name]) for c, name in needs.named if name in by_name}
         again = {(key[0], state.messages[key].sender_id) for key in needs.answerers if key in state.messages}
         return set(needs.assistants) | own | named | {key for key in again if key[1] in state.assistants}
 
-    def _spoken(self, key: Pair) -> int:
-        return sum((reply.chat_id, reply.assistant_id) == key for reply in self.state.replies.values())
+    def _spoken(self, key: Pair) -> Spoken:
+        mine = [reply for reply in self.state.replies.values() if (reply.chat_id, reply.assistant_id) == key]
+        return Spoken(len(mine), sum(reply.by_itself for reply in mine))
 
     def _is_own(self, chat_id: str) -> bool:
         chat = self.state.chats.get(chat_id)

@@ -85,7 +85,7 @@ class Play:
 
     def _applies(self, event: dict[str, Any]) -> None:
         self._applied.append([event["chat_id"], event["seq"], event["type"]])
-        if event["type"] == "message.completed":
+        if event["type"] == "message.completed" and "message" in event:
             self._replies.end(event["message"]["id"])
 
     async def run(self, lines: list[dict[str, Any]]) -> None:

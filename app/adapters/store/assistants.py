@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import rows
@@ -56,11 +57,11 @@ class SqlAssistants:
     async def create(self, first: AssistantVersion) -> bool:
         async with self._database.write() as connection:
             now = await self._database.now(connection)
-            taken = await connection.scalar(sa.select(_u.c.id).where(_u.c.username == first.username))
-            if taken is not None:
-                return False
-            await connection.execute(
-                sa.insert(_u).values(
+            insert = postgresql.insert if self._database.postgresql else sqlite.insert
+            done = await connection.execute(
+                insert(_u)
+                .on_conflict_do_nothing(index_elements=["username"])
+                .values(
                     id=first.assistant_id,
                     username=first.username,
                     display_name=first.display_name,
@@ -70,6 +71,8 @@ class SqlAssistants:
                     created_at=now,
                 )
             )
+            if not done.rowcount:
+                return False
             await self._add(connection, replace(first, created_at=now), "assistant.created")
         return True
 
@@ -112,7 +115,7 @@ class SqlAssistants:
             await rows.write_down(connection, now, actor_id, "assistant.deleted", assistant_id, {})
         return True
 
-    async def stop_all(self, assistant_id: str) -> list[tuple[str, str]]:
+    async def stop_all(self, assistant_id: str) -> tuple[list[tuple[str, str]], bool]:
         r = t.replies
         open_ = sa.select(r.c.chat_id, r.c.message_id).where(
             r.c.assistant_id == assistant_id, ~r.c.finished, ~r.c.stop_requested
@@ -123,7 +126,7 @@ class SqlAssistants:
             for chat_id, message_id in keys:
                 its = sa.and_(r.c.chat_id == chat_id, r.c.message_id == message_id)
                 await connection.execute(sa.update(r).where(its).values(stop_requested=True))
-            return keys
+            return keys, await connection.scalar(open_.limit(1)) is not None
 
 
 async def _one(connection: AsyncConnection, assistant_id: str) -> AssistantVersion | None:
@@ -165,12 +168,13 @@ class SqlPrompts:
             found = (await connection.execute(sa.select(_p).where(_p.c.id == prompt_id))).one_or_none()
             return _prompt(found) if found is not None else None
 
-    async def keep(self, prompt: KeptPrompt, most: int) -> bool:
+    async def change(self, prompt: KeptPrompt) -> None:
         async with self._database.write() as connection:
             values = {"name": prompt.name, "text": prompt.text, "shared": prompt.shared}
-            done = await connection.execute(sa.update(_p).where(_p.c.id == prompt.id).values(values))
-            if done.rowcount:
-                return True
+            await connection.execute(sa.update(_p).where(_p.c.id == prompt.id).values(values))
+
+    async def add(self, prompt: KeptPrompt, most: int) -> bool:
+        async with self._database.write() as connection:
             lock = sa.select(_u.c.id).where(_u.c.id == prompt.owner_id)
             await connection.execute(lock.with_for_update() if self._database.postgresql else lock)
             has = await connection.scalar(
@@ -179,8 +183,16 @@ class SqlPrompts:
             if (has or 0) >= most:
                 return False
             now = await self._database.now(connection)
-            made = {"id": prompt.id, "owner_id": prompt.owner_id, "created_at": now}
-            await connection.execute(sa.insert(_p).values(**values, **made))
+            await connection.execute(
+                sa.insert(_p).values(
+                    id=prompt.id,
+                    owner_id=prompt.owner_id,
+                    name=prompt.name,
+                    text=prompt.text,
+                    shared=prompt.shared,
+                    created_at=now,
+                )
+            )
         return True
 
     async def delete(self, prompt_id: str) -> None:

@@ -256,7 +256,11 @@ class _Transaction:
         state, changes = decided.state, decided.state.changes
         command_ids = {(e.chat_id, e.seq): e.command_id for e in decided.events if _is_new_message(e)}
         own = {key[0] for key in changes.new_messages if state.chats[key[0]].kind == ChatKind.ASSISTANT}
-        await self._insert_messages([state.messages[key] for key in changes.new_messages], command_ids, own)
+        parents = {
+            m.id: m.parent_id or (m.id if m.id in changes.begins else m.chat_id)
+            for m in (state.messages[key] for key in changes.new_messages if key[0] in own)
+        }
+        await self._insert_messages([state.messages[key] for key in changes.new_messages], command_ids, parents)
         new = set(changes.new_messages)
         await self._update_messages([state.messages[key] for key in sorted(changes.messages - new)])
         await self._write_chats(decided)
@@ -312,9 +316,10 @@ class _Transaction:
         await self._db.run(self._connection, sql, params, expected)
 
     async def _insert_messages(
-        self, messages: list[Message], command_ids: dict[tuple[str, int], str | None], own: set[str]
+        self, messages: list[Message], command_ids: dict[tuple[str, int], str | None], parents: dict[str, str]
     ) -> None:
-        """own: chats with an assistant of their own; a message that begins a line there has the chat's id as its parent."""
+        """parents: of those in chats with an assistant of their own: what they continue; the chat itself for one that begins its
+        line, and goes on from where the chat was forked; its own id for one that begins anew."""
         if not messages:
             return
         columns = {
@@ -331,7 +336,7 @@ class _Transaction:
                 (
                     m.chat_id, m.seq, m.id, m.sender_id, m.kind, m.client_message_id, m.body, m.reply_to, m.status,
                     m.created_at, m.edited_at, m.deleted_at, m.attempt, m.regenerates, m.queue,
-                    command_ids.get((m.chat_id, m.seq)), m.parent_id or (m.chat_id if m.chat_id in own else None),
+                    command_ids.get((m.chat_id, m.seq)), parents.get(m.id),
                 )
                 for m in messages
             ],
@@ -492,6 +497,7 @@ class _Transaction:
                         "version": r.version,
                         "provider": r.provider,
                         "reserved_tokens": r.reserved_tokens,
+                        "by_itself": r.by_itself,
                         "asked_at": state.now,
                         "progress_at": state.now,
                     }

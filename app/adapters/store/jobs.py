@@ -18,14 +18,17 @@ from app.application.ports.model import Prompt, Turn
 from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
 from app.domain.state import Spent, State
 from app.domain.text import spoken_by
-from app.domain.values import Attention, Usage
+from app.domain.values import Attention, Terms, Usage
 
 PATIENT_ATTEMPTS = 3
 """To be taken up is progress, but not again and again."""
 FORKS_MAX = 10
 """So many chats, each forked from the next, one line of turns goes through."""
+QUIET_MAX = 200
 _LINE = 4
 """So many messages are walked for each that is sent: some were deleted, failed or are of the service."""
+IN_LINE_S = 20.0
+"""So often it is noted that an answer waits for room."""
 _LOOKED_AT = 1_000
 """Of what waits, where some providers take no more."""
 _r, _a, _m = t.replies, t.attempts, t.messages.alias("its")
@@ -46,7 +49,7 @@ class SqlJobs:
                 .order_by(turns.c.turn, turns.c.asked_at, turns.c.seq)
                 .limit(_LOOKED_AT if room else most)
             )
-            keys = _with_room(await connection.execute(chosen), most, room or {})
+            keys, in_line = _with_room(await connection.execute(chosen), most, room or {})
             free = sa.select(_r).where(
                 sa.tuple_(_r.c.chat_id, _r.c.message_id).in_(keys), ~_r.c.finished, _is_free(now)
             )
@@ -66,10 +69,24 @@ class SqlJobs:
                         progress_at=now if job.attempt <= PATIENT_ATTEMPTS else _r.c.progress_at,
                     )
                 )
+            if in_line:
+                await self._still_in_line(connection, in_line, now)
             if jobs:
                 begun = [{**_key(job), "started_at": now} for job in jobs]
                 await connection.execute(sa.insert(_a), begun)
         return jobs
+
+    async def _still_in_line(self, connection: AsyncConnection, keys: Sequence[tuple[str, str]], now: datetime) -> None:
+        """Who waits for room at a provider, while somebody is there to write it, isn't stuck."""
+        waiting = sa.select(_r.c.chat_id, _r.c.message_id).where(
+            sa.tuple_(_r.c.chat_id, _r.c.message_id).in_(keys), _r.c.progress_at < now - timedelta(seconds=IN_LINE_S)
+        )
+        if self._database.postgresql:
+            waiting = waiting.with_for_update(skip_locked=True)
+        found = [(row.chat_id, row.message_id) for row in await connection.execute(waiting)]
+        if found:
+            mine = sa.tuple_(_r.c.chat_id, _r.c.message_id).in_(found)
+            await connection.execute(sa.update(_r).where(mine).values(progress_at=now))
 
     async def renew(self, holder: str, job: Job, lease_s: float, progressed: bool) -> str:
         async with self._database.write() as connection:
@@ -196,48 +213,56 @@ class SqlJobs:
             ).one()
             if version.disabled:
                 return None
-            found = await self._line(connection, chat, job, turns_max)
-            remarks = await self._remarks(connection, job)
+            held = [rows.chat_of(chat).terms]
+            """Of the chat, and of those that its line comes from."""
+            found = await self._line(connection, chat, job, turns_max, held)
+            remarks = await self._remarks(connection, job, [row for row in found if row.kind == "assistant"])
         if all(row.id != job.question_id for row in found):  # deleted meanwhile: nothing is asked any more
             found = []
         instructions = [text for text in (version.instructions, chat.assistant_instructions) if text]
         return Prompt(
-            (*_turns(reversed(found), job.assistant_id, named=chat.kind == "group"), *(remarks if found else ())),
+            tuple(_turns(reversed(found), job, remarks, named=chat.kind == "group")),
             chat.assistant_model or version.model,
             "\n\n".join(instructions) or None,
             provider=version.provider,
             parameters=version.parameters,
+            local_only=any(terms.local_only for terms in held),
+            agreed=chat.kind != "group" or held[0].consent is not None,
             untitled=chat.kind == "assistant"
             and chat.title is None
             and not any(row.kind == "assistant" and row.status == "complete" for row in found),
         )
 
-    async def quiet(self, quiet_s: float) -> list[Quiet]:
+    async def quiet(self, quiet_s: float, after: tuple[str, str] = ("", "")) -> list[Quiet]:
         c, mb, m = t.chats, t.members, t.messages
         newest = sa.select(sa.func.max(m.c.seq)).where(m.c.chat_id == mb.c.chat_id).correlate(mb).scalar_subquery()
         async with self._database.read() as connection:
             now = await self._database.now(connection)
             silent = now - timedelta(seconds=quiet_s)
             query = (
-                sa.select(mb.c.chat_id, mb.c.user_id, m.c.id, c.c.head)
+                sa.select(mb.c.chat_id, mb.c.user_id, m.c.id, m.c.sender_id, c.c.head)
+                .join(t.users, sa.and_(t.users.c.id == mb.c.user_id, ~t.users.c.disabled))
                 .join(c, c.c.id == mb.c.chat_id)
                 .join(m, sa.and_(m.c.chat_id == mb.c.chat_id, m.c.seq == newest))
                 .where(
                     mb.c.attention == sa.literal_column(f"'{Attention.AMBIENT}'"), c.c.kind == "group", ~c.c.archived
                 )
-                .where(c.c.last_at <= silent, c.c.last_at > silent - timedelta(hours=1))
+                .where(c.c.last_at <= silent, c.c.last_at > silent - timedelta(minutes=10))
                 .where(m.c.kind == "user", m.c.deleted_at.is_(None))
-                .limit(100)
+                .order_by(mb.c.chat_id, mb.c.user_id)
+                .limit(QUIET_MAX)
             )
+            if after[0]:
+                query = query.where(sa.tuple_(mb.c.chat_id, mb.c.user_id) > sa.tuple_(*map(_id, after)))
             return [Quiet(*row) for row in await connection.execute(query)]
 
-    async def _line(self, connection: AsyncConnection, chat: Any, job: Job, most: int) -> list[Any]:
+    async def _line(self, connection: AsyncConnection, chat: Any, job: Job, most: int, held: list[Terms]) -> list[Any]:
         """What may be sent, newest first: in a chat with an assistant of its own the question and its ancestors, elsewhere what
-        was said up to it."""
+        was said up to it. held: told the terms of each other chat that it comes from."""
         m = t.messages
         said = sa.and_(m.c.deleted_at.is_(None), m.c.status != "pending", m.c.kind != "system", m.c.body != "")
         names = (t.users.c.display_name, t.users.c.username)
-        columns = (m.c.seq, m.c.id, m.c.kind, m.c.sender_id, m.c.status, m.c.body, *names)
+        columns = (m.c.chat_id, m.c.seq, m.c.id, m.c.kind, m.c.sender_id, m.c.status, m.c.body, m.c.reply_to, *names)
         spoken = sa.select(*columns).select_from(m.join(t.users, t.users.c.id == m.c.sender_id)).where(said)
         spoken = spoken.order_by(m.c.seq.desc()).limit(most)
         if chat.kind != "assistant":
@@ -246,32 +271,36 @@ class SqlJobs:
             within = sa.and_(m.c.chat_id == job.chat_id, m.c.seq <= asked, m.c.seq >= floor)
             return list(await connection.execute(spoken.where(within)))
         found: list[Any] = []
-        chat_id, last_id, forked = job.chat_id, job.question_id, rows.chat_of(chat).terms.forked_from
+        chat_id, last_id = job.chat_id, job.question_id
         for _ in range(FORKS_MAX):
-            ids = [row.id for row in await self._ancestors(connection, chat_id, last_id, most * _LINE)]
-            at = spoken.where(m.c.chat_id == chat_id, m.c.id.in_(ids))
+            line = await self._ancestors(connection, chat_id, last_id, most * _LINE)
+            at = spoken.where(m.c.chat_id == chat_id, m.c.id.in_([row.id for row in line]))
             found += list(await connection.execute(at))
-            if (
-                forked is None
-                or len(found) >= most
-                or not await self._all_read(connection, job.chat_id, forked.chat_id)
-            ):
+            fork = held[-1].forked_from
+            begins = bool(line) and line[-1].parent_id == chat_id  # neither anew, nor cut off by the length of the walk
+            if fork is None or not begins or len(found) >= most:
                 break
-            where = sa.and_(m.c.chat_id == forked.chat_id, m.c.seq == forked.seq)
-            chat_id, last_id = forked.chat_id, await connection.scalar(sa.select(m.c.id).where(where)) or ""
-            source = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == chat_id))).one_or_none()
-            forked = rows.chat_of(source).terms.forked_from if source is not None else None
-            if not last_id:
+            if not await self._all_read(connection, job.chat_id, fork.chat_id):
                 break
+            source = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == fork.chat_id))).one_or_none()
+            where = sa.and_(m.c.chat_id == fork.chat_id, m.c.seq == fork.seq)
+            chat_id, last_id = fork.chat_id, await connection.scalar(sa.select(m.c.id).where(where)) or ""
+            if source is None or not last_id:
+                break
+            held.append(rows.chat_of(source).terms)
         return found[:most]
 
-    async def _remarks(self, connection: AsyncConnection, job: Job) -> list[Turn]:
-        """What was added to the question while it waited, oldest first."""
+    async def _remarks(self, connection: AsyncConnection, job: Job, answers: Sequence[Any]) -> dict[str, list[str]]:
+        """By question: what was added to it while its answer waited, oldest first."""
+        questions = {row.id: row.reply_to for row in answers} | {job.message_id: job.question_id}
         x = t.changes
-        mine = sa.and_(x.c.chat_id == job.chat_id, x.c.message_id == job.message_id)
+        mine = sa.and_(x.c.chat_id == job.chat_id, x.c.message_id.in_(list(questions)))
         steered = x.c.type == sa.literal_column("'reply.steered'")
-        found = await connection.scalars(sa.select(x.c.data).where(mine, steered).order_by(x.c.seq))
-        return [Turn("user", data["text"]) for data in found if data["text"]]
+        found: dict[str, list[str]] = {}
+        for row in await connection.execute(sa.select(x.c.message_id, x.c.data).where(mine, steered).order_by(x.c.seq)):
+            if row.data["text"]:
+                found.setdefault(questions[row.message_id], []).append(row.data["text"])
+        return found
 
     async def _floor(self, connection: AsyncConnection, job: Job) -> int:
         """From where on all who will read the answer see the chat: who came behind its place doesn't see it."""
@@ -300,7 +329,8 @@ class SqlJobs:
         parent = sa.and_(n.c.chat_id == chat_id, n.c.id == sa.func.coalesce(line.c.parent_id, before))
         step = sa.select(n.c.id, n.c.seq, n.c.parent_id, line.c.depth + 1).select_from(line.join(n, parent))
         line = line.union_all(step.where(line.c.depth < most, n.c.seq < line.c.seq))
-        return (await connection.execute(sa.select(line.c.id))).all()
+        oldest_last = sa.select(line.c.id, line.c.parent_id).order_by(line.c.depth)
+        return (await connection.execute(oldest_last)).all()
 
     async def _all_read(self, connection: AsyncConnection, chat_id: str, source_id: str) -> bool:
         """Whether all people of a chat are in the one that it was forked from: who isn't must not hear of it by an answer."""
@@ -323,19 +353,22 @@ class SqlJobs:
             return [_job(row, row.attempt) for row in found]
 
 
-def _turns(found: Any, assistant_id: str, named: bool) -> Sequence[Turn]:
-    """What this assistant said, and what all others did. In a group each one's words carry their name, since the model sees
-    one `user`."""
+def _turns(found: Any, job: Job, remarks: Mapping[str, list[str]], named: bool) -> Sequence[Turn]:
+    """What this assistant said, and what all others did, with the remarks to it. In a group each one's words carry their name,
+    since the model sees one `user`."""
     turns = []
     for row in found:
-        places = ((row.seq, row.id),)
-        if row.kind == "assistant" and (row.sender_id == assistant_id or not named):
+        places = ((row.seq, row.id, row.chat_id if row.chat_id != job.chat_id else ""),)
+        if row.kind == "assistant" and (row.sender_id == job.assistant_id or not named):
             turns.append(Turn("assistant", row.body, places))
-        else:
-            turns.append(
-                Turn("user", spoken_by(row.display_name, row.username, row.body) if named else row.body, places)
-            )
+            continue
+        body = "\n\n".join((row.body, *remarks.get(row.id, ())))
+        turns.append(Turn("user", spoken_by(row.display_name, row.username, body) if named else body, places))
     return turns
+
+
+def _id(value: str) -> sa.ColumnElement[str]:
+    return sa.literal(value, t.Id)
 
 
 def _key(job: Job) -> dict[str, Any]:
@@ -348,7 +381,7 @@ def _attempt_of(row: Any) -> Attempt:
         counted = None not in (row.prompt_tokens, row.completion_tokens)
         written = Written(
             row.end, row.said, row.calls, row.first_token_ms, row.provider, row.model, row.parameters or {},
-            tuple((seq, id_) for seq, id_ in row.context or ()),
+            tuple((seq, id_, "".join(other)) for seq, id_, *other in row.context or ()),
             Usage(row.prompt_tokens, row.completion_tokens) if counted else None, row.cost,
         )  # fmt: skip
     return Attempt(row.attempt, row.started_at, row.ended_at, written)
@@ -366,15 +399,20 @@ def _job(row: Any, attempt: int) -> Job:
     )
 
 
-def _with_room(found: Iterable[Any], most: int, room: Mapping[str, int]) -> list[tuple[str, str]]:
-    """The first of them, as far as their providers take more."""
-    left, keys = dict(room), list[tuple[str, str]]()
+def _with_room(
+    found: Iterable[Any], most: int, room: Mapping[str, int]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(the first of them, as far as their providers take more; those that wait for room)."""
+    left, keys, in_line = dict(room), list[tuple[str, str]](), list[tuple[str, str]]()
     for row in found:
-        if left.get(row.provider, 1) > 0 and len(keys) < most:
-            keys.append((row.chat_id, row.message_id))
+        key = (row.chat_id, row.message_id)
+        if left.get(row.provider, 1) <= 0:
+            in_line.append(key)
+        elif len(keys) < most:
+            keys.append(key)
             if row.provider in left:
                 left[row.provider] -= 1
-    return keys
+    return keys, in_line
 
 
 def _is_free(now: datetime) -> sa.ColumnElement[bool]:

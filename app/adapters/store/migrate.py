@@ -36,6 +36,9 @@ CONCURRENT_INDEXES = {
     "ix_users_folded_name": "on users (folded_name text_pattern_ops)",
     "ix_users_username_pattern": "on users (username text_pattern_ops)",
     "ix_changes_leaving": "on changes (chat_id, seq) where type = 'member.removed'",
+    "ix_members_ambient": "on members (chat_id) where attention = 'ambient'",
+    "ix_replies_spoken": "on replies (chat_id, assistant_id, asked_at)",
+    "ix_changes_remarks": "on changes (chat_id, message_id) where type = 'reply.steered'",
 }
 OBSOLETE_INDEXES = ("ix_messages_words",)
 """Of versions before; they go when the words are indexed anew: until then older processes beside us search by them."""

@@ -18,10 +18,10 @@ from app.adapters.store.database import (
     positional,
     to_time_or_none,
 )
-from app.domain.assistants import budget_of, quota_windows
+from app.domain.assistants import is_bounded, quota_windows
 from app.domain.ids import ASSISTANT_ID
 from app.domain.messages import SendMessage
-from app.domain.state import Consent, Needs, Outcome, Pair, Spent, State
+from app.domain.state import Consent, Needs, Outcome, Pair, Spent, Spoken, State
 from app.domain.values import AddedBy, AskedBy, Assistant, ChatKind, MessageKind, Person, Reply
 
 Key = tuple[str, str, str]
@@ -100,15 +100,19 @@ class Facts:
             return {}
         by_id, params = self._db.values("v", {"id": "uuid"}, [(id_,) for id_ in sorted({id_ for _, id_ in where})])
         by_name, more = self._db.values("w", {"name": "text"}, [(name,) for name in names])
-        listed = "array_to_json(a.listed)::text" if self._db.postgresql else "a.listed"
+        pg = self._db.postgresql
+        listed, parameters = (
+            ("array_to_json(a.listed)::text", "a.parameters::text") if pg else ("a.listed", "a.parameters")
+        )
         found = await self._rows(
-            f"select u.id, u.username, u.disabled, a.version, a.provider, a.asked_by, {listed} as listed from users u"
+            f"select u.id, u.username, u.disabled, a.version, a.provider, a.asked_by, {listed} as listed,"
+            f" {parameters} as parameters from users u"
             " join assistant_versions a on a.assistant_id = u.id where u.kind = 'assistant'"
             f" and (u.id in (select v.id from {by_id}) or u.username in (select w.name from {by_name}))"
             " and a.version = (select max(l.version) from assistant_versions l where l.assistant_id = u.id)",
             params | more,
         )
-        by_name_ = {row.username: str(row.id) for row in found if not row.disabled}
+        by_name_ = {row.username: str(row.id) for row in found}
         for row in found:
             id_ = str(row.id)
             state.assistants[id_] = Assistant(
@@ -119,23 +123,27 @@ class Facts:
                 row.asked_by,
                 frozenset(from_json(row.listed) or ()),
                 bool(row.disabled),
+                (from_json(row.parameters) or {}).get("max_output_tokens"),
             )
         return where | {(chat_id, by_name_[name]): None for chat_id, name in in_groups if name in by_name_}
 
     async def _read_spoken(self, state: State, pairs: Iterable[Pair]) -> None:
-        """How much those said this hour that have a budget."""
-        bounded = [pair for pair in pairs if budget_of(state.members.get(pair)) is not None]
+        """How much those said this hour of whom it counts."""
+        bounded = [pair for pair in pairs if is_bounded(state.members.get(pair))]
         if not bounded:
             return
         hour, _ = quota_windows(state.now)
         source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, bounded)
         cast = "cast(:hour as timestamptz)" if self._db.postgresql else ":hour"
         found = await self._rows(
-            f"select r.chat_id, r.assistant_id, count(*) as count from {source} join replies r on r.chat_id = v.chat_id"
+            "select r.chat_id, r.assistant_id, count(*) as count, sum(case when r.by_itself then 1 else 0 end) as alone from"
+            f"  {source} join replies r on r.chat_id = v.chat_id"
             f" and r.assistant_id = v.user_id and r.asked_at >= {cast} group by r.chat_id, r.assistant_id",
             params | {"hour": self._db.bind(hour)},
         )
-        state.spoken.update({(str(row.chat_id), str(row.assistant_id)): row.count for row in found})
+        state.spoken.update(
+            {(str(row.chat_id), str(row.assistant_id)): Spoken(row.count, int(row.alone)) for row in found}
+        )
 
     async def _rows(self, sql: str, params: dict[str, Any]) -> Sequence[Any]:
         if self._db.postgresql:

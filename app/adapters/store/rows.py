@@ -131,9 +131,9 @@ def message_of(row: Any, reactions: tuple[Reaction, ...] = ()) -> Message:
 
 
 def _parent_of(row: Any) -> str | None:
-    """One that begins a line has its chat's id there; nothing is of another kind of chat, or of an older version: then the one
-    before is meant."""
-    return str(row.parent_id) if row.parent_id is not None and row.parent_id != row.chat_id else None
+    """One that begins a line has its chat's id or its own there; nothing is of another kind of chat, or of an older version:
+    then the one before is meant."""
+    return str(row.parent_id) if row.parent_id is not None and row.parent_id not in (row.chat_id, row.id) else None
 
 
 def _shape(value: Any, shape: type[S]) -> S | None:

@@ -362,6 +362,7 @@ replies = sa.Table(
     sa.Column("provider", sa.String(64), nullable=False, server_default=""),
     sa.Column("reserved_tokens", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("remarks", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("by_itself", sa.Boolean(), nullable=False, server_default=sa.false()),
     sa.Index("ix_replies_spoken", "chat_id", "assistant_id", "asked_at"),
     sa.Index(
         "ix_replies_open_of",

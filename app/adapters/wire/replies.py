@@ -110,7 +110,7 @@ class AssistantSilent(TypedDict):
     chat_id: str
     message_id: str
     assistant_id: str
-    code: Literal["banned", "muted", "not_allowed", "quota_exceeded"]
+    code: Literal["banned", "muted", "not_allowed", "off", "quota_exceeded"]
 
 
 class AttemptJson(TypedDict):
@@ -128,8 +128,11 @@ class AttemptJson(TypedDict):
 
 
 class PlaceJson(TypedDict):
+    """chat_id: of the other chat that it stands in, where this one is forked from it."""
+
     seq: int
     message_id: str
+    chat_id: NotRequired[str]
 
 
 class ProvenanceJson(TypedDict):
@@ -159,11 +162,15 @@ def provenance_json(origins: Origins) -> dict[str, Any]:
         "model": last.model if last else "",
         "parameters": dict(last.parameters) if last else {},
         "attempts": [_attempt_json(one, origins.configures) for one in of.attempts],
-        "context": [{"seq": seq, "message_id": id_} for seq, id_ in last.context] if last else [],
+        "context": [_place_json(*place) for place in last.context if origins.reads(place)] if last else [],
         "policies": list(of.policies),
         "usage": usage_json(usage) if usage else None,
         "cost": sum(costs) if costs else None,
     }
+
+
+def _place_json(seq: int, message_id: str, chat_id: str) -> dict[str, Any]:
+    return {"seq": seq, "message_id": message_id} | ({"chat_id": chat_id} if chat_id else {})
 
 
 def _attempt_json(attempt: Attempt, configures: bool) -> dict[str, Any]:

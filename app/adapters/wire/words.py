@@ -176,7 +176,7 @@ OF_A_SHAPE: dict[str, str] = {
     "NewAssistant.user_id": "which assistant it is; left out: the one that there is, or the built-in",
     "ProvenanceJson.model": "as it named itself",
     "QuotaJson.name": "which quota it is",
-    "QuotaJson.limit": "answers that one may ask for",
+    "QuotaJson.limit": "answers, or tokens, that one may ask for",
     "ReadSeq.seq": "up to where I have read",
     "ReplyDelta.text": "what comes next",
     "ReplySnapshot.text": "all of it so far",

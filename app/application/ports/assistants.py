@@ -75,8 +75,8 @@ class AssistantStore(Protocol):
         """From now on it is asked by nobody. False for no such assistant. What was done is written down."""
         ...
 
-    async def stop_all(self, assistant_id: str) -> list[tuple[str, str]]:
-        """Have all stop that it is writing, or would write. (chat, message) of each; none where all are told."""
+    async def stop_all(self, assistant_id: str) -> tuple[list[tuple[str, str]], bool]:
+        """Have all stop that it is writing, or would write. ((chat, message) of each; whether some couldn't be told just now)."""
         ...
 
 
@@ -91,8 +91,12 @@ class PromptStore(Protocol):
         """Anybody's; None for no such prompt."""
         ...
 
-    async def keep(self, prompt: KeptPrompt, most: int) -> bool:
-        """A new one, or changed. False where its owner has so many."""
+    async def add(self, prompt: KeptPrompt, most: int) -> bool:
+        """False where its owner has so many."""
+        ...
+
+    async def change(self, prompt: KeptPrompt) -> None:
+        """Of no such prompt nothing."""
         ...
 
     async def delete(self, prompt_id: str) -> None:

@@ -94,11 +94,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """A group where this assistant might speak by itself. message_id: the newest message, a person's. head: the chat's."""
+    """A group where this assistant might speak by itself. message_id: the newest message, asker_id's. head: the chat's."""
 
     chat_id: str
     assistant_id: str
     message_id: str
+    asker_id: str
     head: int
 
 
@@ -149,9 +150,9 @@ class Jobs(Protocol):
         """What was asked of the model beside this attempt's answer."""
         ...
 
-    async def quiet(self, quiet_s: float) -> list[Quiet]:
-        """At most 100: groups with an ambient assistant where a person spoke last, and nothing happened for so long; and not
-        for more than an hour longer."""
+    async def quiet(self, quiet_s: float, after: tuple[str, str] = ("", "")) -> list[Quiet]:
+        """At most 200, by chat and assistant, behind that one: groups with an ambient assistant where a person spoke last, and
+        nothing happened for so long; and not for more than ten minutes longer."""
         ...
 
     async def stuck(self, no_progress_s: float) -> list[Job]:

@@ -28,8 +28,8 @@ REASONS = {
 """How an answer may fail: its code, and the sentence for people where nothing better is known."""
 
 
-Place = tuple[int, str]
-"""(seq, message id)."""
+Place = tuple[int, str, str]
+"""(seq, message id, "" or the other chat that it stands in)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Purpose(StrEnum):
 class Prompt:
     """turns: oldest first, the question last. model: None for the provider's. provider: "" for the default. parameters: as
     provenance calls them, beside those of the settings. untitled: this is the chat's first whole answer then, and it takes a
-    name of its assistant."""
+    name of its assistant. local_only, agreed: whether no provider outside is to be asked, and whether a group's owner agreed to
+    one."""
 
     turns: tuple[Turn, ...]
     model: str | None
@@ -59,6 +60,8 @@ class Prompt:
     untitled: bool = False
     provider: str = ""
     parameters: Mapping[str, float] = field(default_factory=dict)
+    local_only: bool = False
+    agreed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,19 @@ from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.held import NothingHeld
 from app.application.ports.jobs import Job, Written
-from app.application.ports.model import Alive, Call, Delta, Finish, ModelFailed, Piece, Prompt, Provider, Thinking, Turn
+from app.application.ports.model import (
+    Alive,
+    Call,
+    Delta,
+    Finish,
+    ModelFailed,
+    Piece,
+    Price,
+    Prompt,
+    Provider,
+    Thinking,
+    Turn,
+)
 from app.application.reply import AssistantWorker, Expirer
 from app.application.signals import ASSISTANTS, Frame, Note, pack_note, unpack
 from app.domain.chats import NameChat
@@ -753,3 +765,118 @@ def test_a_chat_without_a_name_gets_one_behind_its_first_whole_answer() -> None:
     assert naming(["half", ModelFailed("cut")], ["never"]) == []
     assert naming(["At four.", DONE], ["never"], titles=False) == []
     assert naming(["At four.", DONE], ["never"], prompt=replace(UNTITLED, untitled=False)) == []
+
+
+DOWN = [ModelFailed("unavailable", retry=True)]
+HOUSE = Provider("house", "house", "h", price=Price(1e6, 2e6), local=True)
+OUTSIDE = Provider("default", "default", "m", fallback="house", fallback_model="h-2", price=Price(1e6, 1e6))
+
+
+def with_providers(*scripts: list[Any], default: Provider = OUTSIDE, house: Provider = HOUSE, **prompt: Any) -> World:
+    """What became of one answer, where there are two providers."""
+    world = World(*scripts)
+
+    async def go() -> None:
+        world.worker._providers = {"default": default, "house": house}
+        world.worker._consent = True
+        of = Prompt((Turn("user", "tea?"),), None, None, **prompt)
+
+        async def asked(job: Job, turns_max: int) -> Prompt:
+            return of
+
+        store: Any = world.store
+        store.prompt = asked
+        running = asyncio.create_task(world.worker.run())
+        try:
+            await world.until_over()
+        finally:
+            running.cancel()
+            await world.worker.drain(0)
+
+    run(go())
+    return world
+
+
+def test_a_fallback_is_asked_by_its_own_model_and_counted_at_its_own_price() -> None:
+    world = with_providers(*[DOWN] * 3, ["here", Finish(Usage(3, 2))])
+    [end] = world.store.ends
+    assert (
+        isinstance(end, CompleteReply)
+        and end.status == "complete"
+        and [p.provider for p in world.model.prompts] == [""] * 3 + ["house"]
+    )
+    assert world.model.prompts[-1].model == "h-2"
+    [written] = world.store.written
+    assert (written.provider, written.model, written.cost, written.usage) == ("house", "h-2", 7.0, Usage(3, 2))
+
+
+def test_what_a_failed_call_took_is_counted_at_the_price_of_who_was_asked() -> None:
+    failed = ModelFailed("cut", retry=True, usage=Usage(10, 0))
+    world = with_providers(*[[failed]] * 3, ["here", Finish(Usage(3, 2))])
+    assert world.store.written[0].cost == 37.0
+
+
+def test_a_provider_that_never_took_a_call_is_not_paid() -> None:
+    world = with_providers(*[DOWN] * 3, default=Provider("default", "default", "m", price=Price(1, 1)))
+    [written] = world.store.written
+    assert (written.end, written.usage, written.cost) == ("unavailable", None, None)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "default_local", "house_local", "ends"),
+    [
+        ({}, False, False, "complete"), ({"local_only": True}, True, True, "complete"),
+        ({"local_only": True}, True, False, "unavailable"), ({"local_only": True}, False, True, "refused"),
+        ({"agreed": False}, True, False, "unavailable"), ({"agreed": False}, False, False, "refused"),
+    ],
+)  # fmt: skip
+def test_what_is_not_to_go_outside_goes_nowhere_outside(
+    prompt: dict[str, Any], default_local: bool, house_local: bool, ends: str
+) -> None:
+    """Also where it was allowed when it was asked, and where a fallback would be outside."""
+    world = with_providers(
+        *[DOWN] * 3, ["here", Finish(Usage(3, 2))], default=replace(OUTSIDE, local=default_local),
+        house=replace(HOUSE, local=house_local), **prompt,
+    )  # fmt: skip
+    [end] = world.store.ends
+    assert isinstance(end, CompleteReply) and (end.failure.code if end.failure else end.status) == ends
+    asked = {p.provider for p in world.model.prompts}
+    assert asked <= ({""} if default_local else set()) | ({"house"} if house_local else set()) or not prompt
+
+
+def test_a_deleted_assistant_says_nothing() -> None:
+    async def go() -> None:
+        world = World()
+
+        async def gone(job: Job, turns_max: int) -> None:
+            return None
+
+        store: Any = world.store
+        store.prompt = gone
+        running = asyncio.create_task(world.worker.run())
+        end = await world.until_over()
+        running.cancel()
+        await world.worker.drain(0)
+        assert (end.status, end.body, world.model.calls) == ("stopped", "", [])
+
+    run(go())
+
+
+def test_a_model_that_its_provider_does_not_offer_is_not_asked() -> None:
+    world = World()
+
+    async def go() -> None:
+        world.worker._providers = {"default": Provider("default", "default", "m", ("m", "n"))}
+
+        async def asked(job: Job, turns_max: int) -> Prompt:
+            return Prompt((Turn("user", "?"),), "x", None)
+
+        store: Any = world.store
+        store.prompt = asked
+        running = asyncio.create_task(world.worker.run())
+        end = await world.until_over()
+        running.cancel()
+        await world.worker.drain(0)
+        assert end.failure is not None and end.failure.code == "not_found" and world.model.calls == []
+
+    run(go())

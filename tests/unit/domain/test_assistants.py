@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.assistants import AMBIENT_PER_HOUR
 from app.domain.ids import ASSISTANT_ID, derived_id
-from app.domain.values import Agreed, AskedBy, Fork
+from app.domain.values import Agreed, AskedBy, Fork, Terms
 from tests import actions as c
 from tests.unit.domain.scene import ANNA, BEN, CHAT, OTHER, Scene
 from tests.unit.memory import ASSISTANTS, HELPER_ID, START
@@ -63,7 +63,7 @@ def test_an_answer_is_written_anew_by_who_wrote_it() -> None:
     assert scene.ok(BEN, c.RegenerateReply(reply.message_id)).payload.sender_id == HELPER_ID
     scene.store.state.assistants[HELPER_ID] = replace(ASSISTANTS[HELPER_ID], deleted=True)
     scene.refused(BEN, c.RegenerateReply(reply.message_id), "not_allowed", "this assistant is no more")
-    assert asked(scene, BEN, "@helper?") == [] and silences(scene) == [], "its name is a word as others"
+    assert asked(scene, BEN, "@helper?") == [] and silences(scene) == [(HELPER_ID, "not_allowed")]
 
 
 @pytest.mark.parametrize("asked_by", list(AskedBy))
@@ -81,7 +81,13 @@ def test_who_may_ask_an_assistant(asked_by: str) -> None:
 def test_of_two_one_may_be_silent() -> None:
     scene = Scene(others=(BEN, HELPER_ID))
     scene.ok(ANNA, c.UpdateMember(HELPER_ID, ("attention",), attention="off"))
-    assert asked(scene, BEN, "@helper @assistant") == ["assistant"] and silences(scene) == [(HELPER_ID, "not_allowed")]
+    assert asked(scene, BEN, "@helper @assistant") == ["assistant"] and silences(scene) == [(HELPER_ID, "off")]
+    scene.ok(ANNA, c.UpdateMember(HELPER_ID, ("attention",), attention="addressed"))
+    asked(scene, BEN, "@helper")
+    reply = list(scene.store.state.replies.values())[-1]
+    scene.do(BEN, c.StopReply(reply.message_id))
+    scene.ok(ANNA, c.UpdateMember(HELPER_ID, ("attention",), attention="off"))
+    scene.refused(BEN, c.RegenerateReply(reply.message_id), "conflict", "the assistant takes no part in this chat")
 
 
 def test_a_message_that_asks_two_counts_as_two() -> None:
@@ -94,7 +100,8 @@ def test_a_message_that_asks_two_counts_as_two() -> None:
 def test_a_budget_bounds_what_an_assistant_says_in_its_chat() -> None:
     scene = Scene(others=(BEN, HELPER_ID))
     scene.ok(ANNA, c.UpdateMember(HELPER_ID, ("budget_per_hour",), budget_per_hour=2))
-    assert [asked(scene, BEN, "@helper?") for _ in range(3)] == [["helper"], ["helper"], []]
+    assert asked(scene, BEN, "@assistant @helper") == ["assistant", "helper"], "each by its own budget"
+    assert [asked(scene, BEN, "@helper?") for _ in range(2)] == [["helper"], []]
     assert silences(scene) == [(HELPER_ID, "quota_exceeded")] and asked(scene, BEN, "@assistant?") == ["assistant"]
     scene.refused(
         ANNA, c.UpdateMember(BEN, ("attention",), attention="off"), "invalid",
@@ -107,18 +114,18 @@ def test_an_ambient_assistant_speaks_once_into_the_quiet() -> None:
     scene.ok(ANNA, c.UpdateMember(HELPER_ID, ("attention",), attention="ambient"))
     said = scene.say(BEN, "what do we do?")
 
-    def speak(seconds: float, head: int | None = None, who: str = HELPER_ID) -> list[str]:
+    def speak(seconds: float, head: int | None = None, who: str = HELPER_ID, to: str = BEN) -> list[str]:
         scene.store.state.now = START + timedelta(seconds=seconds)
         known = len(scene.store.log)
-        scene.do(who, c.SpeakUp(said.id, scene.store.state.chats[CHAT].head if head is None else head))
+        scene.do(who, c.SpeakUp(said.id, scene.store.state.chats[CHAT].head if head is None else head, to))
         return [event.payload.sender_id for event in scene.store.log[known:]]
 
     assert speak(10) == [] and speak(30, head=said.seq - 1) == [] and speak(30, who=ASSISTANT_ID) == []
+    assert speak(30, to=ANNA) == [], "it was Ben's"
     assert speak(30) == [HELPER_ID] and speak(60, head=said.seq) == []
     [reply] = scene.store.state.replies.values()
-    assert (reply.question_id, reply.asker_id, reply.policies) == (
-        said.id, HELPER_ID, ("ambient-assistants-speak-into-the-quiet",)
-    )  # fmt: skip
+    assert (reply.question_id, reply.asker_id, reply.by_itself) == (said.id, BEN, True)
+    assert reply.policies == ("members-write", "ambient-assistants-speak-into-the-quiet")
 
 
 def test_an_ambient_assistant_says_only_so_much_an_hour_and_nothing_where_it_is_kept_down() -> None:
@@ -129,13 +136,33 @@ def test_an_ambient_assistant_says_only_so_much_an_hour_and_nothing_where_it_is_
         said = scene.say(BEN, f"line {n}")
         scene.store.state.now += timedelta(seconds=60)
         known = len(scene.store.log)
-        scene.do(HELPER_ID, c.SpeakUp(said.id, said.seq))
+        scene.do(HELPER_ID, c.SpeakUp(said.id, said.seq, BEN))
         spoke += len(scene.store.log) - known
-    assert spoke == AMBIENT_PER_HOUR
+    assert spoke == AMBIENT_PER_HOUR and asked(scene, BEN, "@helper?") == ["helper"], "who calls it is answered"
     scene.ok(ANNA, c.UpdateMember(HELPER_ID, ("budget_per_hour", "role"), "reader", budget_per_hour=100))
     said = scene.say(BEN, "and now?")
     scene.store.state.now += timedelta(seconds=60)
-    scene.nothing(HELPER_ID, c.SpeakUp(said.id, said.seq))
+    scene.nothing(HELPER_ID, c.SpeakUp(said.id, said.seq, BEN))
+
+
+def test_an_ambient_assistant_answers_only_who_may_ask_it_and_for_their_quota() -> None:
+    scene = Scene(others=(BEN, HELPER_ID))
+    scene.ok(ANNA, c.UpdateMember(HELPER_ID, ("attention",), attention="ambient"))
+
+    def speaks() -> bool:
+        said = scene.say(BEN, "hm")
+        scene.store.state.now += timedelta(seconds=60)
+        known = len(scene.store.log)
+        scene.do(HELPER_ID, c.SpeakUp(said.id, said.seq, BEN))
+        return len(scene.store.log) > known
+
+    scene.store.state.assistants[HELPER_ID] = replace(
+        ASSISTANTS[HELPER_ID], asked_by="listed", listed=frozenset((ANNA,))
+    )
+    assert not speaks()
+    scene.store.state.assistants[HELPER_ID] = ASSISTANTS[HELPER_ID]
+    scene.store._limits = replace(scene.store._limits, replies_per_day=1)
+    assert speaks() and not speaks()
 
 
 def test_a_chat_of_its_own_with_another_assistant() -> None:
@@ -159,7 +186,7 @@ def test_the_assistant_of_a_chat_changes_by_one_event_and_takes_the_place_of_the
     event = scene.ok(ANNA, c.UpdateChat(("assistant",), assistant_id=HELPER_ID))
     chat = scene.store.state.chats[CHAT]
     assert event.type == "chat.updated" and event.payload.assistant.user_id == HELPER_ID
-    assert chat.assistant is not None and chat.assistant.model == "model-x" and chat.members_count == before
+    assert chat.assistant is not None and chat.assistant.model is None and chat.members_count == before
     members = {user for _, user in scene.store.state.members}
     assert members == {ANNA, BEN, HELPER_ID} and scene.store.state.members[(CHAT, HELPER_ID)].joined_seq == event.seq
     assert asked(scene, ANNA, "hello") == ["helper"]
@@ -233,7 +260,7 @@ def test_a_chat_that_is_kept_local_asks_nobody_outside(kind: str) -> None:
 def test_a_fork_says_where_its_line_goes_on() -> None:
     scene = Scene("assistant", ())
     fork = Fork(CHAT, 2)
-    scene.store.do(OTHER, ANNA, c.CreateChat("assistant", None, (), None, None, ASSISTANT_ID, fork))
-    assert scene.store.state.chats[OTHER].terms.forked_from == fork
+    scene.store.do(OTHER, ANNA, c.CreateChat("assistant", None, (), None, None, ASSISTANT_ID, fork, True))
+    assert scene.store.state.chats[OTHER].terms == Terms(local_only=True, forked_from=fork)
     scene.store.do(OTHER, ANNA, c.SendMessage("hello"))
     assert scene.store.state.chats[OTHER].terms.forked_from == fork, "and keeps it"

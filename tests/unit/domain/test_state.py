@@ -13,7 +13,7 @@ from tests.unit.domain.scene import ANNA, CHAT
 
 OF_A_PERSON = {"people", "bans", "owners"}
 LOOKED_AT: dict[type, set[str]] = {
-    c.SendMessage: {"messages", "askers"}, c.SpeakUp: {"messages", "assistants"}, c.SteerReply: {"messages", "replies"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
+    c.SendMessage: {"messages", "askers"}, c.SpeakUp: {"messages", "assistants", "askers"}, c.SteerReply: {"messages", "replies"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
     c.AddReaction: {"messages"}, c.RemoveReaction: {"messages"}, c.PinMessage: {"messages", "pins"},
     c.UnpinMessage: {"messages", "pins"}, c.StopReply: {"messages", "replies"},
     c.RegenerateReply: {"messages", "replies", "askers", "answerers"}, c.CompleteReply: {"messages", "replies"},

@@ -49,7 +49,7 @@ export interface AssistantSilent {
   chat_id: string;
   message_id: string;
   assistant_id: string;
-  code: "banned" | "muted" | "not_allowed" | "quota_exceeded";
+  code: "banned" | "muted" | "not_allowed" | "off" | "quota_exceeded";
 }
 
 /** What is named changes, all of it at once; `model` and `instructions` take null. */
@@ -704,7 +704,9 @@ export interface Ping {
   type: "ping";
 }
 
+/** chat_id: of the other chat that it stands in, where this one is forked from it. */
 export interface PlaceJson {
+  chat_id?: string;
   message_id: string;
   seq: number;
 }

@@ -45,21 +45,23 @@ def upgrade() -> None:
     op.create_index("ix_prompts_shared", "prompts", ["id"], sqlite_where=shared, postgresql_where=shared)
     op.add_column("members", sa.Column("attention", sa.String(16), nullable=False, server_default="addressed"))
     op.add_column("members", sa.Column("budget_per_hour", sa.Integer()))
-    ambient = sa.text("attention = 'ambient'")
-    op.create_index("ix_members_ambient", "members", ["chat_id"], sqlite_where=ambient, postgresql_where=ambient)
     op.add_column("replies", sa.Column("assistant_id", t.Id))
     op.add_column("replies", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("replies", sa.Column("provider", sa.String(64), nullable=False, server_default=""))
-    op.create_index("ix_replies_spoken", "replies", ["chat_id", "assistant_id", "asked_at"])
+    op.add_column("replies", sa.Column("by_itself", sa.Boolean(), nullable=False, server_default=sa.false()))
+    if op.get_bind().dialect.name == "sqlite":  # on PostgreSQL beside the traffic: CONCURRENT_INDEXES
+        ambient = sa.text("attention = 'ambient'")
+        op.create_index("ix_members_ambient", "members", ["chat_id"], sqlite_where=ambient)
+        op.create_index("ix_replies_spoken", "replies", ["chat_id", "assistant_id", "asked_at"])
     op.add_column("attempts", sa.Column("cost", sa.Float()))
 
 
 def downgrade() -> None:
     op.drop_column("attempts", "cost")
-    op.drop_index("ix_replies_spoken", "replies")
-    for column in ("provider", "version", "assistant_id"):
+    op.execute("drop index if exists ix_replies_spoken")
+    for column in ("by_itself", "provider", "version", "assistant_id"):
         op.drop_column("replies", column)
-    op.drop_index("ix_members_ambient", "members")
+    op.execute("drop index if exists ix_members_ambient")
     for column in ("budget_per_hour", "attention"):
         op.drop_column("members", column)
     op.drop_table("prompts")
