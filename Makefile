@@ -5,7 +5,7 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run web test unit check format stack bench bench-short growth soak profile compare coverage faults handover surroundings rolling journey upgrade mutants fuzz abuse local-model test-long pages web-pictures web-trace plots lock clean help
+.PHONY: run web test unit check format stack bench bench-short growth soak profile compare coverage faults assistant-faults handover surroundings rolling journey upgrade mutants fuzz abuse local-model test-long pages web-pictures web-trace plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,9 @@ compare: .venv/dev.ok ## this version beside an older one (BEFORE=a revision), i
 
 faults: .venv/dev.ok ## the fault test and the planted defects, 15 to 30 minutes
 	@$(BIN)/python -m tests.faults.defects
+
+assistant-faults: .venv/dev.ok ## three hundred faults while a hundred questions are answered: one end each, equal text for all; at most 30 minutes
+	@$(BIN)/python -m tests.faults.assistants
 
 handover: .venv/dev.ok ## a worker leaves or is killed every 6 s and is back 3 s later, for a minute, the database stopped for 20 s of it
 	@COME_AND_GO_S=60 $(BIN)/python -m pytest -m "" -k come_and_go

@@ -28,6 +28,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -72,12 +73,19 @@ async def complete(request: Request) -> Response:
         "at": time.time(), "model": body["model"], "messages": body["messages"], "options": options, "words": 0, "end": "open",
     }  # fmt: skip
     _log.append(entry)
+    if (calls := getattr(app.state, "calls", None)) is not None:
+        await asyncio.to_thread(_note, calls, question)
     answer = _refusal(script, body) or _failure(script, question)
     if answer is not None:
         entry["end"] = str(answer.status_code)
         return answer
     media_type = script.get("type", "text/event-stream")
     return StreamingResponse(_stream(script, entry, body["model"]), media_type=media_type)
+
+
+def _note(calls: Path, question: str) -> None:
+    with open(calls, "a") as file:
+        file.write(json.dumps(question) + "\n")
 
 
 def _error(status: int, message: str, **more: Any) -> Response:
@@ -179,7 +187,9 @@ async def _stream(script: dict[str, Any], entry: dict[str, Any], model: str) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=9000)
-    port = parser.parse_args().port
+    parser.add_argument("--calls", type=Path, help="a file to which each question is appended: it outlives the server")
+    given = parser.parse_args()
+    app.state.calls, port = given.calls, given.port
     print(f"scripted model server is at http://127.0.0.1:{port}/v1", flush=True)
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="critical")
 

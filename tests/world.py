@@ -44,7 +44,8 @@ class ModelServer:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "stack.model_server", "--port", str(self.port)]
+        calls = str(folder / "model.calls")
+        command = [sys.executable, "-m", "stack.model_server", "--port", str(self.port), "--calls", calls]
         self.child = Child("model", command, folder / "model.log", {"PYTHONUNBUFFERED": "1"}, ROOT)
 
     def start(self) -> None:
