@@ -8,6 +8,8 @@ import random
 from collections import Counter
 from itertools import cycle
 
+import pytest
+
 from stack.pace import within
 from tests.scenarios.test_several_assistants import assistant, operator
 from tests.world import People, World, new_id
@@ -29,6 +31,7 @@ def lines(a: str, b: str) -> list[tuple[str, tuple[str, ...]]]:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 async def test_five_hundred_lines_make_exactly_the_calls_that_are_meant(real: World) -> None:
     people = People(real)
     root = await operator(people)

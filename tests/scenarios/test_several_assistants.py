@@ -9,18 +9,31 @@ from typing import Any
 import pytest
 
 from app.domain.ids import ASSISTANT_ID
-from parley_client import Client
+from parley_client import Client, Rest
 from stack.pace import within
 from tests.scenarios.test_accounts import make_operator, refused
 from tests.scenarios.test_replies import assistant_chat, ended, question
-from tests.world import People, Person, World, new_id
+from tests.world import PASSWORD, People, Person, World, new_id
 
 NOBODY = "00000000-0000-4000-8000-00000000000a"
 
 
+_operators: dict[str, str] = {}
+"""By the world's address: who was made one already."""
+
+
 async def operator(people: People) -> Person:
-    person = await people.make("root")
-    await make_operator(people.world, person)
+    """One for all tests of a world: a process of its own makes one."""
+    url = people.world.urls[0]
+    if url not in _operators:
+        person = await people.make("root")
+        await make_operator(people.world, person)
+        _operators[url] = person.name
+        return person
+    rest = Rest(url)
+    await rest.sign_in(_operators[url], PASSWORD)
+    person = Person(people.world, [rest])
+    people._all.append(person)
     return person
 
 

@@ -2,6 +2,7 @@
 import { useEffect, useState, type ReactNode } from "react";
 import { newId } from "../client";
 import type { AccountJson, AuditJson, Listing, ReportJson } from "../client";
+import { Assistants } from "./assistants";
 import { dateTime, t } from "./i18n";
 import { Back } from "./kit";
 import { Name, personName } from "./names";
@@ -9,7 +10,7 @@ import { attempt, parley, useParley } from "./store";
 
 export default function Admin(): ReactNode {
   useParley();
-  const [shown, setShown] = useState<"people" | "reports" | "audit">("people");
+  const [shown, setShown] = useState<"people" | "assistants" | "reports" | "audit">("people");
   if (parley.user?.role !== "operator") {
     return <main className="page"><h1><Back /> {t("Administration")}</h1><p role="alert">{t("This is for operators. An operator can make you one, or who runs the service: python -m app operator NAME.")}</p></main>;
   }
@@ -17,11 +18,11 @@ export default function Admin(): ReactNode {
     <main className="page">
       <h1><Back /> {t("Administration")}</h1>
       <div className="choices" role="group" aria-label={t("What to show")}>
-        {(["people", "reports", "audit"] as const).map((one) => (
-          <button type="button" key={one} aria-pressed={shown === one} onClick={() => setShown(one)}>{one === "people" ? t("People") : one === "reports" ? t("Reports") : t("Audit")}</button>
+        {(["people", "assistants", "reports", "audit"] as const).map((one) => (
+          <button type="button" key={one} aria-pressed={shown === one} onClick={() => setShown(one)}>{one === "people" ? t("People") : one === "assistants" ? t("Assistants") : one === "reports" ? t("Reports") : t("Audit")}</button>
         ))}
       </div>
-      {shown === "people" ? <People /> : shown === "reports" ? <Reports /> : <Audit />}
+      {shown === "people" ? <People /> : shown === "assistants" ? <Assistants /> : shown === "reports" ? <Reports /> : <Audit />}
     </main>
   );
 }

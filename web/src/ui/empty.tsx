@@ -6,8 +6,9 @@ import type { ChatJson } from "../client";
 import { t } from "./i18n";
 import { attempt, parley, useParley, usePage } from "./store";
 
-export async function askAssistant(go: (path: string) => void): Promise<void> {
-  const chat = await attempt(parley.rest.post<ChatJson>("v1/chats", { kind: "assistant" }, newId()));
+export async function askAssistant(go: (path: string) => void, userId?: string): Promise<void> {
+  const assistant = userId ? { assistant: { user_id: userId } } : {};
+  const chat = await attempt(parley.rest.post<ChatJson>("v1/chats", { kind: "assistant", ...assistant }, newId()));
   if (chat) {
     parley.chats?.addChat(chat);
     go(`/c/${chat.id}`);

@@ -3,6 +3,7 @@ import { useState, type FormEvent, type ReactNode } from "react";
 import { useLocation } from "wouter";
 import { newId } from "../client";
 import type { ChatJson, PersonJson } from "../client";
+import { Picker } from "./assistants";
 import { askAssistant } from "./empty";
 import { Icon } from "./icons";
 import { t } from "./i18n";
@@ -34,7 +35,7 @@ export default function NewChat(): ReactNode {
   return (
     <Dialog open onClose={close} title={t("New chat")}>
       <form onSubmit={submit}>
-        <button type="button" onClick={() => { close(); void askAssistant(go); }}>{t("Ask the assistant")}</button>
+        <Picker onPick={(one) => { close(); void askAssistant(go, one.user_id); }} />
         <PersonSearch label={t("Find a person")} onPick={(person) => setPeople((all) => (all.some((one) => one.id === person.id) ? all : [...all, person]))} />
         {people.length > 0 && (
           <ul className="chosen" aria-label={t("Chosen")}>

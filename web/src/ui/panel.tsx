@@ -3,6 +3,7 @@ import { useEffect, useState, type ReactNode } from "react";
 import { useLocation } from "wouter";
 import { newId } from "../client";
 import type { ChatJson, ChatView, Listing, MemberJson, MessageJson, PersonJson } from "../client";
+import { Picker } from "./assistants";
 import { dateTime, t } from "./i18n";
 import { Icon } from "./icons";
 import { IconButton, Menu, type Choice } from "./kit";
@@ -64,6 +65,10 @@ export default function Panel({ view }: { view: ChatView; version: number }): Re
         {chat.kind === "group" && <button type="button" onClick={() => void refuse()}>{t("Don't add me again")}</button>}
       </div>
       {chat.kind === "assistant" && manages && <Instructions chat={chat} />}
+      {chat.kind === "assistant" && manages && !chat.archived && (
+        <details><summary>{t("Another assistant")}</summary><Picker current={chat.assistant?.user_id} onPick={(one) => void attempt(parley.rest.patch(path, { assistant: { user_id: one.user_id } }, key()), { action: "chat.update", chat_id: chat.id }).then(() => parley.loadMembers(chat.id).catch(() => undefined))} /></details>
+      )}
+      {chat.kind !== "direct" && manages && !chat.archived && <Terms chat={chat} />}
       <h3>{t("People")} <span className="quiet">{chat.members_count}</span></h3>
       {chat.kind === "group" && manages && !chat.archived && (adding ? <PersonSearch label={t("Add a person")} onPick={(person) => void add(person)} /> : <button type="button" onClick={() => setAdding(true)}>{t("Add a person")}</button>)}
       <ul className="people">
@@ -88,6 +93,20 @@ export default function Panel({ view }: { view: ChatView; version: number }): Re
         {!pins.length && <li className="quiet small">{t("Nothing is pinned.")}</li>}
       </ul>
     </aside>
+  );
+}
+
+/** What holds in a chat for all. */
+function Terms({ chat }: { chat: ChatJson }): ReactNode {
+  const change = (body: Record<string, unknown>, action: string) => void attempt(parley.rest.patch(`v1/chats/${chat.id}`, body, newId()), { action, chat_id: chat.id });
+  return (
+    <details>
+      <summary>{t("What holds here")}</summary>
+      <label className="check"><input type="checkbox" checked={chat.local_only} onChange={(event) => change({ local_only: event.target.checked }, "chat.update")} />{t("Assistants stay with this service: nothing goes to a provider outside")}</label>
+      {chat.kind === "group" && <label className="check"><input type="checkbox" checked={chat.history === "from_joining"} onChange={(event) => change({ history: event.target.checked ? "from_joining" : "all" }, "chat.update")} />{t("Who joins from now on sees nothing from before")}</label>}
+      {chat.kind === "group" && chat.my_role === "owner" && <label className="check"><input type="checkbox" checked={!!chat.assistant_consent} onChange={(event) => change({ assistant_consent: event.target.checked }, "assistant.consent")} />{t("What is written here may go to assistants outside")}</label>}
+      {chat.assistant_consent && <p className="quiet small">{t("{who} agreed to that on {at}", { who: personName(parley, chat.assistant_consent.by), at: dateTime(chat.assistant_consent.at) })}</p>}
+    </details>
   );
 }
 
@@ -121,6 +140,12 @@ function Row({ view, member }: { view: ChatView; member: MemberJson }): ReactNod
     if (member.role !== "reader") choices.push(role("reader", t("Make reader")));
     if (muted) choices.push({ words: t("Unmute"), act: () => mute(null) });
     else choices.push({ words: t("Mute for an hour"), act: () => mute(1) }, { words: t("Mute for a day"), act: () => mute(24) });
+    if (!isPerson) {
+      const attention = (name: string, words: string) => member.attention !== name && choices.push({ words, act: () => act(parley.rest.patch(path, { attention: name }, newId()), "member.update") });
+      attention("addressed", t("Answers when called"));
+      attention("ambient", t("Speaks by itself too"));
+      attention("off", t("Says nothing"));
+    }
     choices.push({ words: t("Remove"), danger: true, act: () => act(parley.rest.delete(path), "member.remove") });
     choices.push({ words: t("Ban"), danger: true, act: () => act(parley.rest.put(`v1/chats/${chat.id}/bans/${member.user.id}`), "member.ban") });
   }
@@ -129,7 +154,7 @@ function Row({ view, member }: { view: ChatView; member: MemberJson }): ReactNod
     <li>
       <Avatar id={member.user.id} name={member.user.display_name} size={28} />
       <span className="words"><Name>{member.user.display_name}</Name> <span className="quiet small" dir="ltr">@{visible(member.user.username)}</span>
-        <span className="quiet small"> {isMe ? t("you") : ""} {roles[member.role]} {muted ? t("muted until {until}", { until: dateTime(member.muted_until!) }) : ""}</span>
+        <span className="quiet small"> {isMe ? t("you") : ""} {roles[member.role]} {member.attention === "ambient" ? t("speaks by itself too") : member.attention === "off" ? t("says nothing") : ""} {muted ? t("muted until {until}", { until: dateTime(member.muted_until!) }) : ""}</span>
       </span>
       {choices.length > 0 && <Menu label={t("What to do with {who}", { who: visible(member.user.display_name) })} choices={choices}><Icon name="more" /></Menu>}
     </li>
