@@ -34,10 +34,11 @@ _SENTENCES = (
 
 
 def sentences_asked(question: str) -> int:
-    found = _ASKED.search(question)
-    if found is None:
+    """By the last word on it: questions before it that have no answer stand in the same turn."""
+    found = [match[1].lower() for match in _ASKED.finditer(question)]
+    if not found:
         return min(6, 2 + len(question) // 200)
-    word = found.group(1).lower()
+    word = found[-1]
     return max(1, min(_SENTENCES_MAX, int(word) if word.isdigit() else _NUMBERS[word]))
 
 
