@@ -36,7 +36,8 @@ class Ambient:
                 after = ("", "")
                 while found := await self._jobs.quiet(self._quiet_s, after):
                     for one in found:
-                        await self._speak(one)
+                        with survived("ambient", self._trouble):
+                            await self._speak(one)
                     after = (found[-1].chat_id, found[-1].assistant_id)
             await asyncio.sleep(self._every_s)
 

@@ -80,14 +80,12 @@ class Reader:
     ) -> T:
         """What `work` reads of a chat for this member, who may read it: permission and page are of one moment. Where they can't be, it
         is asked once more behind it: a removal in between had committed, perhaps, before it was read. Raises ParleyError."""
-        async with self._history.one_view() as of_one_moment:
-            _, member = await self.permit(user_id, chat_id, action)
-            found = await work(member)
-        if not of_one_moment:
-            await self.permit(user_id, chat_id, action)
-        return found
-
-    async def still_reads(self, user_id: str, chat_id: str, repeat: bool) -> None:
-        """A repeat is answered also after a removal, but it opens no door: what it would show is read anew."""
-        if repeat:
-            await self.permit(user_id, chat_id)
+        while True:
+            async with self._history.one_view() as of_one_moment:
+                _, member = await self.permit(user_id, chat_id, action)
+                found = await work(member)
+            if of_one_moment:
+                return found
+            _, again = await self.permit(user_id, chat_id, action)
+            if again.joined_seq == member.joined_seq:
+                return found

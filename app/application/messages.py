@@ -47,10 +47,10 @@ class Messages:
         return Done(message, done.seq, done.made)
 
     async def _as_known_to(self, user_id: str, message: Message) -> Message:
-        """A former member doesn't see what became of it after the removal. Asked behind the reading: a removal in between
+        """Who was out since doesn't see what became of it after the removal. Asked behind the reading: a removal in between
         had committed, perhaps, before what was read."""
         _, member = await self._history.chat_for(message.chat_id, user_id)
-        if member is not None:
+        if member is not None and member.sees(message):
             return message
         left_at = await self._history.left_at(message.chat_id, user_id)
         changed_at = message.deleted_at or message.edited_at
@@ -74,7 +74,9 @@ class Messages:
         if done.made:
             message = await self._as_known_to(user_id, message)
         else:
-            await self._reader.still_reads(user_id, message.chat_id, repeat=True)
+            _, me = await self._reader.permit(user_id, message.chat_id)
+            if not me.sees(message):  # an id that was used before names another message, or one came anew since
+                raise not_found()
         return Done(message, done.seq, done.made)
 
     async def act_only(self, user_id: str, chat_id: str, action: Action, id_: str | None) -> Done[None]:

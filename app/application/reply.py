@@ -92,7 +92,7 @@ class _Answer:
         """Of the last call, as estimated."""
         self.calls = 0
         self.accepted = False
-        """The provider said something of the last call."""
+        """The provider said something of some call."""
         self.cost: float | None = None
         self.only_local = False
         """No provider outside is asked."""
@@ -430,7 +430,7 @@ class AssistantWorker:
             async with aclosing(self._model.stream(prompt)) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     answer.progressed = True
-                    answer.accepted = not isinstance(piece, Call)
+                    answer.accepted |= not isinstance(piece, Call)
                     if isinstance(piece, Call):
                         answer.calls, answer.parameters = answer.calls + 1, piece.parameters
                     elif isinstance(piece, Finish):

@@ -36,6 +36,7 @@ class RegenerateReply:
         _needs_reply(facts, chat_id, self.message_id)
         facts.askers[(chat_id, actor_id)] = True
         facts.answerers[(chat_id, self.message_id)] = None
+        facts.floors[chat_id] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class SpeakUp:
         facts.messages[(chat_id, self.message_id)] = None
         facts.members[(chat_id, self.asker_id)] = None
         facts.askers[(chat_id, self.asker_id)] = True
+        facts.floors[chat_id] = None
         facts.assistants[(chat_id, actor_id)] = None
 
 
@@ -250,6 +252,8 @@ def regenerate(fold: Fold, command: Command, do: RegenerateReply) -> int:
         raise Refused(Code.CONFLICT, "the reply is still being written: stop it first")
     if message.deleted_at is not None or asked is None or asked.deleted_at is not None:
         raise Refused(Code.CONFLICT, "the reply or its question is deleted")
+    if asked.seq < fold.state.floors.get(command.chat_id, 0):
+        raise Refused(Code.CONFLICT, "who joined since doesn't see the question: ask it anew")
     chat = fold.state.chats[command.chat_id]
     writer_id = chat.assistant.user_id if chat.assistant else message.sender_id
     one = fold.state.assistants.get(writer_id, Assistant(writer_id, "", 1, "", deleted=True))
@@ -269,6 +273,8 @@ def speak_up(fold: Fold, command: Command, do: SpeakUp) -> int | None:
     if chat is None or one is None or one.deleted or message is None or chat.head != do.head:
         return None
     if message.kind != MessageKind.USER or message.deleted_at is not None or message.sender_id != do.asker_id:
+        return None
+    if message.seq < fold.state.floors.get(chat.id, 0):  # who came since wouldn't know what it answers
         return None
     asked = replace(command, actor_id=do.asker_id)
     silent_s = (fold.state.now - chat.last_at).total_seconds()

@@ -42,6 +42,8 @@ class Needs:
     """(chat, name) that a message calls: an assistant's, perhaps."""
     assistants: dict[Pair, None] = field(default_factory=dict)
     """(chat, user) that somebody names as an assistant."""
+    floors: dict[str, None] = field(default_factory=dict)
+    """Chats of which is wanted from where on all who are in them see them."""
     answerers: dict[Pair, None] = field(default_factory=dict)
     """(chat, message) of replies whose assistant is asked once more."""
     operators: dict[str, None] = field(default_factory=dict)
@@ -152,6 +154,8 @@ class State:
     """By user id: of chats with one of their own, and of those that are named or asked."""
     spoken: dict[Pair, Spoken] = field(default_factory=dict)
     """(chat, assistant) → what was asked of it there this hour; of members with a budget, or that speak by themselves."""
+    floors: dict[str, int] = field(default_factory=dict)
+    """chat id → the first seq that all members see, where that isn't all."""
     newest: dict[str, str] = field(default_factory=dict)
     """Of each chat with an assistant of its own that has messages: the newest one."""
     queues: dict[str, list[str]] = field(default_factory=dict)

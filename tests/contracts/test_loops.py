@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,9 +43,11 @@ class Raising:
         return await self._instead_of(*args, **more)
 
 
-async def lives(port: Any, raising: Raising, told: list[BaseException]) -> None:
+async def lives(
+    port: Any, raising: Raising, told: list[BaseException], until: Callable[[], bool] = lambda: True
+) -> None:
     async with held(port), within(10):
-        while not raising.done:
+        while not raising.done or not until():
             await asyncio.sleep(0.02)
     assert [type(error) for error in told] == [Defect, Defect]
 
@@ -92,10 +95,7 @@ async def test_live_texts(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> 
     port._why = "something"
     raising = Raising(port.append)
     monkeypatch.setattr(port, "append", raising)
-    await lives(port, raising, told)
-    async with within(10):  # the look that follows the one that raised
-        while port.why_not() is not None:
-            await asyncio.sleep(0.01)
+    await lives(port, raising, told, until=lambda: port.why_not() is None)
 
 
 async def test_gauges(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,8 +185,14 @@ class Run:
         if len(self._asked) < self._questions:
             wrong.append(f"{self._questions - len(self._asked)} questions were never committed")
         log = Path(servers.folder / "model.calls")
-        # What was said before it without an answer in between stands before the question.
-        calls = Counter(max(self._asked, key=line.rfind) for line in log.read_text().splitlines())
+        calls: Counter[str] = Counter()
+        for (
+            line
+        ) in log.read_text().splitlines():  # what was said before it, and has no answer, stands before the question
+            mark = max(self._asked, key=line.rfind, default="")
+            calls[mark] += 1
+            if not mark or mark not in line:
+                wrong.append(f"a call that nobody asked for: {line[:80]}")
         connection = await asyncpg.connect(servers.postgres.url)
         try:
             for mark, (chat_id, seq) in self._asked.items():
@@ -216,7 +222,9 @@ class Run:
                 report.attempts += len(attempts)
                 report.calls += calls[mark]
                 allowed = sum(one["calls"] if one["end"] is not None else 1 + RETRIES_MAX for one in attempts)
-                if calls[mark] > allowed or len(attempts) - 1 > report.faults.total():
+                if answer["status"] == "complete" and not calls[mark]:
+                    wrong.append(f"{answer['id']} is complete, and nobody asked the model")
+                if calls[mark] > allowed:
                     wrong.append(f"{calls[mark]} calls in {len(attempts)} attempts, {allowed} allowed: {answer['id']}")
         finally:
             await connection.close()

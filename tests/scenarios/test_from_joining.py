@@ -74,6 +74,10 @@ async def test_no_door_shows_what_was_before(people: People) -> None:
             ben.rest.post("/v1/policy/explain", {"action": "message.edit", "chat_id": chat_id, "message_id": message["id"]}),
         ):  # fmt: skip
             assert (await refused(work)).code == "not_found"
+    own, key = await said(ben, chat_id, "mine"), {"Idempotency-Key": new_id()}
+    await ben.rest.put(f"{path}/messages/{own['id']}/reactions/%F0%9F%91%8D", headers=key)
+    again = ben.rest.put(f"{path}/messages/{secret['id']}/reactions/%F0%9F%91%8D", headers=key)
+    assert (await refused(again)).code == "not_found", "an id that was used for another message opens none"
     send = {"client_message_id": new_id(), "body": "x", "reply_to": secret["id"]}
     assert (await refused(ben.rest.post(f"{path}/messages", send))).code == "invalid"
     assert canary in json.dumps(await old.rest.get(f"{path}/messages")), "who was there sees all of it"

@@ -95,6 +95,7 @@ class MemoryStore:
                 owners={key: count for key, count in state.owners.items() if key in needs.owners},
                 bans={key for key in state.bans if key in bans},
                 ban_ends={key: until for key, until in state.ban_ends.items() if key in bans},
+                floors={c: floor for c in needs.floors if (floor := self._floor(c))},
                 assistants={id_: state.assistants[id_] for _, id_ in where if id_ in state.assistants},
                 spoken={key: self._spoken(key) for key in where if is_bounded(state.members.get(key))},
                 consents={key: consent for key, consent in state.consents.items() if key in needs.consents},
@@ -140,6 +141,9 @@ class MemoryStore:
         """Unfinished replies in the order of asking."""
         open_ = [key for key, reply in self.state.replies.items() if key[0] == chat_id and not reply.finished]
         return [key[1] for key in sorted(open_, key=lambda key: self.state.messages[key].seq)]
+
+    def _floor(self, chat_id: str) -> int:
+        return max((member.sees_from for key, member in self.state.members.items() if key[0] == chat_id), default=0)
 
     def _newest(self, chat_id: str) -> str:
         mine = [m for m in self.state.messages.values() if m.chat_id == chat_id and m.kind != "system"]
@@ -272,8 +276,8 @@ class MemoryStore:
         return any(e.type == "member.removed" and e.payload.user_id == user_id for e in self.events_now(chat_id, after))
 
     async def open_replies(self, chat_ids: Sequence[str]) -> list[OpenReply]:
-        open_ = [k for k, r in self.state.replies.items() if k[0] in chat_ids and not r.finished and r.attempt > 0]
-        return [OpenReply(*key, self.state.messages[key].seq) for key in open_]
+        open_ = [(k, r.attempt > 0) for k, r in self.state.replies.items() if k[0] in chat_ids and not r.finished]
+        return [OpenReply(*key, self.state.messages[key].seq, claimed) for key, claimed in open_]
 
     # History
 

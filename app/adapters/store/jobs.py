@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
@@ -38,6 +39,7 @@ _is_its_message = sa.and_(_m.c.chat_id == _r.c.chat_id, _m.c.id == _r.c.message_
 class SqlJobs:
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._lined_at = -IN_LINE_S
 
     async def claim(self, holder: str, most: int, lease_s: float, room: Mapping[str, int] | None = None) -> list[Job]:
         async with self._database.write() as connection:
@@ -69,7 +71,8 @@ class SqlJobs:
                         progress_at=now if job.attempt <= PATIENT_ATTEMPTS else _r.c.progress_at,
                     )
                 )
-            if in_line:
+            if in_line and monotonic() - self._lined_at > IN_LINE_S / 4:
+                self._lined_at = monotonic()
                 await self._still_in_line(connection, in_line, now)
             if jobs:
                 begun = [{**_key(job), "started_at": now} for job in jobs]

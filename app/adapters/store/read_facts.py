@@ -72,6 +72,8 @@ class Facts:
             await self._read_refusals(state, needs.refusals)
         if askers:
             await self._read_open_questions(state, askers)
+        if needs.floors:
+            await self._read_floors(state, needs.floors)
         if needs.owners:
             await self._read_owners(state, needs.owners)
         if needs.pins:
@@ -301,6 +303,15 @@ class Facts:
             params,
         ):
             state.newest[str(row.chat_id)] = str(row.id)
+
+    async def _read_floors(self, state: State, chat_ids: Iterable[str]) -> None:
+        source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+        found = await self._rows(
+            f"select m.chat_id, max(m.sees_from) as floor from {source} join members m on m.chat_id = v.id"
+            " where m.sees_from > 0 group by m.chat_id",
+            params,
+        )
+        state.floors.update({str(row.chat_id): row.floor for row in found})
 
     async def _read_owners(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])

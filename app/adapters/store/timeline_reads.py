@@ -99,12 +99,14 @@ class SqlTimeline:
         of_any = dict.fromkeys(chat_id for chat_ids in lists for chat_id in chat_ids)
         source, params = self._database.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in of_any])
         sql = (
-            f"select r.chat_id, r.message_id, m.seq from {source} join replies r on r.chat_id = v.id"
-            " join messages m on m.chat_id = r.chat_id and m.id = r.message_id where not r.finished and r.attempt > 0"
+            f"select r.chat_id, r.message_id, r.attempt, m.seq from {source} join replies r on r.chat_id = v.id"
+            " join messages m on m.chat_id = r.chat_id and m.id = r.message_id where not r.finished"
         )
         found: dict[str, list[OpenReply]] = {}
         for row in await self._database.fetch(sql, params):
-            found.setdefault(str(row.chat_id), []).append(OpenReply(str(row.chat_id), str(row.message_id), row.seq))
+            found.setdefault(str(row.chat_id), []).append(
+                OpenReply(str(row.chat_id), str(row.message_id), row.seq, row.attempt > 0)
+            )
         if not found:
             return {}
         return {ids: [pair for chat_id in ids for pair in found.get(chat_id, ())] for ids in lists}

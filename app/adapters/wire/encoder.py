@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -35,6 +36,17 @@ class ShownLimits:
     group_members_max: int
     sockets_per_user: int
     heartbeat_s: int
+
+
+@lru_cache(maxsize=64)
+def _about(line: str) -> tuple[int, str, str]:
+    """Many sessions ask about the same line."""
+    frame = msgspec.json.decode(line)
+    message = frame.get("message")
+    if message is None:
+        return frame["seq"], "", line
+    place = {name: frame[name] for name in ("type", "chat_id", "seq", "at", "actor_id")}
+    return message["seq"], message["id"] if message["kind"] == MessageKind.ASSISTANT else "", encode(place)
 
 
 class JsonCodec:
@@ -150,16 +162,11 @@ class JsonCodec:
             }
         )
 
-    def seen_from(self, line: str, floor: int) -> tuple[str, str]:
-        if '"message":{' not in line:
-            return line, ""
-        frame = msgspec.json.decode(line)
-        message = frame.get("message")
-        if message is None:
-            return line, ""
-        if message["seq"] < floor:
-            return encode({name: frame[name] for name in ("type", "chat_id", "seq", "at", "actor_id")}), ""
-        return line, message["id"] if message["kind"] == MessageKind.ASSISTANT else ""
+    def about(self, line: str) -> tuple[int, str, str]:
+        return _about(line)
+
+    def reply_of(self, text: str) -> str:
+        return str(msgspec.json.decode(text).get("message_id", "")) if text.startswith('{"type":"reply.') else ""
 
     def reply_waiting(
         self, chat_id: str, message_id: str, attempt: int, code: str, retry_in_ms: int, instead: str | None

@@ -99,6 +99,7 @@ class CatchingUp:
             self._gone(session, item)
             return False
         joined_seq, head, sees_from = joined
+        self._delivering.see_from(session, chat_id, sees_from)
         if chat_id not in session.cursors:
             await self._feeds.hear([chat_id])
             if session.closed or session.behind.get(chat_id) is not item or chat_id in session.cursors:
@@ -163,6 +164,13 @@ class CatchingUp:
             return self._gone(session, item)
         self._over(session, item)
         self._reset(session, item, max(feed.tail, feed.known, cursor), "too_far")
+        self._spawn(self._read_floor(session, item.chat_id))
+
+    async def _read_floor(self, session: Session, chat_id: str) -> None:
+        """What was passed over may have been one's own going and coming."""
+        joined = (await self._timeline.joined(session.user_id, [chat_id])).get(chat_id)
+        if joined is not None and chat_id in session.cursors:
+            self._delivering.see_from(session, chat_id, joined.sees_from)
 
     def _reset(self, session: Session, item: CatchUp, head: int, code: str) -> None:
         """The chat goes on from head for this session; told to whoever named it, else to the session."""

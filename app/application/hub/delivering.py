@@ -7,7 +7,7 @@ user ends the chat for the session at that event.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from app.application.hub.feeds import Feed, Feeds
@@ -22,7 +22,7 @@ RETRY_S = 0.2
 
 class Delivering:
     """on_gap: the session fell behind in this chat. on_removed: this user was just told of their own removal from it.
-    seen_from: as the codec's."""
+    about: as the codec's."""
 
     def __init__(
         self,
@@ -31,14 +31,14 @@ class Delivering:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         on_gap: Callable[[Session, str], None],
         on_removed: Callable[[str, str], None],
-        seen_from: Callable[[str, int], tuple[str, str]],
+        about: Callable[[str], tuple[int, str, str]],
     ) -> None:
         self._feeds = feeds
         self._ranges = ranges
         self._spawn = spawn
         self._on_gap = on_gap
         self._on_removed = on_removed
-        self._seen_from = seen_from
+        self._about = about
         self.backfills = 0
 
     def deliver(self, session: Session, part: Slice, whole: str | None = None) -> None:
@@ -52,23 +52,30 @@ class Delivering:
             return self._on_gap(session, chat_id)
         if not given.lines:
             return
-        floor = session.floors.get(chat_id)
-        if floor is not None:
-            seen = [self._seen_from(line, floor) for line in given.lines]
-            session.sink.send("\n".join(line for line, _ in seen))
-            for _, reply_id in seen:
-                if reply_id:
-                    session.shown[reply_id] = None
-        else:
-            session.sink.send(whole if whole is not None and given.lines is part.lines else "\n".join(given.lines))
+        lines = self._seen(session, chat_id, given.lines)
+        session.sink.send(whole if whole is not None and lines is part.lines else "\n".join(lines))
         session.cursors[chat_id] = given.cursor
         for message_id in part.done:
             session.replies.pop(message_id, None)
+            session.shown.pop(message_id, None)
             if feed := self._feeds.get(chat_id):
                 feed.end(message_id)
         if given.removed:
             self.leave(session, chat_id)
             self._on_removed(session.user_id, chat_id)
+
+    def _seen(self, session: Session, chat_id: str, lines: Sequence[str]) -> Sequence[str]:
+        """As this person sees them."""
+        floor = session.floors.get(chat_id)
+        if floor is None:
+            return lines
+        about = [self._about(line) for line in lines]
+        for message_seq, reply_id, _ in about:
+            if reply_id:
+                session.shown[reply_id] = message_seq
+        if all(message_seq >= floor for message_seq, _, _ in about):
+            return lines
+        return [line if one[0] >= floor else one[2] for line, one in zip(lines, about, strict=True)]
 
     def pass_on(self, feed: Feed, part: Slice) -> None:
         """New events of a chat, to all who hear it."""
@@ -107,8 +114,7 @@ class Delivering:
 
     def register(self, session: Session, feed: Feed, cursor: int, sees_from: int) -> None:
         """From here on the session hears the chat, with what follows the cursor; of messages before sees_from nothing."""
-        if sees_from:
-            session.floors[feed.chat_id] = sees_from
+        self.see_from(session, feed.chat_id, sees_from)
         alone = not feed.sessions
         session.cursors[feed.chat_id] = cursor
         feed.sessions[session] = None
@@ -118,6 +124,13 @@ class Delivering:
             self.know(feed, cursor)
         if max(feed.tail, feed.known) > cursor:
             self._on_gap(session, feed.chat_id)
+
+    def see_from(self, session: Session, chat_id: str, sees_from: int) -> None:
+        """Of messages before that seq this session is told nothing; 0: of all."""
+        if sees_from:
+            session.floors[chat_id] = sees_from
+        else:
+            session.floors.pop(chat_id, None)
 
     def leave(self, session: Session, chat_id: str) -> None:
         """The chat is over for this session."""

@@ -70,7 +70,7 @@ class Hub:
             self._spawn,
             on_gap=lambda session, chat_id: self._catching_up.ask(session, CatchUp(chat_id)),
             on_removed=lambda user_id, chat_id: self._memberships.hint(user_id, [chat_id]),
-            seen_from=codec.seen_from,
+            about=codec.about,
         )
         self._catching_up = CatchingUp(
             self._feeds, self._ranges, self._delivering, self._streams, timeline, codec, self._spawn,
@@ -194,8 +194,13 @@ class Hub:
                 self._streams.hear(feed, signal)
             case Frame(text, but_user):
                 for session in list(feed.sessions):
-                    if session.user_id != but_user:
+                    if session.user_id != but_user and self._tells(session, feed, text):
                         session.sink.send(text)
+
+    def _tells(self, session: Session, feed: Feed, text: str) -> bool:
+        """Of an answer from before somebody came they aren't told either that it is thought about."""
+        reply_id = self._codec.reply_of(text) if feed.chat_id in session.floors else ""
+        return not reply_id or self._streams.shows(session, feed, reply_id)
 
     def _on_user(self, user_id: str, signal: Signal) -> None:
         match signal:

@@ -48,8 +48,8 @@ class Session:
     replies: message id → (attempt, next index) of the deltas given. asked, over: by tag, requests whose end was not
     told, and those whose rejection was. joining, recheck: chats whose membership is being read, or must be once opened.
     typed: chat id → when its typing was told last, monotonic seconds.
-    floors: chat id → the first seq that this person sees, where that isn't all. shown: of such chats the replies that may
-    be told while they are written.
+    floors: chat id → the first seq that this person sees, where that isn't all. shown: of such chats the open replies, by their
+    seqs. looking: those of which it is being read which are open.
     """
 
     id: str
@@ -65,7 +65,8 @@ class Session:
     recheck: set[str] = field(default_factory=set)
     typed: Bounded[str, float] = field(default_factory=lambda: Bounded(_PENDING_MAX))
     floors: dict[str, int] = field(default_factory=dict)
-    shown: Bounded[str, None] = field(default_factory=lambda: Bounded(_PENDING_MAX))
+    shown: Bounded[str, int] = field(default_factory=lambda: Bounded(_PENDING_MAX))
+    looking: set[str] = field(default_factory=set)
     opened: bool = False
     closed: bool = False
     catching: bool = False

@@ -33,7 +33,7 @@ class Streams:
             return
         frame: str | None = None
         for session in list(feed.sessions):
-            if feed.chat_id in session.behind or not self._shows(session, feed, delta.message_id):
+            if feed.chat_id in session.behind or not self.shows(session, feed, delta.message_id):
                 continue
             at = session.replies.get(delta.message_id, (0, 0))
             if delta.attempt < at[0] or (delta.attempt == at[0] and delta.index < at[1]):
@@ -47,10 +47,22 @@ class Streams:
             session.replies[delta.message_id] = (delta.attempt, delta.index + 1)
             session.sink.send(frame)
 
-    @staticmethod
-    def _shows(session: Session, feed: Feed, message_id: str) -> bool:
-        """Who doesn't see what was before them isn't told either how an answer from then is written."""
-        return feed.chat_id not in session.floors or message_id in session.shown
+    def shows(self, session: Session, feed: Feed, message_id: str) -> bool:
+        """Who doesn't see what was before them isn't told either how an answer from then is written. Where it isn't known from
+        when it is, that is read, and it is told from then on."""
+        floor = session.floors.get(feed.chat_id)
+        if floor is None:
+            return True
+        if message_id not in session.shown and feed.chat_id not in session.looking:
+            session.looking.add(feed.chat_id)
+            self._spawn(self._look(session, feed.chat_id))
+        return session.shown.get(message_id, -1) >= floor
+
+    async def _look(self, session: Session, chat_id: str) -> None:
+        try:
+            await self.show_open(session, [chat_id])
+        finally:
+            session.looking.discard(chat_id)
 
     def _snapshot(self, feed: Feed, message_id: str) -> None:
         if message_id not in feed.snapshots:
@@ -67,7 +79,7 @@ class Streams:
                 self._give_snapshot(session, feed, message_id, text)
 
     def _give_snapshot(self, session: Session, feed: Feed, message_id: str, text: LiveText) -> None:
-        if feed.chat_id in session.behind or not self._shows(session, feed, message_id):
+        if feed.chat_id in session.behind or not self.shows(session, feed, message_id):
             return
         if message_id in feed.ended or (text.attempt, text.next_index) <= session.replies.get(message_id, (0, 0)):
             return
@@ -76,9 +88,11 @@ class Streams:
 
     async def show_open(self, session: Session, chat_ids: list[str]) -> None:
         """Who comes in the middle of an answer gets its text so far, unasked."""
-        for chat_id, message_id, seq in await self._timeline.open_replies(chat_ids):
-            if chat_id in session.floors and seq >= session.floors[chat_id]:
-                session.shown[message_id] = None
+        for chat_id, message_id, seq, claimed in await self._timeline.open_replies(chat_ids):
+            if chat_id in session.floors:
+                session.shown[message_id] = seq
+            if not claimed:
+                continue
             text = await self._live.get((chat_id, message_id))
             feed = self._feeds.get(chat_id)
             if text is not None and feed is not None and session in feed.sessions:

@@ -108,9 +108,13 @@ class Codec(Protocol):
         """The model thinks before it answers: so many characters so far, which aren't part of the answer."""
         ...
 
-    def seen_from(self, line: str, floor: int) -> tuple[str, str]:
-        """An event's line for who sees nothing before that seq: of an older message its place alone; and the id of the reply
-        that begins in it, "" for none."""
+    def about(self, line: str) -> tuple[int, str, str]:
+        """Of an event's line: (the seq of the message that it carries, or its own; the id of the reply that it is about, "" for
+        none; its place alone, for who doesn't see that message)."""
+        ...
+
+    def reply_of(self, text: str) -> str:
+        """The id of the reply that a signal is about, "" for none."""
         ...
 
     def reply_waiting(

@@ -97,9 +97,12 @@ class Joined(NamedTuple):
 
 
 class OpenReply(NamedTuple):
+    """claimed: somebody writes it."""
+
     chat_id: str
     message_id: str
     seq: int
+    claimed: bool
 
 
 class Timeline(Protocol):
@@ -120,7 +123,7 @@ class Timeline(Protocol):
         ...
 
     async def open_replies(self, chat_ids: Sequence[str]) -> list[OpenReply]:
-        """All replies of these chats that are claimed and not finished, in no order."""
+        """All replies of these chats that are not finished, in no order."""
         ...
 
 

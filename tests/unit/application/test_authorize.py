@@ -73,9 +73,6 @@ def test_a_stranger_hears_of_a_chat_what_a_missing_one_says() -> None:
             await refused(CARL, CHAT) == await refused(CARL, OTHER) == ("not_found", "no such chat, message or person")
         )
         assert (await refused(BEN, CHAT, "bans.read"))[0] == "not_allowed"
-        await reader.still_reads(CARL, CHAT, repeat=False)
-        with pytest.raises(ParleyError):
-            await reader.still_reads(CARL, CHAT, repeat=True)
 
     asyncio.run(go())
 
@@ -102,3 +99,19 @@ def test_what_was_read_while_one_was_removed_is_not_shown() -> None:
         assert len(reads) == 2, "a stranger has nothing read"
 
     asyncio.run(go())
+
+
+def test_what_was_read_while_one_went_and_came_again_is_read_anew() -> None:
+    store: Any = MemoryStore()
+    store.do(CHAT, ANNA, c.CreateChat("group", None, (BEN,)))
+    store.do(CHAT, ANNA, c.UpdateChat(("history",), history="from_joining"))
+    reader, floors = Reader(PEP, store), list[int]()
+
+    async def page(me: Member) -> int:
+        if not floors:
+            store.do(CHAT, ANNA, c.RemoveMember(BEN))
+            store.do(CHAT, ANNA, c.AddMember(BEN, "member"))
+        floors.append(me.sees_from)
+        return me.sees_from
+
+    assert asyncio.run(reader.read(BEN, CHAT, page)) == 4 and floors == [0, 4]

@@ -194,3 +194,24 @@ def test_who_joins_a_group_without_a_past_sees_from_there_on() -> None:
             "invalid",
             "not_allowed",
         )
+
+
+def test_an_answer_is_not_written_to_a_question_that_not_all_see() -> None:
+    scene = Scene()
+    question, reply = scene.ask()
+    scene.ok(ANNA, c.UpdateChat(("history",), history="from_joining"))
+    scene.hold(reply)
+    scene.ok(ASSISTANT_ID, c.CompleteReply(reply.id, 1, "complete", "so"))
+    scene.ok(BEN, c.RegenerateReply(reply.id))
+    scene.ok(ANNA, c.AddMember(ASSISTANT_ID, "member"))
+    scene.ok(ANNA, c.UpdateMember(ASSISTANT_ID, ("attention",), attention="ambient"))
+    said = scene.say(BEN, "what now?")
+    scene.ok(ANNA, c.AddMember(CARL, "member"))
+    scene.refused(
+        BEN, c.RegenerateReply(reply.id), "conflict", "who joined since doesn't see the question: ask it anew"
+    )
+    scene.store.state.now += timedelta(seconds=60)
+    scene.nothing(ASSISTANT_ID, c.SpeakUp(said.id, scene.store.state.chats[CHAT].head, BEN))
+    scene.ok(ANNA, c.RemoveMember(CARL))
+    scene.ok(BEN, c.RegenerateReply(reply.id))
+    assert question.seq < said.seq

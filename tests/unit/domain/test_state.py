@@ -13,10 +13,10 @@ from tests.unit.domain.scene import ANNA, CHAT
 
 OF_A_PERSON = {"people", "bans", "owners"}
 LOOKED_AT: dict[type, set[str]] = {
-    c.SendMessage: {"messages", "askers"}, c.SpeakUp: {"messages", "assistants", "askers"}, c.SteerReply: {"messages", "replies"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
+    c.SendMessage: {"messages", "askers"}, c.SpeakUp: {"messages", "assistants", "askers", "floors"}, c.SteerReply: {"messages", "replies"}, c.EditMessage: {"messages"}, c.DeleteMessage: {"messages", "replies", "pins"},
     c.AddReaction: {"messages"}, c.RemoveReaction: {"messages"}, c.PinMessage: {"messages", "pins"},
     c.UnpinMessage: {"messages", "pins"}, c.StopReply: {"messages", "replies"},
-    c.RegenerateReply: {"messages", "replies", "askers", "answerers"}, c.CompleteReply: {"messages", "replies"},
+    c.RegenerateReply: {"messages", "replies", "askers", "answerers", "floors"}, c.CompleteReply: {"messages", "replies"},
     c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.NameChat: set(), c.CreateChat: {"people", "consents"}, c.AddMember: OF_A_PERSON | {"consents", "refusals"},
     c.UpdateMember: OF_A_PERSON, c.RemoveMember: OF_A_PERSON, c.BanMember: OF_A_PERSON, c.UnbanMember: OF_A_PERSON,
     c.Moderate: OF_A_PERSON | {"operators"},

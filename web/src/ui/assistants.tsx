@@ -23,9 +23,10 @@ export function useAssistants(): { all: AssistantUserJson[] | null; again: () =>
   return { all, again: () => void load() };
 }
 
-export function Picker({ current, onPick }: { current?: string; onPick: (one: AssistantUserJson) => void }): ReactNode {
+/** otherwise: what is there until they are loaded. */
+export function Picker({ current, onPick, otherwise = null }: { current?: string; onPick: (one: AssistantUserJson) => void; otherwise?: ReactNode }): ReactNode {
   const { all } = useAssistants();
-  if (!all) return null;
+  if (!all) return otherwise;
   return (
     <ul className="people assistants" aria-label={t("Assistants")}>
       {all.map((one) => (
@@ -49,7 +50,8 @@ export function Assistants(): ReactNode {
   const [open, setOpen] = useState<AssistantUserJson | "new" | null>(null);
   async function remove(one: AssistantUserJson): Promise<void> {
     if (!confirm(t("Delete {who}? What it said stays.", { who: one.display_name }))) return;
-    await attempt(parley.rest.delete(`v1/assistants/${one.user_id}`));
+    if (!(await attempt(parley.rest.delete(`v1/assistants/${one.user_id}`).then(() => true)))) return;
+    setOpen(null);
     again();
   }
   return (
@@ -63,7 +65,7 @@ export function Assistants(): ReactNode {
           </li>
         ))}
       </ul>
-      {open ? <Form key={open === "new" ? "new" : open.user_id} of={open === "new" ? null : open} onDone={() => { setOpen(null); again(); }} /> : <button type="button" onClick={() => setOpen("new")}>{t("New assistant")}</button>}
+      {open ? <Form key={open === "new" ? "new" : `${open.user_id} ${open.version}`} of={open === "new" ? null : open} onDone={() => { setOpen(null); again(); }} /> : <button type="button" onClick={() => setOpen("new")}>{t("New assistant")}</button>}
     </section>
   );
 }

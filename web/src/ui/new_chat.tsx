@@ -35,7 +35,7 @@ export default function NewChat(): ReactNode {
   return (
     <Dialog open onClose={close} title={t("New chat")}>
       <form onSubmit={submit}>
-        <Picker onPick={(one) => { close(); void askAssistant(go, one.user_id); }} />
+        <Picker onPick={(one) => { close(); void askAssistant(go, one.user_id); }} otherwise={<button type="button" onClick={() => { close(); void askAssistant(go); }}>{t("Ask the assistant")}</button>} />
         <PersonSearch label={t("Find a person")} onPick={(person) => setPeople((all) => (all.some((one) => one.id === person.id) ? all : [...all, person]))} />
         {people.length > 0 && (
           <ul className="chosen" aria-label={t("Chosen")}>

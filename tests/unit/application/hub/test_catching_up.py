@@ -8,16 +8,11 @@ from dataclasses import replace
 import pytest
 
 from app.application.ports.store import Joined
-from app.application.signals import (
-    Note,
-    chat_channel,
-    pack_note,
-    user_channel,
-)
+from app.application.signals import Frame, Note, chat_channel, pack_frame, pack_note, user_channel
 from app.domain.ids import ASSISTANT_ID
 from tests import actions as c
 from tests.unit.application.hub.world import ANNA, BEN, CARL, CHAT, OTHER, World, frames, say, seqs, with_world
-from tests.unit.memory import Sink
+from tests.unit.memory import CODEC, Sink
 from tests.unit.virtual_time import run
 
 
@@ -290,3 +285,53 @@ async def test_who_sees_nothing_before_their_joining_is_given_places_alone(world
     _, hers = await world.open(ANNA, {CHAT: 1})
     await world.settle()
     assert sum("secret" in line for line in hers.lines) >= 3, "who was there sees all of it"
+
+
+@with_world
+async def test_who_goes_and_comes_again_on_one_socket_sees_from_there_on(world: World) -> None:
+    """Whether the going was heard, or passed over by a reset."""
+    await world.do((CHAT, ANNA, c.UpdateChat(("history",), history="from_joining")), say("@assistant, a question"))
+    open_ = world.store.log[-1].payload
+    world.store.state.replies[(CHAT, open_.id)] = replace(world.store.state.replies[(CHAT, open_.id)], attempt=1)
+    session, ben = await world.open(BEN)
+    await world.live.append((CHAT, open_.id), 1, 0, "so far", "so far")
+    assert session.floors == {} and frames(ben, "reply.delta")
+    await world.do((CHAT, ANNA, c.RemoveMember(BEN)))
+    await world.do((CHAT, ANNA, c.AddMember(BEN, "member")))
+    await world.settle()
+    floor = world.store.state.members[(CHAT, BEN)].sees_from
+    assert session.floors == {CHAT: floor}
+    known = len(ben.lines)
+    await world.live.append((CHAT, open_.id), 1, 1, " secret", "so far secret")
+    await world.settle()
+    thinking = CODEC.reply_thinking(CHAT, open_.id, 1, 9)
+    await world.fan_out.publish([(chat_channel(CHAT), pack_frame(Frame(thinking)))])
+    assert not [line for line in ben.lines[known:] if "secret" in line or "reply." in line]
+
+    world.lossy = True
+    await world.do((CHAT, ANNA, c.RemoveMember(BEN)), (CHAT, ANNA, c.AddMember(BEN, "member")))
+    world.hub.sync(session, "r", {CHAT: floor - 3})
+    await world.settle()
+    later = world.store.state.members[(CHAT, BEN)].sees_from
+    assert later > floor and session.floors == {CHAT: later}
+
+
+@with_world
+async def test_an_answer_that_nobody_writes_yet_is_told_to_who_comes_before_it_is_written(world: World) -> None:
+    await world.do(
+        (CHAT, ANNA, c.UpdateChat(("history",), history="from_joining")), (CHAT, ANNA, c.AddMember(CARL, "member"))
+    )
+    await world.do(say("@assistant, a question"))
+    open_ = world.store.log[-1].payload
+    session, carl = await world.open(CARL)
+    await world.settle()
+    await world.live.append((CHAT, open_.id), 1, 0, "so", "so")
+    assert [frame["text"] for frame in frames(carl, "reply.delta")] == ["so"]
+    session.shown.clear()  # as where it couldn't be read, or was forgotten
+    await world.live.append((CHAT, open_.id), 1, 1, " be", "so be")
+    await world.settle()
+    await world.live.append((CHAT, open_.id), 1, 2, " it", "so be it")
+    await world.settle()
+    assert frames(carl, "reply.snapshot")[-1]["text"] == "so be it"
+    await world.do((CHAT, ASSISTANT_ID, c.CompleteReply(open_.id, 0, "complete", "so be it")))
+    assert open_.id not in session.shown
