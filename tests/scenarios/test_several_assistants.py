@@ -138,6 +138,7 @@ async def test_what_no_assistant_is_made_of(people: People) -> None:
     assert "a" not in begun
 
 
+@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 async def test_two_are_asked_by_name_and_only_by_who_may(people: People) -> None:
     root, anna, ben = await operator(people), await people.make(), await people.make()
     one, other = await assistant(root), await assistant(root, asked_by="listed", listed=[anna.id])
@@ -168,6 +169,7 @@ async def test_two_are_asked_by_name_and_only_by_who_may(people: People) -> None
     assert origin["policies"] == ["members-write", "assistants-answer-who-calls-them"]
 
 
+@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 async def test_a_chat_of_its_own_gets_another_and_what_is_open_keeps_its_writer(people: People) -> None:
     root, anna = await operator(people), await people.make()
     one, other = await assistant(root), await assistant(root)
@@ -196,6 +198,7 @@ async def test_a_chat_of_its_own_gets_another_and_what_is_open_keeps_its_writer(
         assert (await refused(assistant_chat(anna, user_id=wrong))).code == "invalid"
 
 
+@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 async def test_one_that_is_deleted_stops_and_its_chats_stand(people: People) -> None:
     root, anna = await operator(people), await people.make()
     one = await assistant(root)
@@ -220,6 +223,7 @@ async def test_one_that_is_deleted_stops_and_its_chats_stand(people: People) -> 
     assert (await ended(client, own, 3))[-1]["message"]["status"] == "complete"
 
 
+@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 async def test_how_an_assistant_takes_part_in_a_group(people: People) -> None:
     root, anna, ben = await operator(people), await people.make(), await people.make()
     one = await assistant(root)

@@ -118,6 +118,7 @@ def test_what_is_sent_without_the_service_survives_a_reload_and_is_sent_once(vis
     assert texts(anna) == ["word 0", "word 1", "word 2"]
 
 
+@pytest.mark.long
 def test_a_gateway_is_killed_and_started_again(visits_real: Visits, real: World) -> None:
     assert real.stack is not None
     gateway = real.stack.gateways[0]
