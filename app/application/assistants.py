@@ -9,7 +9,7 @@ from typing import Any
 
 from app.application.authorize import Pep, permit_of_service
 from app.application.clock import utc_now
-from app.application.identity import USERNAME
+from app.application.identity import clean_username
 from app.application.ports.assistants import AssistantStore, AssistantVersion
 from app.application.ports.fan_out import FanOut
 from app.application.ports.model import Provider
@@ -78,14 +78,9 @@ class Assistants:
     async def create(self, bearer: Bearer, username: str, display_name: str, **said: Any) -> ShownAssistant:
         """said: fields of a version; those that are left out have their defaults."""
         await self._permit(bearer)
-        name = username.lower()
-        if not USERNAME.match(name):
-            raise ParleyError(
-                Code.INVALID, "username: 3 to 32 of a-z, 0-9, _ . and -, beginning with a letter or a digit"
-            )
         first = AssistantVersion(
             assistant_id=self._new_id(),
-            username=name,
+            username=clean_username(username),
             version=1,
             display_name=display_name,
             description="",

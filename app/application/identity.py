@@ -48,6 +48,16 @@ class SignInRefused(Exception):
         self.error, self.description, self.retry_after_s = error, description, retry_after_s
 
 
+def clean_username(username: str) -> str:
+    """As it is stored, of a person or an assistant. Raises ParleyError `invalid`."""
+    name = username.lower()
+    if not USERNAME.match(name):
+        raise ParleyError(
+            Code.INVALID, "username: 3 to 32 of a-z, 0-9, underscore, dot and hyphen, first a letter or digit"
+        )
+    return name
+
+
 class Identity:
     def __init__(
         self,
@@ -74,11 +84,7 @@ class Identity:
         self, username: str, password: str, display_name: str | None, address: str, client: str = ""
     ) -> SignedIn:
         """Raises ParleyError."""
-        name = username.lower()
-        if not USERNAME.match(name):
-            raise ParleyError(
-                Code.INVALID, "username: 3 to 32 of a-z, 0-9, underscore, dot and hyphen, first a letter or digit"
-            )
+        name = clean_username(username)
         hashed = await self._hash(password, address)
         account = Account(self._new_id(), name, display_name or name, UserKind.HUMAN, "user", {}, hashed)
         if not await self._accounts.create(account):

@@ -8,7 +8,7 @@ from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.fold import Fold, Refused
 from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
-from app.domain.policy import AssistantFacts, Question
+from app.domain.policy import AssistantFacts, question
 from app.domain.state import Needs, Silence, Spent, Spoken
 from app.domain.text import called, calls, tokens_of
 from app.domain.values import Assistant, Attention, Chat, ChatKind, Member, UserKind
@@ -76,12 +76,11 @@ def permit_speaking(fold: Fold, chat_id: str, one: Assistant, addressed: bool, q
         addressed or budget is not None or spoken.by_itself < AMBIENT_PER_HOUR
     )
     return fold.ask(
-        Question(
+        question(
             "assistant.speak",
-            role=member.role if member else "",
-            chat_kind=chat.kind,
-            archived=chat.archived,
-            muted=member is not None and member.muted_until is not None and member.muted_until > fold.state.now,
+            chat,
+            member,
+            fold.state.now,
             target_banned=key in fold.state.bans,
             assistant=AssistantFacts(
                 addressed=addressed,

@@ -149,9 +149,9 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
         if chat.assistant is None:
             raise Refused(Code.INVALID, "this chat has no assistant of its own")
         changed = replace(changed, assistant=replace(chat.assistant, **settings))
-    if do.assistant_id is not None and changed.assistant is not None:
+    if changed.assistant is not None and do.assistant_id not in (None, changed.assistant.user_id):
         own = changed.assistant if "model" in do.given else replace(changed.assistant, model=None)
-        changed = _with_assistant(fold, changed, own, do.assistant_id) if do.assistant_id != own.user_id else changed
+        changed = _with_assistant(fold, changed, own, do.assistant_id)
     if "history" in do.given:
         if chat.kind != ChatKind.GROUP:
             raise Refused(Code.INVALID, "history: only of a group")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -60,7 +61,7 @@ from app.application.ports.bus import CommandBus, CommandSource, Workers
 from app.application.ports.fan_out import FanOut, LiveTexts, OpenSockets
 from app.application.ports.history import History
 from app.application.ports.jobs import Jobs, Provenances
-from app.application.ports.model import Model
+from app.application.ports.model import Model, Provider
 from app.application.ports.people import Accounts, Passwords
 from app.application.ports.store import CommandLog, Heal, Timeline, WordIndex
 from app.application.process import Worker
@@ -119,6 +120,7 @@ class World:
     open_sockets: OpenSockets
     pep: Pep
     codec: JsonCodec
+    providers: Mapping[str, Provider]
     lock: IO[str] | None
 
     @property
@@ -241,6 +243,7 @@ def make_world(settings: Settings) -> World:
                 settings.heartbeat_s,
             )
         ),
+        providers=providers(settings),
         lock=lock,
     )
 
@@ -319,7 +322,7 @@ def make_worker(world: World) -> Worker:
             settings.assistant_max_tokens or ANSWER_TOKENS,
             settings.assistant_quiet_s,
             settings.assistant_consent == "on",
-            frozenset(name for name, one in providers(settings).items() if one.local),
+            frozenset(name for name, one in world.providers.items() if one.local),
         ),
         settings.unknown_command_s,
         telemetry.trouble,
@@ -336,7 +339,7 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         bus=world.bus,
         fan_out=world.fan_out,
         codec=world.codec,
-        providers=providers(world.settings),
+        providers=world.providers,
         answer_s=world.settings.assistant_answer_s,
         patience_s=world.settings.assistant_silence_s,
         context_tokens=world.settings.assistant_context_tokens,
@@ -386,7 +389,7 @@ def make_use_cases(world: World) -> UseCases:
         identity=identity,
         profiles=profiles,
         assistants=Assistants(
-            SqlAssistants(world.database), world.accounts, pep, profiles, world.fan_out, new_id, providers(settings)
+            SqlAssistants(world.database), world.accounts, pep, profiles, world.fan_out, new_id, world.providers
         ),
         prompts=Prompts(SqlPrompts(world.database), world.accounts, pep, new_id),
         operators=Operators(
