@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
 
 from stack.servers import Servers
+from tests.halves import is_long
 from tests.world import People, World, start_embedded, start_real, stop_embedded
+
+TESTS = Path(__file__).parent
 
 settings.register_profile(
     "mutants",
@@ -19,11 +23,16 @@ settings.register_profile(
 """`make mutants`: the same examples for each mutant, and no search for a smaller one."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make test` goes two lanes side by side, each with servers of its own: what ends them, and the rest; who is through
     first takes the browser's tests that need no servers."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(lane(item)))
+        case = getattr(item, "callspec", None)
+        path = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+        if case is not None and is_long(path, getattr(item, "originalname", item.name), case.id):
+            item.add_marker(pytest.mark.long)
 
 
 def lane(item: pytest.Item) -> str:

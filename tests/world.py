@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aio_pika
+import httpx2
 import jsonschema_rs
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
@@ -59,6 +60,28 @@ class World:
     def __init__(self, name: str, urls: list[str], stack: Stack | None = None, role: Role | None = None) -> None:
         self.name, self.urls, self.stack, self.role = name, urls, stack, role
         self.model: ModelServer | None = None
+        self._operator: str | None = None
+
+    def make_operator(self, username: str) -> None:
+        """The first by the command line, a process of its own; others by that one, as long as it is an operator."""
+        if self._operator is not None and self._promoted(self._operator, username):
+            return
+        role = self.role or (self.stack.gateways[0] if self.stack is not None else None)
+        assert role is not None
+        done = role.run("operator", username)
+        assert done.returncode == 0 and username in done.stdout, done.stderr
+        self._operator = username
+
+    def _promoted(self, by: str, username: str) -> bool:
+        with httpx2.Client(base_url=self.urls[0], timeout=30) as http:
+            form = {"grant_type": "password", "username": by, "password": PASSWORD}
+            signed = http.post("/v1/auth/token", data=form).json()
+            http.headers["Authorization"] = f"Bearer {signed.get('access_token')}"
+            found = http.get("/v1/admin/users", params={"query": username}).json().get("items", [])
+            paths = [f"/v1/admin/users/{one['id']}" for one in found if one["username"] == username]
+            done = paths and http.patch(paths[0], json={"role": "operator"}).status_code == 200
+            http.post("/v1/auth/logout")
+            return bool(done)
 
     @property
     def secret(self) -> str:
@@ -86,7 +109,12 @@ def stop_embedded(world: World) -> None:
     shutil.rmtree(world.role.child.log.parent, ignore_errors=True)
 
 
-_MODEL = {"ASSISTANT_MAX_TOKENS": "500", "ASSISTANT_TEMPERATURE": "0.5", "ASSISTANT_TITLES": "off"}
+_MODEL = {
+    "ASSISTANT_MAX_TOKENS": "500",
+    "ASSISTANT_TEMPERATURE": "0.5",
+    "ASSISTANT_TITLES": "off",
+    "ASSISTANT_SUMMARIES": "on",
+}
 """What a model may refuse; and no calls but those that a test means."""
 
 

@@ -10,11 +10,16 @@ from app.domain.text import tokens_of
 
 
 def alternating(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Neighbours of one role as one, beginning with a user's: strict servers refuse all else, and the same is said."""
+    """Neighbours of one role as one, beginning with a user's: strict servers refuse all else, and the same is said. An answer
+    that the question replies to is told again where nothing stands before it."""
     merged: list[Turn] = []
     for turn in turns:
-        if not turn.text.strip() or (not merged and turn.role != "user"):
+        if not turn.text.strip():
             continue
+        if not merged and turn.role != "user":
+            if not turn.first:
+                continue
+            turn = replace(turn, role="user", text=f"(Said by you before:)\n{turn.text}")
         if merged and merged[-1].role == turn.role:
             before = merged[-1]
             merged[-1] = Turn(turn.role, f"{before.text}\n\n{turn.text}", before.places + turn.places)
@@ -24,15 +29,20 @@ def alternating(turns: Sequence[Turn]) -> tuple[Turn, ...]:
 
 
 def fitted(prompt: Prompt, tokens: int) -> Prompt:
-    """The instructions and the newest turns that fit into so many tokens; the last one, the question, always."""
-    left = tokens - tokens_of(prompt.instructions or "")
-    kept: list[Turn] = []
-    for turn in reversed(prompt.turns):
-        left -= tokens_of(turn.text)
-        if left < 0 and kept:
-            break
-        kept.append(turn)
-    return replace(prompt, turns=tuple(reversed(kept)))
+    """What fits into so many tokens: the instructions and the last turn, the question, always; what is to be sent first; then
+    the newest others."""
+    *before, question = prompt.turns or [Turn("user", "")]
+    left = tokens - tokens_of(prompt.instructions or "") - tokens_of(question.text)
+    kept: set[int] = set()
+    newest_first = range(len(before) - 1, -1, -1)
+    for first in (True, False):
+        for n in newest_first:
+            if before[n].first == first:
+                if (size := tokens_of(before[n].text)) > left:
+                    break
+                kept.add(n)
+                left -= size
+    return replace(prompt, turns=(*(before[n] for n in sorted(kept)), *prompt.turns[-1:]))
 
 
 def size_of(prompt: Prompt) -> int:

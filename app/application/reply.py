@@ -9,20 +9,33 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from app.application.background import Background, Trouble, survived
 from app.application.context import alternating, fitted, size_of
 from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
 from app.application.ports.fan_out import FanOut, LiveTexts
-from app.application.ports.jobs import Job, Jobs, Written
-from app.application.ports.model import Call, Delta, Finish, Model, ModelFailed, Place, Price, Provider, Thinking
+from app.application.ports.jobs import Job, Jobs, Part, Written
+from app.application.ports.model import (
+    Call,
+    Delta,
+    Finish,
+    Model,
+    ModelFailed,
+    Place,
+    Price,
+    Prompt,
+    Provider,
+    Thinking,
+)
 from app.application.ports.socket import Codec
 from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
+from app.application.summaries import FROM_TURNS, summary_of, to_sum_up
 from app.application.titles import title_of
 from app.domain.chats import NameChat
 from app.domain.command import Command
@@ -58,6 +71,7 @@ DELTA_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.3)
 THOUGHTS_EVERY_S = 1.0
 NOTE_S = 2.0
 TITLE_S = 30.0
+SUMMARY_S = 60.0
 LOADING_S = 2.0
 """A model that loads is asked again so often, unless its server says when."""
 TOLD_FROM_S = 1.0
@@ -102,6 +116,9 @@ class _Answer:
         """The question, where its answer is the first of a chat that has no name."""
         self.parameters = _NONE
         self.context: tuple[Place, ...] = ()
+        self.summary_id = ""
+        self.long = False
+        """There is something to sum up."""
         self.model_asked: str | None = None
         self.model = self.said = ""
         """How the model named itself; what its provider said of a failure."""
@@ -168,6 +185,7 @@ class AssistantWorker:
         consent: bool = False,
         titles: bool = False,
         title_model: str | None = None,
+        summaries: bool = False,
         jitter: Callable[[], float] = random.random,
         on_end: Callable[[str], None] = lambda status: None,
         trouble: Trouble = lambda what, error: None,
@@ -176,7 +194,7 @@ class AssistantWorker:
         """holder: our name on leases. providers: by name; `default` is one of them. at_once: replies that are written side by side. drain_s: how long those
         being written may take to end when we go. answer_s: how long one answer may take in all; patience_s: how long a model
         may load. context_tokens: so much of a chat is sent, as estimated. consent: a group's text goes outside only where its owner agreed. titles: chats with an assistant get a name
-        behind their first answer, of title_model or of the same model. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
+        behind their first answer, of title_model or of the same model. summaries: of long chats, by the same model. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
         self._watch = watch
         self._holder = holder
         self._jobs = jobs
@@ -186,7 +204,7 @@ class AssistantWorker:
         self._fan_out = fan_out
         self._codec, self._providers = codec, providers
         self._at_once = at_once
-        self._titles, self._title_model = titles, title_model
+        self._titles, self._title_model, self._summaries = titles, title_model, summaries
         self._consent = consent
         self._answer_s, self._patience_s, self._context_tokens, self._jitter = (
             answer_s,
@@ -201,8 +219,8 @@ class AssistantWorker:
         self._answers: dict[tuple[str, str], _Answer] = {}
         self._writing = Background(trouble)
         self._draining = False
-        self._naming = 0
-        """Chats that get a name just now: calls as answers are."""
+        self._beside = 0
+        """Calls for names and summaries just now, which take a place as answers do."""
 
     async def start(self) -> None:
         await self._fan_out.subscribe([ASSISTANTS])
@@ -220,7 +238,7 @@ class AssistantWorker:
     async def run(self) -> None:
         while not self._draining:
             with survived("assistant", self._trouble):
-                free = self._at_once - len(self._answers) - self._naming
+                free = self._at_once - len(self._answers) - self._beside
                 jobs = await self._jobs.claim(self._holder, free, LEASE_S, self._room()) if free > 0 else []
                 for job in jobs:
                     if self._draining:
@@ -277,13 +295,18 @@ class AssistantWorker:
         with self._watch(answer.job):
             ended = await self._hold(answer)
         if ended == Status.COMPLETE and answer.names and self._titles:
-            with survived("title", self._trouble), suppress(ModelFailed, TimeoutError, Unavailable, OutcomeUnknown):
-                self._naming += 1
-                try:
-                    async with asyncio.timeout(TITLE_S):
-                        await self._name(answer)
-                finally:
-                    self._naming -= 1
+            await self._do_beside("title", TITLE_S, self._name(answer))
+        if ended == Status.COMPLETE and answer.long and self._summaries:
+            await self._do_beside("summary", SUMMARY_S, self._sum_up(answer))
+
+    async def _do_beside(self, what: str, within_s: float, doing: Coroutine[Any, Any, None]) -> None:
+        with survived(what, self._trouble), suppress(ModelFailed, TimeoutError, Unavailable, OutcomeUnknown):
+            self._beside += 1
+            try:
+                async with asyncio.timeout(within_s):
+                    await doing
+            finally:
+                self._beside -= 1
 
     async def _name(self, answer: _Answer) -> None:
         """Once, and where it comes to nothing the chat stays without a name."""
@@ -295,6 +318,23 @@ class AssistantWorker:
         if title is not None:
             id_ = derived_id("name", job.chat_id, job.message_id)
             await self._bus.submit(Command(job.chat_id, job.assistant_id, id_, NameChat(title)))
+
+    async def _sum_up(self, answer: _Answer) -> None:
+        """Of what is above the newest turns; what stays undone is done behind a later answer."""
+        job, provider = answer.job, self._provider(answer)
+        part = await self._jobs.part(job)
+        if part is None or (self._only_local(part) and not provider.local):
+            return
+        turns = to_sum_up(part, self._context_tokens)
+        if turns:
+            body, usage = await summary_of(self._model, answer.model_asked, provider.name, part.before, turns)
+            await self._jobs.also_took(job, usage, self._cost(answer, usage))
+            if body:
+                await self._jobs.sum_up(job, part, turns, body)
+
+    def _only_local(self, of: Prompt | Part) -> bool:
+        """Whether what is said in the chat may not go outside."""
+        return of.local_only or (self._consent and not of.agreed)
 
     def _cost(self, answer: _Answer, usage: Usage) -> float | None:
         price = self._provider(answer).price
@@ -412,10 +452,12 @@ class AssistantWorker:
             raise ModelFailed("empty", "there is no question any more")
         answer.asked_tokens = size_of(prompt)
         answer.context = tuple(place for turn in prompt.turns for place in turn.places)
+        answer.summary_id = whole.summary_id
+        answer.long = len(whole.turns) >= FROM_TURNS or len(fit.turns) < len(whole.turns)
         if answer.instead is not None:
             fallback_model = self._provider_of(answer.job).fallback_model or None
             prompt = replace(prompt, provider=answer.instead.name, model=fallback_model)
-        answer.only_local = prompt.local_only or (self._consent and not prompt.agreed)
+        answer.only_local = self._only_local(prompt)
         if answer.only_local and not self._provider(answer).local:
             raise ModelFailed("refused", "what is said in this chat isn't to go to a provider outside")
         offers = self._provider(answer).models
@@ -492,7 +534,7 @@ class AssistantWorker:
         written = Written(
             failure.code if failure else status, answer.said if failure else "", answer.calls, answer.first_token_ms,
             self._provider(answer).shown, answer.model, answer.parameters, answer.context, usage,
-            answer.cost,
+            answer.cost, answer.summary_id,
         )  # fmt: skip
         with survived("provenance", self._trouble):
             async with asyncio.timeout(NOTE_S):

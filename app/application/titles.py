@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import aclosing
 
 from app.application.context import size_of
@@ -14,7 +15,7 @@ from app.domain.values import Usage
 TITLE_MAX = 60
 _READ_MAX = 300
 _THOUGHT_MAX = 2_000
-"""Characters: a name isn't worth more thought."""
+"""Characters: what is asked beside an answer isn't worth more thought."""
 _EXCERPT_MAX = 1_500
 _INSTRUCTIONS = "You name conversations. Answer with the name alone: at most six words, in the conversation's language."
 _ASK = "Name this conversation.\n\nUser: {question}\n\nAssistant: {answer}"
@@ -29,6 +30,12 @@ async def title_of(
     provider's. Raises ModelFailed."""
     told = _ASK.format(question=question[:_EXCERPT_MAX], answer=answer[:_EXCERPT_MAX])
     prompt = Prompt((Turn("user", told),), name, _INSTRUCTIONS, Purpose.TITLE, provider=provider)
+    said, usage = await asked_beside(model, prompt, lambda said: len(said) > _READ_MAX or "\n" in said.strip())
+    return title_in(said), usage
+
+
+async def asked_beside(model: Model, prompt: Prompt, enough: Callable[[str], bool]) -> tuple[str, Usage]:
+    """(what is said, as far as it is read; what it took: estimated where nobody counted). Raises ModelFailed."""
     said, thought, usage = "", 0, None
     async with aclosing(model.stream(prompt)) as pieces:  # type: ignore[type-var]
         async for piece in pieces:
@@ -38,9 +45,9 @@ async def title_of(
                 thought += len(piece.text)
             elif isinstance(piece, Finish):
                 usage = piece.usage
-            if thought > _THOUGHT_MAX or len(said) > _READ_MAX or "\n" in said.strip():
+            if thought > _THOUGHT_MAX or enough(said):
                 break
-    return title_in(said), usage or Usage(size_of(prompt), tokens_of(said))
+    return said, usage or Usage(size_of(prompt), tokens_of(said))
 
 
 def title_in(said: str) -> str | None:

@@ -15,6 +15,7 @@ from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
 from app.domain.policy import Question
 from app.domain.state import Audited, Needs
+from app.domain.text import rfc3339
 from app.domain.values import ChatKind, MessageKind
 
 
@@ -72,7 +73,7 @@ def moderate(fold: Fold, command: Command, do: Moderate) -> int | None:
     _tell(fold, command, do)
     details: dict[str, Any] = {"chat_id": chat.id, "reason": do.reason}
     if do.until is not None:
-        details["until"] = do.until.isoformat()
+        details["until"] = rfc3339(do.until)
     fold.state.changes.audit.append(Audited(command.actor_id, f"chat.{do.act}", do.target_id, details))
     return seq if seq is not None else fold.state.chats[chat.id].head
 

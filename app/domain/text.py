@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -298,3 +299,13 @@ def _prose(text: str) -> str:
             continue
         kept.append("")
     return "\n".join(kept)
+
+
+@lru_cache(maxsize=4096)
+def rfc3339(at: datetime) -> str:
+    """UTC with milliseconds: 2026-01-31T12:00:00.000Z"""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def rfc3339_or_none(at: datetime | None) -> str | None:
+    return rfc3339(at) if at is not None else None

@@ -6,6 +6,7 @@ What an act needs is imported by it: the terminal client needs none of the servi
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +25,18 @@ def cli() -> None:
 
 
 def _serve(role: str) -> None:
+    """What is wrong with the settings is told before all the rest is loaded."""
+    from app.infrastructure.settings import SettingsError, check_world, load_settings
+
+    try:
+        settings = load_settings()
+        check_world(settings, role)
+    except SettingsError as error:
+        print(f"parley: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     from app.infrastructure import command_line_acts as acts
 
-    acts.serve(role)
+    acts.serve(settings, role)
 
 
 @app.callback(invoke_without_command=True)

@@ -79,8 +79,9 @@ def _lock(settings: Settings) -> None:
         _locks.append(wiring.lock_data_dir(settings.data_dir))
 
 
-def serve(role: str) -> None:
-    _run(process.serve(_settings(), role))
+def serve(settings: Settings, role: str) -> None:
+    telemetry.configure_logs(settings.log_level)
+    _run(process.serve(settings, role))
 
 
 def migrate_schema() -> None:

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
         "on", description="on: a chat with an assistant is named behind its first answer, by a call of its own"
     )
     assistant_title_model: str = Field("", description="the model that names chats; empty: the chat's")
+    assistant_summaries: Literal["on", "off"] = Field(
+        "off", description="on: of a long chat a summary is made behind an answer, and sent with later questions"
+    )
     assistant_done_ends: Literal["on", "off"] = Field(
         "off", description="on: the model's server ends a whole answer with [DONE] alone, without a finish reason"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,15 +16,42 @@ from stack.pace import paced
 from stack.servers import Servers
 from tests.contracts.store_setting import SHARDS
 
+MIGRATED = "migrated"
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each test's is a copy: the schema is made once."""
+    path = tmp_path_factory.mktemp("migrated") / "store.db"
+    asyncio.run(_migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_servers(servers: Servers) -> Servers:
+    asyncio.run(_migrate(servers.postgres.database(MIGRATED)))
+    return servers
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    await migrate(database, SHARDS)
+    await database.close()
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'store.db'}"
-    else:
-        servers: Servers = request.getfixturevalue("servers")
-        url = servers.postgres.database(f"store_{hashlib.md5(str(tmp_path).encode()).hexdigest()[:12]}")
-    database = Database(url, pool_size=4, deadline_s=paced(5))
+        file: Path = request.getfixturevalue("migrated_file")
+        return f"sqlite:///{shutil.copy(file, tmp_path / 'store.db')}"
+    servers: Servers = request.getfixturevalue("migrated_servers")
+    name = f"store_{hashlib.md5(str(tmp_path).encode()).hexdigest()[:12]}"
+    return servers.postgres.database(name, like=MIGRATED)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, pool_size=4, deadline_s=paced(5))
     await migrate(database, SHARDS)
     yield database
     await database.close()

@@ -15,7 +15,7 @@ from app.adapters.store import tables as t
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
 from app.application.ports.assistants import AssistantVersion
-from app.application.ports.jobs import Job, Quiet, Written
+from app.application.ports.jobs import Job, Quiet, Summary, Written
 from app.application.ports.model import Prompt
 from app.application.process import Worker
 from app.domain.command import Command
@@ -327,6 +327,129 @@ async def test_a_question_is_sent_with_its_ancestors_alone(database: Database) -
     assert question is not None and question.parent_id == first
     await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(question.id)))
     assert await asked_now(store, chat_id, anna, "q4", edited) == ["q1", "a1", "a2 edited", "q4"]
+
+
+async def test_what_a_question_replies_to_is_sent_with_it_however_far_above_it_stands(database: Database) -> None:
+    store = Store(database)
+    anna, ben = await store.person(), await store.person()
+    chat_id = await store.group(anna)
+
+    async def said(body: str, reply_to: str | None = None) -> str:
+        [done] = await store.do(Command(chat_id, anna, new_id(), c.SendMessage(body, reply_to)))
+        message = await store.history.message_at(chat_id, done.outcome.seq)
+        assert message is not None
+        return message.id
+
+    async def sent() -> list[tuple[str, bool]]:
+        [job] = await store.jobs.claim("one", 1, 60.0)
+        turns = (await prompt_of(store, job, 3)).turns
+        await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "complete", "so")))
+        return [(turn.text.partition(": ")[2] or turn.text, turn.first) for turn in turns]
+
+    first = await said("first")
+    await said("not of it")
+    answer = await said("second", first)
+    for n in range(4):
+        await said(f"small talk {n}")
+    await said("@assistant and this?", answer)
+    of_it = [("first", True), ("second", True)]
+    newest = [("small talk 2", False), ("small talk 3", False), ("@assistant and this?", False)]
+    assert await sent() == of_it + newest
+    await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(first)))
+    await said("@assistant again?", answer)
+    assert await sent() == [
+        ("second", True),
+        ("@assistant and this?", False),
+        ("so", False),
+        ("@assistant again?", False),
+    ]
+    await store.do(
+        Command(chat_id, anna, new_id(), c.UpdateChat(("history",), history="from_joining")),
+        Command(chat_id, anna, new_id(), c.AddMember(ben, "member")),
+    )
+    await said("@assistant for Ben?", answer)
+    assert await sent() == [("@assistant for Ben?", False)], "who came later doesn't see it"
+
+
+async def test_what_was_said_long_ago_is_sent_summed_up(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = new_id()
+    await store.do(Command(chat_id, anna, new_id(), c.CreateChat("assistant")))
+    answers = [await line(store, chat_id, anna, f"q{n}", says=f"a{n}") for n in range(4)]
+
+    async def asked(body: str, parent_id: str | None = None) -> Job:
+        await store.do(Command(chat_id, anna, new_id(), c.SendMessage(body, None, parent_id)))
+        [job] = await store.jobs.claim("one", 1, 60.0)
+        await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "stopped", "")))
+        return job
+
+    async def summed(job: Job, turns: int, body: str) -> Summary:
+        part = await store.jobs.part(job)
+        assert part is not None
+        await store.jobs.sum_up(job, part, part.turns[:turns], body)
+        found = (await prompt_of(store, job)).summary_id
+        assert found == part.turns[turns - 1].places[-1][1]
+        again = await store.jobs.part(job)
+        assert again is not None and again.before is not None and again.turns == part.turns[turns:]
+        return again.before
+
+    job = await asked("now?")
+    assert (await prompt_of(store, job)).summary_id == ""
+    first = await summed(job, 4, "the first two")
+    before = "(What was said before, summed up:)\n"
+    assert (first.body, first.id) == ("the first two", answers[1])
+    texts = [turn.text for turn in (await prompt_of(store, job)).turns]
+    assert texts == [f"{before}the first two", "q2", "a2", "q3", "a3", "now?"]
+    second = await summed(job, 2, "the first three")
+    assert (second.from_seq, second.id) == (first.from_seq, answers[2]) and second.to_seq > first.to_seq
+    prompt = await prompt_of(store, job)
+    assert [turn.text for turn in prompt.turns] == [f"{before}the first three", "q3", "a3", "now?"]
+    assert prompt.turns[0].first and not prompt.untitled
+    await store.jobs.note(job, Written("complete", "", 1, 5, "p", "m", {}, (), None, None, prompt.summary_id))
+    origins = await store.jobs.of(chat_id, job.message_id)
+    assert origins is not None and origins.summary == second
+
+    branch = await asked("another", answers[1])
+    assert [turn.text for turn in (await prompt_of(store, branch)).turns] == [f"{before}the first two", "another"]
+    assert [t.text for t in (await prompt_of(store, await asked("anew", BEGINS))).turns] == ["anew"]
+    question = await store.history.message(chat_id, answers[2])
+    assert question is not None and question.reply_to is not None
+    await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(question.reply_to)))
+    texts = [turn.text for turn in (await prompt_of(store, job)).turns]
+    assert texts == [f"{before}the first two", "a2", "q3", "a3", "now?"], "gone with what it summed up"
+    origins = await store.jobs.of(chat_id, job.message_id)
+    assert origins is not None and origins.summary is None
+    part = await store.jobs.part(job)
+    assert part is not None and part.before == first
+    await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(answers[0])))
+    await store.jobs.sum_up(job, replace(part, before=None), part.turns[:1], "read before it was deleted")
+    assert (await store.jobs.part(job)) is not None and (await prompt_of(store, job)).summary_id == answers[2]
+    await store.jobs.sum_up(job, part, part.turns[:1], "read before it was deleted")
+    assert (await prompt_of(store, job)).summary_id == "", "what it goes on from has changed meanwhile"
+
+
+async def test_a_summary_is_sent_where_all_readers_see_what_it_sums_up(database: Database) -> None:
+    store = Store(database)
+    anna, ben = await store.person(), await store.person()
+    chat_id = await store.group(anna)
+
+    def by(action: Any) -> Command:
+        return Command(chat_id, anna, new_id(), action)
+
+    await store.do(by(c.SendMessage("secret")), by(c.SendMessage("@assistant one")))
+    [job] = await store.jobs.claim("one", 1, 60.0)
+    part = await store.jobs.part(job)
+    assert part is not None
+    await store.jobs.sum_up(job, part, part.turns[:1], "a secret was told")
+    assert (await prompt_of(store, job)).summary_id
+    await store.do(by(c.UpdateChat(("history",), history="from_joining")), by(c.AddMember(ben, "member")))
+    await store.do(by(c.SendMessage("@assistant two")))
+    [second] = await store.jobs.claim("one", 1, 60.0)
+    prompt = await prompt_of(store, second)
+    assert [turn.text.partition(": ")[2] for turn in prompt.turns] == ["@assistant two"] and not prompt.summary_id
+    part = await store.jobs.part(second)
+    assert part is not None and part.before is None and len(part.turns) == 1
 
 
 async def test_what_an_older_version_stored_continues_the_one_before(database: Database) -> None:

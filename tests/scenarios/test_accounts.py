@@ -167,10 +167,13 @@ async def test_one_ends_a_session_of_ones_own_and_no_others(people: People) -> N
 
 
 async def make_operator(world: World, person: Person) -> None:
-    role = world.role or (world.stack.gateways[0] if world.stack is not None else None)
-    assert role is not None
-    done = await asyncio.to_thread(role.run, "operator", person.name)
-    assert done.returncode == 0 and person.name in done.stdout, done.stderr
+    await asyncio.to_thread(world.make_operator, person.name)
+
+
+async def operator(people: People) -> Person:
+    person = await people.make("root")
+    await make_operator(people.world, person)
+    return person
 
 
 async def test_operators_disable_people_and_all_of_it_is_written_down(people: People) -> None:

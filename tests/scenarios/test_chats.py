@@ -114,7 +114,6 @@ async def test_a_chat_can_be_refused_for_good(people: People) -> None:
     assert (await ben.rest.get(f"/v1/chats/{another}"))["id"] == another, "other chats are not concerned"
 
 
-@pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)
 async def test_twenty_strangers_an_hour_add_somebody(people: People) -> None:
     """Who shares a chat isn't counted, whoever tries in vain isn't either; who is one too many waits."""
     anna, friend = await people.make("anna"), await people.make("friend")

@@ -115,7 +115,6 @@ async def test_one_socket_that_sends_without_end_is_closed_and_others_are_served
         await each.close()
 
 
-@pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)
 async def test_a_person_with_ten_tabs_and_a_bot_at_forty_messages_a_second_are_within_it(people: People) -> None:
     person = await people.make()
     chat_id = await people.group(person, person)

@@ -11,7 +11,8 @@ from itertools import cycle
 import pytest
 
 from stack.pace import within
-from tests.scenarios.test_several_assistants import assistant, operator
+from tests.scenarios.test_accounts import operator
+from tests.scenarios.test_several_assistants import assistant
 from tests.world import People, World, new_id
 
 LINES = 500

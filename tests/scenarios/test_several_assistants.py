@@ -9,32 +9,13 @@ from typing import Any
 import pytest
 
 from app.domain.ids import ASSISTANT_ID
-from parley_client import Client, Rest
+from parley_client import Client
 from stack.pace import within
-from tests.scenarios.test_accounts import make_operator, refused
+from tests.scenarios.test_accounts import operator, refused
 from tests.scenarios.test_replies import assistant_chat, ended, question
-from tests.world import PASSWORD, People, Person, World, new_id
+from tests.world import People, Person, World, new_id
 
 NOBODY = "00000000-0000-4000-8000-00000000000a"
-
-
-_operators: dict[str, str] = {}
-"""By the world's address: who was made one already."""
-
-
-async def operator(people: People) -> Person:
-    """One for all tests of a world: a process of its own makes one."""
-    url = people.world.urls[0]
-    if url not in _operators:
-        person = await people.make("root")
-        await make_operator(people.world, person)
-        _operators[url] = person.name
-        return person
-    rest = Rest(url)
-    await rest.sign_in(_operators[url], PASSWORD)
-    person = Person(people.world, [rest])
-    people._all.append(person)
-    return person
 
 
 async def assistant(root: Person, **said: Any) -> dict[str, Any]:
@@ -138,7 +119,6 @@ async def test_what_no_assistant_is_made_of(people: People) -> None:
     assert "a" not in begun
 
 
-@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 async def test_two_are_asked_by_name_and_only_by_who_may(people: People) -> None:
     root, anna, ben = await operator(people), await people.make(), await people.make()
     one, other = await assistant(root), await assistant(root, asked_by="listed", listed=[anna.id])
@@ -169,7 +149,6 @@ async def test_two_are_asked_by_name_and_only_by_who_may(people: People) -> None
     assert origin["policies"] == ["members-write", "assistants-answer-who-calls-them"]
 
 
-@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 async def test_a_chat_of_its_own_gets_another_and_what_is_open_keeps_its_writer(people: People) -> None:
     root, anna = await operator(people), await people.make()
     one, other = await assistant(root), await assistant(root)
@@ -198,7 +177,6 @@ async def test_a_chat_of_its_own_gets_another_and_what_is_open_keeps_its_writer(
         assert (await refused(assistant_chat(anna, user_id=wrong))).code == "invalid"
 
 
-@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 async def test_one_that_is_deleted_stops_and_its_chats_stand(people: People) -> None:
     root, anna = await operator(people), await people.make()
     one = await assistant(root)
@@ -223,7 +201,6 @@ async def test_one_that_is_deleted_stops_and_its_chats_stand(people: People) -> 
     assert (await ended(client, own, 3))[-1]["message"]["status"] == "complete"
 
 
-@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 async def test_how_an_assistant_takes_part_in_a_group(people: People) -> None:
     root, anna, ben = await operator(people), await people.make(), await people.make()
     one = await assistant(root)

@@ -42,7 +42,6 @@ def texts(visitor: Visitor) -> list[str]:
     return [one.group() for one in found if one is not None]
 
 
-@pytest.mark.parametrize("world", [pytest.param("embedded", marks=pytest.mark.long), "real"], indirect=True)
 def test_an_answer_goes_on_through_twenty_reloads(visits: Visits) -> None:
     anna = visits.person("anna").register()
     chat_id = anna.ask_assistant()

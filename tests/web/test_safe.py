@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import httpx2
-import pytest
 from playwright.sync_api import expect
 
 from stack.parley import ROOT
@@ -65,7 +64,6 @@ def quiet(visitor: Visitor) -> None:
     assert bad == []
 
 
-@pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)
 def test_hostile_messages_and_names(visits: Visits) -> None:
     assert len(HOSTILE) >= 60
     anna = visits.person("anna").register("Anna")

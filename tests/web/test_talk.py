@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from stack.pace import paced
@@ -66,7 +65,6 @@ def test_the_assistant_streams_is_stopped_and_asked_again(visits: Visits) -> Non
         expect(dialog).to_contain_text(words)
 
 
-@pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)
 def test_second_tab_and_another_device_are_in_step(visits: Visits) -> None:
     anna = visits.person("anna").register()
     chat_id = anna.make_group("notes")
@@ -86,7 +84,6 @@ def test_second_tab_and_another_device_are_in_step(visits: Visits) -> None:
     away.sees("word 1", 0)
 
 
-@pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)
 def test_who_is_removed_sees_nothing_of_it_any_more(visits: Visits) -> None:
     anna, ben = visits.person("anna").register("Anna"), visits.person("ben").register("Ben")
     chat_id = anna.make_group("secret", ben)
@@ -103,7 +100,6 @@ def test_who_is_removed_sees_nothing_of_it_any_more(visits: Visits) -> None:
     assert ben.page.get_by_role("link", name=re.compile("^secret")).count() == 0
 
 
-@pytest.mark.parametrize("world", ["embedded", pytest.param("real", marks=pytest.mark.long)], indirect=True)
 def test_a_muted_person_s_box_is_off_and_says_until_when(visits: Visits) -> None:
     anna, ben = visits.person("anna").register("Anna"), visits.person("ben").register("Ben")
     anna.make_group("quiet", ben)

@@ -55,6 +55,10 @@ class DemoModel(NothingHeld):
             yield Delta(" ".join(question.partition("User: ")[2].partition("\n\nAssistant: ")[0].split()[:6]))
             yield Finish(None)
             return
+        if prompt.purpose is Purpose.SUMMARY:
+            yield Delta("This was summed up by the demo assistant, which remembers nothing of it.")
+            yield Finish(None)
+            return
         count = sentences_asked(question)
         text = " ".join(itertools.islice(itertools.cycle(_SENTENCES), count))
         words = re.findall(r"\S+\s*", text)

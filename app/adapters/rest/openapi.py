@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from app.adapters.rest.problems import TOKEN_PATH, responses
 from app.adapters.wire import contract, registry, words
-from app.adapters.wire.problems import PROBLEM_TYPE, ProblemJson
+from app.adapters.wire.problems import ProblemJson
 from app.adapters.wire.service import AcceptedJson
 from app.adapters.wire.text import encode_bytes
 from app.application.bounded import Bounded
@@ -74,7 +74,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=[{"name": name, "description": words} for name, words in TAGS],
     )
     schemas: dict[str, Any] = made["components"]["schemas"]
-    schemas[AcceptedJson.__name__] = TypeAdapter(AcceptedJson).json_schema()
+    for shape in (AcceptedJson, ProblemJson):
+        schemas[shape.__name__] = TypeAdapter(shape).json_schema()
     for name, body in registry.BODIES.items():
         if name in schemas:
             schemas[name]["examples"] = [body.example]
@@ -92,14 +93,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _problem(*codes: Code) -> dict[str, Any]:
     """The refusals of these codes as OpenAPI has them."""
-    found = {}
-    for status, response in responses(*codes).items():
-        schema = {"$ref": f"#/components/schemas/{ProblemJson.__name__}"}
-        found[str(status)] = {
-            "description": response["description"],
-            "content": {PROBLEM_TYPE: {"schema": schema}},
-        }
-    return found
+    return {str(status): response for status, response in responses(*codes).items()}
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
@@ -115,9 +109,6 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
             answers["503"] = {"description": "it may not: why not", "content": answers["200"]["content"]}
         answers.pop("422", None)
         return
-    for status, answer in answers.items():
-        if status[0] in "45" and "application/json" in answer.get("content", {}):
-            answer["content"][PROBLEM_TYPE] = answer["content"].pop("application/json")
     if "requestBody" in operation:
         wanted = _problem(Code.UNSUPPORTED_MEDIA_TYPE, Code.TOO_LARGE)
         answers.setdefault("415", wanted["415"])

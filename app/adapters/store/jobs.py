@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -14,7 +14,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database
 from app.adapters.store.read_facts import Facts
-from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Provenance, Quiet, Written
+from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Part, Provenance, Quiet, Summary, Written
 from app.application.ports.model import Prompt, Turn
 from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
 from app.domain.state import Spent, State
@@ -26,6 +26,14 @@ PATIENT_ATTEMPTS = 3
 FORKS_MAX = 10
 """So many chats, each forked from the next, one line of turns goes through."""
 QUIET_MAX = 200
+THREAD_MAX = 10
+"""So far up goes what a question replies to."""
+PART_MAX = 200
+"""So many turns are summed up at once."""
+SUMMARIES_MAX = 50
+"""So many are looked through: other branches have theirs."""
+_CHANGES_S = 60
+"""What was changed so shortly before they were read may not have been seen yet."""
 _LINE = 4
 """So many messages are walked for each that is sent: some were deleted, failed or are of the service."""
 IN_LINE_S = 20.0
@@ -134,6 +142,7 @@ class SqlJobs:
                     prompt_tokens=usage.prompt_tokens if usage else None,
                     completion_tokens=usage.completion_tokens if usage else None,
                     cost=written.cost,
+                    summary_id=written.summary_id or None,
                 )
             )
 
@@ -167,7 +176,11 @@ class SqlJobs:
                 sa.select(_a).where(_a.c.chat_id == chat_id, _a.c.message_id == message_id).order_by(_a.c.attempt)
             )
             attempts = tuple(map(_attempt_of, found))
-            return Provenance(reply.sender_id, reply.version, attempts, tuple(reply.policies or ()))
+            last = next((one.written.summary_id for one in reversed(attempts) if one.written), "")
+            mine = (t.summaries.c.chat_id == chat_id, t.summaries.c.message_id == last)
+            row = (await connection.execute(sa.select(t.summaries).where(*mine))).one_or_none() if last else None
+            summary = _summary_of(row) if row is not None else None
+            return Provenance(reply.sender_id, reply.version, attempts, tuple(reply.policies or ()), summary)
 
     async def used(self, user_id: str | None, since: datetime, until: datetime) -> list[DayOfUse]:
         of_pg = sa.func.to_char(sa.func.timezone("UTC", _r.c.asked_at), "YYYY-MM-DD")
@@ -218,21 +231,26 @@ class SqlJobs:
                 return None
             held = [rows.chat_of(chat).terms]
             """Of the chat, and of those that its line comes from."""
-            found = await self._line(connection, chat, job, turns_max, held)
+            summary = await self._summary(connection, chat, job)
+            found = await self._line(connection, chat, job, turns_max, held, behind=summary.to_seq if summary else 0)
+            thread = await self._thread(connection, job, found)
             remarks = await self._remarks(connection, job, [row for row in found if row.kind == "assistant"])
         if all(row.id != job.question_id for row in found):  # deleted meanwhile: nothing is asked any more
             found = []
         instructions = [text for text in (version.instructions, chat.assistant_instructions) if text]
+        before = [Turn("user", f"(What was said before, summed up:)\n{summary.body}", (), True)] if summary else []
         return Prompt(
-            tuple(_turns(reversed(found), job, remarks, named=chat.kind == "group")),
+            (*(before if found else ()), *_turns(reversed(found), job, remarks, thread, named=chat.kind == "group")),
             chat.assistant_model or version.model,
             "\n\n".join(instructions) or None,
             provider=version.provider,
             parameters=version.parameters,
             local_only=any(terms.local_only for terms in held),
             agreed=chat.kind != "group" or held[0].consent is not None,
+            summary_id=summary.id if summary else "",
             untitled=chat.kind == "assistant"
             and chat.title is None
+            and summary is None
             and not any(row.kind == "assistant" and row.status == "complete" for row in found),
         )
 
@@ -259,26 +277,88 @@ class SqlJobs:
                 query = query.where(sa.tuple_(mb.c.chat_id, mb.c.user_id) > sa.tuple_(*map(_id, after)))
             return [Quiet(*row) for row in await connection.execute(query)]
 
-    async def _line(self, connection: AsyncConnection, chat: Any, job: Job, most: int, held: list[Terms]) -> list[Any]:
+    async def part(self, job: Job) -> Part | None:
+        async with self._database.read() as connection:
+            now = await self._database.now(connection)
+            chat = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == job.chat_id))).one()
+            terms = rows.chat_of(chat).terms
+            if terms.forked_from is not None:
+                return None
+            before = await self._summary(connection, chat, job)
+            behind = before.to_seq if before else 0
+            found = await self._line(connection, chat, job, PART_MAX, [terms], behind, oldest=True)
+            remarks = await self._remarks(connection, job, [row for row in found if row.kind == "assistant"])
+        turns = tuple(_turns(found, job, remarks, (), named=chat.kind == "group"))
+        return Part(turns, before, now, terms.local_only, chat.kind != "group" or terms.consent is not None)
+
+    async def sum_up(self, job: Job, part: Part, turns: Sequence[Turn], body: str) -> None:
+        first, last = turns[0].places[0], turns[-1].places[-1]
+        kept = {
+            "chat_id": job.chat_id,
+            "message_id": last[1],
+            "from_seq": part.before.from_seq if part.before else first[0],
+            "to_seq": last[0],
+            "body": body,
+            "made_at": part.read_at,
+        }
+        s = t.summaries
+        async with self._database.write() as connection:
+            await connection.execute(sa.delete(s).where(s.c.chat_id == job.chat_id, s.c.message_id == last[1]))
+            await connection.execute(sa.insert(s).values(kept))
+
+    async def _summary(self, connection: AsyncConnection, chat: Any, job: Job) -> Summary | None:
+        """The one that reaches furthest towards the question, of what all see who will read the answer, and of what still
+        stands as it was summed up; in an assistant's chat of the question's own line."""
+        s, m = t.summaries, t.messages
+        asked = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id).scalar_subquery()
+        query = sa.select(s).where(s.c.chat_id == job.chat_id, s.c.to_seq < asked).order_by(s.c.to_seq.desc())
+        found = (await connection.execute(query.limit(SUMMARIES_MAX))).all()
+        if not found:
+            return None
+        floor = await self._floor(connection, job)
+        line: set[str] | None = None
+        if chat.kind == "assistant":
+            walked = await self._ancestors(connection, job.chat_id, job.question_id, PART_MAX * _LINE)
+            line = {row.id for row in walked}
+        for row in found:
+            if row.from_seq < floor or (line is not None and row.message_id not in line):
+                continue
+            since = row.made_at - timedelta(seconds=_CHANGES_S)
+            changed = sa.or_(m.c.edited_at > since, m.c.deleted_at > since)
+            within = (m.c.chat_id == job.chat_id, m.c.seq.between(row.from_seq, row.to_seq), changed)
+            if await connection.scalar(sa.select(sa.literal(1)).where(*within).limit(1)) is None:
+                return _summary_of(row)
+        return None
+
+    async def _line(
+        self,
+        connection: AsyncConnection,
+        chat: Any,
+        job: Job,
+        most: int,
+        held: list[Terms],
+        behind: int = 0,
+        oldest: bool = False,
+    ) -> list[Any]:
         """What may be sent, newest first: in a chat with an assistant of its own the question and its ancestors, elsewhere what
-        was said up to it. held: told the terms of each other chat that it comes from."""
+        was said up to it. held: told the terms of each other chat that it comes from. behind: nothing up to that seq of this
+        one. oldest: oldest first, and the oldest where there is more."""
         m = t.messages
-        said = sa.and_(m.c.deleted_at.is_(None), m.c.status != "pending", m.c.kind != "system", m.c.body != "")
-        names = (t.users.c.display_name, t.users.c.username)
-        columns = (m.c.chat_id, m.c.seq, m.c.id, m.c.kind, m.c.sender_id, m.c.status, m.c.body, m.c.reply_to, *names)
-        spoken = sa.select(*columns).select_from(m.join(t.users, t.users.c.id == m.c.sender_id)).where(said)
-        spoken = spoken.order_by(m.c.seq.desc()).limit(most)
+        m = t.messages
+        spoken = _spoken(oldest).limit(most)
         if chat.kind != "assistant":
             asked = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id).scalar_subquery()
             floor = await self._floor(connection, job)
-            within = sa.and_(m.c.chat_id == job.chat_id, m.c.seq <= asked, m.c.seq >= floor)
+            within = sa.and_(m.c.chat_id == job.chat_id, m.c.seq <= asked, m.c.seq >= max(floor, behind + 1))
             return list(await connection.execute(spoken.where(within)))
         found: list[Any] = []
         chat_id, last_id = job.chat_id, job.question_id
         for _ in range(FORKS_MAX):
             line = await self._ancestors(connection, chat_id, last_id, most * _LINE)
-            at = spoken.where(m.c.chat_id == chat_id, m.c.id.in_([row.id for row in line]))
+            at = spoken.where(m.c.chat_id == chat_id, m.c.id.in_([row.id for row in line]), m.c.seq > behind)
             found += list(await connection.execute(at))
+            if behind:  # in this chat, which is no fork
+                break
             fork = held[-1].forked_from
             begins = bool(line) and line[-1].parent_id == chat_id  # neither anew, nor cut off by the length of the walk
             if fork is None or not begins or len(found) >= most:
@@ -292,6 +372,28 @@ class SqlJobs:
                 break
             held.append(rows.chat_of(source).terms)
         return found[:most]
+
+    async def _thread(self, connection: AsyncConnection, job: Job, found: list[Any]) -> set[str]:
+        """Ids of what the question replies to, of what that one does, and so on. What isn't found yet is put before it, where
+        all who will read the answer see it."""
+        m = t.messages
+        up = next((row.reply_to for row in found if row.id == job.question_id), None)
+        if up is None:
+            return set()
+        line = (
+            sa.select(m.c.id, m.c.seq, m.c.reply_to, sa.literal(1).label("depth"))
+            .where(m.c.chat_id == job.chat_id, m.c.id == up)
+            .cte("thread", recursive=True)
+        )
+        n = m.alias("n")
+        step = sa.select(n.c.id, n.c.seq, n.c.reply_to, line.c.depth + 1).where(
+            n.c.chat_id == job.chat_id, n.c.id == line.c.reply_to, n.c.seq < line.c.seq, line.c.depth < THREAD_MAX
+        )
+        thread = set((await connection.execute(sa.select(line.union_all(step).c.id))).scalars())
+        if missing := thread - {row.id for row in found}:
+            seen = m.c.seq >= await self._floor(connection, job)
+            found += await connection.execute(_spoken().where(m.c.chat_id == job.chat_id, m.c.id.in_(missing), seen))
+        return thread
 
     async def _remarks(self, connection: AsyncConnection, job: Job, answers: Sequence[Any]) -> dict[str, list[str]]:
         """By question: what was added to it while its answer waited, oldest first."""
@@ -356,18 +458,35 @@ class SqlJobs:
             return [_job(row, row.attempt) for row in found]
 
 
-def _turns(found: Any, job: Job, remarks: Mapping[str, list[str]], named: bool) -> Sequence[Turn]:
+def _spoken(oldest: bool = False) -> sa.Select[Any]:
+    """What people and assistants said, newest or oldest first: nothing that is deleted, not done, or without a word."""
+    m = t.messages
+    said = sa.and_(m.c.deleted_at.is_(None), m.c.status != "pending", m.c.kind != "system", m.c.body != "")
+    names = (t.users.c.display_name, t.users.c.username)
+    columns = (m.c.chat_id, m.c.seq, m.c.id, m.c.kind, m.c.sender_id, m.c.status, m.c.body, m.c.reply_to, *names)
+    spoken = sa.select(*columns).select_from(m.join(t.users, t.users.c.id == m.c.sender_id))
+    return spoken.where(said).order_by(m.c.seq if oldest else m.c.seq.desc())
+
+
+def _turns(
+    found: Any, job: Job, remarks: Mapping[str, list[str]], thread: Collection[str], named: bool
+) -> Sequence[Turn]:
     """What this assistant said, and what all others did, with the remarks to it. In a group each one's words carry their name,
     since the model sees one `user`."""
     turns = []
     for row in found:
         places = ((row.seq, row.id, row.chat_id if row.chat_id != job.chat_id else ""),)
         if row.kind == "assistant" and (row.sender_id == job.assistant_id or not named):
-            turns.append(Turn("assistant", row.body, places))
+            turns.append(Turn("assistant", row.body, places, row.id in thread))
             continue
         body = "\n\n".join((row.body, *remarks.get(row.id, ())))
-        turns.append(Turn("user", spoken_by(row.display_name, row.username, body) if named else body, places))
+        text = spoken_by(row.display_name, row.username, body) if named else body
+        turns.append(Turn("user", text, places, row.id in thread))
     return turns
+
+
+def _summary_of(row: Any) -> Summary:
+    return Summary(row.message_id, row.from_seq, row.to_seq, row.body)
 
 
 def _id(value: str) -> sa.ColumnElement[str]:
@@ -385,7 +504,7 @@ def _attempt_of(row: Any) -> Attempt:
         written = Written(
             row.end, row.said, row.calls, row.first_token_ms, row.provider, row.model, row.parameters or {},
             tuple((seq, id_, "".join(other)) for seq, id_, *other in row.context or ()),
-            Usage(row.prompt_tokens, row.completion_tokens) if counted else None, row.cost,
+            Usage(row.prompt_tokens, row.completion_tokens) if counted else None, row.cost, row.summary_id or "",
         )  # fmt: skip
     return Attempt(row.attempt, row.started_at, row.ended_at, written)
 

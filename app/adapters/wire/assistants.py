@@ -9,12 +9,11 @@ from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import ANNA, ASSISTANT, AT, COMMAND
 from app.adapters.wire.people import DisplayName, Username
-from app.adapters.wire.text import rfc3339
 from app.adapters.wire.values import Id, Request, Shown, Text
 from app.application.assistants import ShownAssistant
 from app.application.ports.assistants import KeptPrompt
 from app.application.prompts import variables_in
-from app.domain.text import NAME_MAX, clean_name
+from app.domain.text import NAME_MAX, clean_name, rfc3339
 
 AskedByName = Literal["everyone", "operators", "listed"]
 ModelName = Annotated[Text, Field(min_length=1, max_length=200)]

@@ -10,11 +10,10 @@ from typing_extensions import TypedDict
 from app.adapters.wire.examples import ANNA, AT, CHAT, COMMAND, REPLY
 from app.adapters.wire.members import MEMBER, MemberJson, RoleName, member_json
 from app.adapters.wire.messages import MESSAGE_JSON, MessageJson, message_json
-from app.adapters.wire.text import rfc3339
 from app.adapters.wire.values import AnyEvent, EventShape, Id, Request, Shown, Text
 from app.application.ports.history import Membership
 from app.domain.chats import ChatCreated as Created
-from app.domain.text import TITLE_MAX, clean_name
+from app.domain.text import TITLE_MAX, clean_name, rfc3339
 from app.domain.values import Chat, ChatKind
 
 Title = Annotated[

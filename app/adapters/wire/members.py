@@ -9,10 +9,10 @@ from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import AT, BEN, COMMAND
 from app.adapters.wire.people import PERSON, PersonJson, person_json
-from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import AnyEvent, EventShape, Id, Request, Shown, Time
 from app.domain.members import MemberRemoved as Removed
 from app.domain.members import MemberUnbanned as Unbanned
+from app.domain.text import rfc3339, rfc3339_or_none
 from app.domain.values import Member, UserKind
 
 RoleName = Literal["owner", "admin", "member", "reader"]

@@ -7,7 +7,6 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import ANNA, ASSISTANT, AT, BEN, CHAT, COMMAND, MESSAGE, REPLY, SEND_ID
-from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import (
     AnyEvent,
     CommandShape,
@@ -22,6 +21,7 @@ from app.adapters.wire.values import (
 )
 from app.domain.ids import SYSTEM_ID
 from app.domain.messages import BEGINS, DeleteMessage, EditMessage, SendMessage
+from app.domain.text import rfc3339, rfc3339_or_none
 from app.domain.values import Message, Reaction, Usage
 
 

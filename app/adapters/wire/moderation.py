@@ -8,10 +8,9 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import ANNA, AT, BEN, CHAT, COMMAND, MESSAGE
-from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import Id, Request, Shown, Time
 from app.application.ports.reports import Report
-from app.domain.text import check_text, clean_name
+from app.domain.text import check_text, clean_name, rfc3339, rfc3339_or_none
 
 REASON_MAX = 1_000
 

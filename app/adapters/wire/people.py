@@ -8,11 +8,10 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import ANNA, AT, BEN, COMMAND, SESSION
-from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import Request, Shown
 from app.application.identity import SignedIn
 from app.application.ports.people import Account, AuditEntry, LiveSession
-from app.domain.text import NAME_MAX, check_text, clean_name
+from app.domain.text import NAME_MAX, check_text, clean_name, rfc3339, rfc3339_or_none
 from app.domain.values import Person
 
 

@@ -23,10 +23,10 @@ from app.adapters.wire import (
     socket,
 )
 from app.adapters.wire.examples import ANNA, AT, CHAT
-from app.adapters.wire.text import rfc3339
 from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, Request, Shown, type_of
 from app.domain.events import Event, Opaque
 from app.domain.ids import SYSTEM_ID
+from app.domain.text import rfc3339
 
 COMMANDS: dict[str, CommandShape] = {}
 """By the type of the socket's request. Other commands are asked for by REST alone."""

@@ -9,11 +9,11 @@ from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import ASSISTANT, AT, CHAT, COMMAND, MESSAGE, REPLY
 from app.adapters.wire.messages import REPLY_JSON, MessageJson, UsageJson, usage_json, whole
-from app.adapters.wire.text import rfc3339, rfc3339_or_none
 from app.adapters.wire.values import AnyEvent, CommandShape, EventShape, OnMessage, Request, Shown, Text
 from app.application.answers import Origins, Use
-from app.application.ports.jobs import Attempt
+from app.application.ports.jobs import Attempt, Summary
 from app.domain.replies import RegenerateReply, SteerReply, StopReply
+from app.domain.text import rfc3339, rfc3339_or_none
 
 
 class ReplyStop(OnMessage):
@@ -135,9 +135,17 @@ class PlaceJson(TypedDict):
     chat_id: NotRequired[str]
 
 
+class SummaryJson(TypedDict):
+    """What was said from one seq through another, summed up by a model."""
+
+    from_seq: int
+    to_seq: int
+    body: str
+
+
 class ProvenanceJson(TypedDict):
-    """How an answer came about. context: the messages that the model was sent, oldest first. policies: those that let it be
-    asked. model: as it named itself."""
+    """How an answer came about. context: the messages that the model was sent, oldest first; summary: what it was sent of those
+    above them. policies: those that let it be asked. model: as it named itself."""
 
     assistant_id: str
     version: int
@@ -146,6 +154,7 @@ class ProvenanceJson(TypedDict):
     parameters: dict[str, float]
     attempts: list[AttemptJson]
     context: list[PlaceJson]
+    summary: SummaryJson | None
     policies: list[str]
     usage: UsageJson | None
     cost: float | None
@@ -163,6 +172,7 @@ def provenance_json(origins: Origins) -> dict[str, Any]:
         "parameters": dict(last.parameters) if last else {},
         "attempts": [_attempt_json(one, origins.configures) for one in of.attempts],
         "context": [_place_json(*place) for place in last.context if origins.reads(place)] if last else [],
+        "summary": _summary_json(of.summary) if of.summary and of.summary.from_seq >= origins.me.sees_from else None,
         "policies": list(of.policies),
         "usage": usage_json(usage) if usage else None,
         "cost": sum(costs) if costs else None,
@@ -171,6 +181,10 @@ def provenance_json(origins: Origins) -> dict[str, Any]:
 
 def _place_json(seq: int, message_id: str, chat_id: str) -> dict[str, Any]:
     return {"seq": seq, "message_id": message_id} | ({"chat_id": chat_id} if chat_id else {})
+
+
+def _summary_json(summary: Summary) -> dict[str, Any]:
+    return {"from_seq": summary.from_seq, "to_seq": summary.to_seq, "body": summary.body}
 
 
 def _attempt_json(attempt: Attempt, configures: bool) -> dict[str, Any]:
@@ -239,7 +253,7 @@ PROVENANCE_JSON: dict[str, Any] = {
     "assistant_id": ASSISTANT, "version": 1, "provider": "default", "model": "gpt-4o-mini-2024-07-18",
     "parameters": {"temperature": 0.5},
     "attempts": [{"attempt": 1, "started_at": AT, "first_token_ms": 420, "ended_at": AT, "end": "complete", "calls": 1}],
-    "context": [{"seq": 2, "message_id": MESSAGE}], "policies": ["members-write"],
+    "context": [{"seq": 2, "message_id": MESSAGE}], "summary": None, "policies": ["members-write"],
     "usage": {"prompt_tokens": 12, "completion_tokens": 4}, "cost": None,
 }  # fmt: skip
 BODIES = (

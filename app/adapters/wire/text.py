@@ -1,12 +1,10 @@
-"""JSON as RFC 8259 has it, in and out, and times as text."""
+"""JSON as RFC 8259 has it, in and out."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -39,16 +37,6 @@ def encode_list(items: Iterable[Any]) -> tuple[bytes, int]:
             break
         encoded.append(one)
     return b"[" + b",".join(encoded) + b"]", len(encoded)
-
-
-@lru_cache(maxsize=4096)
-def rfc3339(at: datetime) -> str:
-    """UTC with milliseconds: 2026-01-31T12:00:00.000Z"""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
-def rfc3339_or_none(at: datetime | None) -> str | None:
-    return rfc3339(at) if at is not None else None
 
 
 DEPTH_MAX = 64

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from app.application.ports.model import Place, Prompt
+from app.application.ports.model import Place, Prompt, Turn
 from app.domain.ids import ASSISTANT_ID
 from app.domain.state import Spent
 from app.domain.values import Usage
@@ -35,7 +35,8 @@ class Written:
 
     end: complete, stopped, or the failure's code. said: what the provider said of a failure, cleaned. calls: of the model.
     first_token_ms: after the attempt began; None where nothing was said. context: the messages that were sent, in order.
-    usage: estimated where nobody counted it. cost: of it, None without a price.
+    usage: estimated where nobody counted it. cost: of it, None without a price. summary_id: of the summary that was sent, ""
+    for none.
     """
 
     end: str
@@ -48,6 +49,29 @@ class Written:
     context: tuple[Place, ...]
     usage: Usage | None
     cost: float | None = None
+    summary_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was said from one seq through another, in a model's words. id: of the last message that is in it."""
+
+    id: str
+    from_seq: int
+    to_seq: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What no summary covers, oldest turn first, the question and all else behind it not in it. before: the summary that it
+    goes on from. read_at: when it was read. local_only, agreed: as a prompt has them."""
+
+    turns: tuple[Turn, ...]
+    before: Summary | None
+    read_at: datetime
+    local_only: bool
+    agreed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +87,13 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """How an answer came about. attempts: in order; none of replies that were written before this was kept. policies: ids of
-    those that let it be asked."""
+    those that let it be asked. summary: that was sent the last time, as long as it is kept."""
 
     assistant_id: str
     version: int
     attempts: tuple[Attempt, ...]
     policies: tuple[str, ...]
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +165,14 @@ class Jobs(Protocol):
     async def prompt(self, job: Job, turns_max: int) -> Prompt | None:
         """The question and at most so many turns with it, as they are now; by the assistant as it was when it was asked. None
         where that one is no more."""
+        ...
+
+    async def part(self, job: Job) -> Part | None:
+        """What may be summed up for later answers; None where that isn't done: in forks."""
+        ...
+
+    async def sum_up(self, job: Job, part: Part, turns: Sequence[Turn], body: str) -> None:
+        """Keep the summary of these turns, the first of the part, and of what came before them."""
         ...
 
     async def note(self, job: Job, written: Written) -> None:

@@ -34,16 +34,19 @@ Place = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """role: user or assistant. places: of the messages that it is made of."""
+    """role: user or assistant. places: of the messages that it is made of. first: it is sent before others are: the question
+    replies to it, or it sums up what stands above all."""
 
     role: str
     text: str
     places: tuple[Place, ...] = ()
+    first: bool = False
 
 
 class Purpose(StrEnum):
     ANSWER = "answer"
     TITLE = "title"
+    SUMMARY = "summary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Prompt:
     """turns: oldest first, the question last. model: None for the provider's. provider: "" for the default. parameters: as
     provenance calls them, beside those of the settings. untitled: this is the chat's first whole answer then, and it takes a
     name of its assistant. local_only, agreed: whether no provider outside is to be asked, and whether a group's owner agreed to
-    one."""
+    one. summary_id: of what is among the turns as a summary, "" for none."""
 
     turns: tuple[Turn, ...]
     model: str | None
@@ -62,6 +65,7 @@ class Prompt:
     parameters: Mapping[str, float] = field(default_factory=dict)
     local_only: bool = False
     agreed: bool = True
+    summary_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,5 +35,29 @@ def test_what_fits_is_the_newest_and_the_question_always(said: list[Turn], token
         assert size_of(kept) + tokens_of(said[-len(kept.turns) - 1].text) > tokens
 
 
+@given(st.lists(st.tuples(st.text(max_size=40), st.booleans()), min_size=1, max_size=30), st.integers(0, 500))
+def test_what_the_question_replies_to_goes_before_others(said: list[tuple[str, bool]], tokens: int) -> None:
+    prompt = Prompt(
+        tuple(Turn("user", text, ((n, str(n), ""),), thread) for n, (text, thread) in enumerate(said)), None, None
+    )
+    kept = fitted(prompt, tokens)
+    assert (
+        list(kept.turns) == [turn for turn in prompt.turns if turn in kept.turns] and kept.turns[-1] == prompt.turns[-1]
+    )
+    thread = [turn for turn in prompt.turns[:-1] if turn.first]
+    sent = [turn for turn in kept.turns[:-1] if turn.first]
+    assert sent == thread[len(thread) - len(sent) :], "the nearest first"
+    if len(sent) < len(thread):
+        alone = Prompt((*sent, prompt.turns[-1]), None, None)
+        assert size_of(alone) + tokens_of(thread[-len(sent) - 1].text) > tokens, "left out only where it doesn't fit"
+
+
+def test_an_answer_that_the_question_replies_to_is_told_where_nothing_stands_before_it() -> None:
+    said = (Turn("assistant", "four", (), True), Turn("user", "why?"))
+    [turn] = alternating(said)
+    assert turn == Turn("user", "(Said by you before:)\nfour\n\nwhy?")
+    assert alternating((Turn("assistant", "four"), said[1])) == (said[1],)
+
+
 def test_tokens_are_estimated_on_the_safe_side() -> None:
     assert tokens_of("") == 4 and tokens_of("word " * 700) == 4 + 1_000 and tokens_of("字" * 100) > 80

@@ -102,6 +102,7 @@ def test_mutes_and_bans_end_by_themselves_or_never() -> None:
     assert event.payload.muted_until == UNTIL and told.endswith(
         " was muted by an operator until 2026-01-02 00:00 UTC: spam"
     )
+    assert [one.details["until"] for one in s.store.decided.state.changes.audit] == ["2026-01-02T00:00:00.000Z"]
     event, told = done(s, Act.MUTE, ANNA)
     assert event.payload.muted_until == FOR_EVER
     event, told = done(s, Act.UNMUTE, ANNA, reason="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -19,9 +20,12 @@ from app.domain.text import (
     is_silent,
     password_forms,
     places,
+    rfc3339,
+    rfc3339_or_none,
     terms,
     words,
 )
+from tests.unit.memory import START
 
 
 def code_of(text: str, most: int = 10) -> str:
@@ -237,3 +241,9 @@ def test_a_message_has_a_bound_of_places_and_all_words_are_looked_for_all_the_sa
     runs = places("漢" * 8_000, words(" ".join("漢" * n for n in range(2, 22))))
     assert runs is not None and len(runs) == 200
     assert all(len(term) <= 64 for term in terms("漢" + "\u0301" * 500 + "字" + "w" * 99))
+
+
+def test_a_time_is_utc_with_milliseconds() -> None:
+    assert rfc3339(START) == "2026-01-01T00:00:00.000Z"
+    assert rfc3339(datetime(2026, 1, 1, 2, 0, 0, 123999, timezone(timedelta(hours=2)))) == "2026-01-01T00:00:00.123Z"
+    assert rfc3339_or_none(None) is None and rfc3339_or_none(START) == rfc3339(START)

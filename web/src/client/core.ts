@@ -234,9 +234,11 @@ export class Core {
 
   // What is asked
 
-  send(now: number, chatId: string, body: string, id: string, replyTo?: string | null): void {
+  /** parentId: what it continues, null for nothing; left out, the chat's newest message. */
+  send(now: number, chatId: string, body: string, id: string, replyTo?: string | null, parentId?: string | null): void {
     const frame: Record<string, unknown> = { type: "message.send", client_message_id: id, body };
     if (replyTo) frame.reply_to = replyTo;
+    if (parentId !== undefined) frame.parent_id = parentId;
     this.keep(now, chatId, id, frame);
   }
 

@@ -753,7 +753,7 @@ export interface PromptJson {
   variables: string[];
 }
 
-/** How an answer came about. context: the messages that the model was sent, oldest first. policies: those that let it be asked. model: as it named itself. */
+/** How an answer came about. context: the messages that the model was sent, oldest first; summary: what it was sent of those above them. policies: those that let it be asked. model: as it named itself. */
 export interface ProvenanceJson {
   assistant_id: string;
   attempts: AttemptJson[];
@@ -763,6 +763,7 @@ export interface ProvenanceJson {
   parameters: Record<string, unknown>;
   policies: string[];
   provider: string;
+  summary: SummaryJson | null;
   usage: UsageJson | null;
   version: number;
 }
@@ -1022,6 +1023,13 @@ export interface SharedChatJson {
 
 export interface StatusJson {
   status: string;
+}
+
+/** What was said from one seq through another, summed up by a model. */
+export interface SummaryJson {
+  body: string;
+  from_seq: number;
+  to_seq: number;
 }
 
 export interface Sync {

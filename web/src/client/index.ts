@@ -1,3 +1,5 @@
+export { continued, shownOf } from "./branches";
+export type { Chosen, Shown } from "./branches";
 export { ChatView, Chats, mentionsMe } from "./chats";
 export { Core } from "./core";
 export type { Refusal, Status } from "./core";

@@ -8,6 +8,8 @@ export interface Waiting {
   chat_id: string;
   body: string;
   reply_to: string | null;
+  /** What it continues, where that isn't the chat's newest message; null for nothing. */
+  parent_id?: string | null;
   written_at: number;
 }
 

@@ -274,13 +274,14 @@ export class Parley {
   }
 
   private put(one: Waiting): void {
-    this.core.send(Date.now(), one.chat_id, one.body, one.id, one.reply_to);
+    this.core.send(Date.now(), one.chat_id, one.body, one.id, one.reply_to, one.parent_id);
   }
 
   // What is done
 
-  send(chatId: string, body: string, replyTo: string | null = null): string {
-    const one: Waiting = { id: newId(), user_id: this.user!.id, chat_id: chatId, body, reply_to: replyTo, written_at: Date.now() };
+  /** parentId: as the core has it. */
+  send(chatId: string, body: string, replyTo: string | null = null, parentId?: string | null): string {
+    const one: Waiting = { id: newId(), user_id: this.user!.id, chat_id: chatId, body, reply_to: replyTo, parent_id: parentId, written_at: Date.now() };
     this.remember(one);
     const kept = this.kept?.put(one) ?? Promise.resolve();
     if (this.leads) this.put(one);
@@ -294,7 +295,7 @@ export class Parley {
     const one = this.pending.get(id);
     if (!one) return;
     this.discard(id);
-    this.send(one.chat_id, one.body, one.reply_to);
+    this.send(one.chat_id, one.body, one.reply_to, one.parent_id);
   }
 
   discard(id: string): void {

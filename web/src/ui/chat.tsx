@@ -2,7 +2,7 @@
 import { lazy, Suspense, useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { VList, type VListHandle } from "virtua";
 import { Link } from "wouter";
-import type { ChatView, MessageJson } from "../client";
+import { shownOf, type ChatView, type Chosen, type MessageJson } from "../client";
 import { Composer } from "./composer";
 import { day, t } from "./i18n";
 import { Icon } from "./icons";
@@ -16,6 +16,7 @@ const NEAR = 400;
 const NEAR_TOP = 1_000;
 const AT_END = 60;
 const GROUPED_MS = 5 * 60_000;
+const NOTHING: Chosen = {};
 
 export function ChatPage({ chatId, seq }: { chatId: string; seq: number | null }): ReactNode {
   useParley();
@@ -84,28 +85,14 @@ function dateOf(at: string): number {
 
 type Row = { key: string; node: ReactNode; seq?: number };
 
-/** Answers to one question, in order; the newest is shown unless another was chosen. */
-function families(messages: MessageJson[]): Map<string, MessageJson[]> {
-  const roots = new Map<string, string>();
-  const found = new Map<string, MessageJson[]>();
-  for (const one of messages) {
-    if (one.kind !== "assistant") continue;
-    const root = one.regenerates ? (roots.get(one.regenerates) ?? one.regenerates) : one.id;
-    roots.set(one.id, root);
-    found.set(root, [...(found.get(root) ?? []), one]);
-  }
-  return found;
-}
-
 function Column({ view, version, seq }: { view: ChatView; version: number; seq: number | null }): ReactNode {
   const list = useRef<VListHandle>(null);
-  /** By question: the answer that was chosen, while no newer one has come. */
-  const [chosen, setChosen] = useState<Record<string, { id: string; of: number }>>({});
   const [firstUnread, setFirstUnread] = useState<number | null>(null);
   const [end, setEnd] = useState<boolean | null>(null);
   const place = useRef<Place>({ first: "", atEnd: true, opened: false, wanted: seq ?? "unread", offset: 0 });
   const chatId = view.chat.id;
   const role = view.chat.my_role;
+  const chosen = usePage((page) => page.chosen[chatId]) ?? NOTHING;
   const there = new Set(view.messages.slice(-200).map((one) => one.client_message_id));
   const pending = parley.pendingIn(chatId).filter((one) => !there.has(one.id));
   const online = parley.status === "online";
@@ -116,6 +103,7 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
   useEffect(() => {
     if (!decided) return;
     place.current = { first: "", atEnd: true, opened: false, wanted: seq ?? "unread", offset: 0 };
+    if (seq !== null) usePage.setState({ chosen: { ...usePage.getState().chosen, [chatId]: {} } });
     const unread = view.chat.unread > 0 && seq === null ? view.chat.read_seq : null;
     setFirstUnread(unread);
     void parley.load(chatId, seq ?? (unread !== null && view.chat.unread > 30 ? unread + 1 : null)).then(() => {
@@ -129,21 +117,10 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
   const names = parley.chats!.people.size;
   const rows = useMemo(() => {
     const made: Row[] = [];
-    const answers = families(view.messages);
-    const rootOf = new Map<string, string>();
-    for (const [root, all] of answers) for (const one of all) rootOf.set(one.id, root);
     let before: MessageJson | null = null;
     let dateBefore = 0;
     let pill = firstUnread === null;
-    for (const first of view.messages) {
-      const root = rootOf.get(first.id);
-      const family = root ? answers.get(root)! : null;
-      let message = first;
-      if (family && family.length > 1) {
-        if (family[0]!.id !== first.id) continue; // all of them where the first one stands, under their question
-        const wished = chosen[root!];
-        message = (wished?.of === family.length ? family.find((one) => one.id === wished.id) : family.find((one) => one.seq === seq)) ?? family.at(-1)!;
-      }
+    for (const { message, siblings, place } of shownOf(view.chat.kind, view.messages, chosen, seq)) {
       const date = dateOf(message.created_at);
       if (date !== dateBefore) {
         made.push({ key: `day ${message.id}`, node: <div className="day" role="separator"><span>{day(message.created_at)}</span></div> });
@@ -157,13 +134,14 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
       }
       const grouped = before !== null && before.sender_id === message.sender_id && !message.reply_to && Date.parse(message.created_at) - Date.parse(before.created_at) < GROUPED_MS;
       const step = (by: number) => {
-        const next = family![family!.findIndex((one) => one.id === message.id) + by];
-        if (next) setChosen((all) => ({ ...all, [root!]: { id: next.id, of: family!.length } }));
+        const next = siblings[siblings.indexOf(message) + by];
+        const { chosen: all } = usePage.getState();
+        if (next) usePage.setState({ chosen: { ...all, [chatId]: { ...all[chatId], [place]: { id: next.id, of: siblings.length } } } });
       };
       made.push({
         key: message.id,
         seq: message.seq,
-        node: <Message view={view} message={message} writing={parley.chats!.replies.get(message.id)} grouped={grouped} siblings={family} onSibling={step} lit={message.seq === seq} names={names} role={role} />,
+        node: <Message view={view} message={message} writing={parley.chats!.replies.get(message.id)} grouped={grouped} siblings={siblings} place={place} onSibling={step} lit={message.seq === seq} names={names} role={role} />,
       });
       before = message;
     }

@@ -1,12 +1,14 @@
 /** Where one writes. What is written survives a reload; what is sent is kept until it is over. */
-import { useEffect, useLayoutEffect, useRef, useState, type ClipboardEvent, type KeyboardEvent, type ReactNode } from "react";
-import type { ChatView, PersonJson } from "../client";
+import { lazy, Suspense, useEffect, useLayoutEffect, useRef, useState, type ClipboardEvent, type KeyboardEvent, type ReactNode } from "react";
+import { continued, type ChatView, type PersonJson, type PromptJson } from "../client";
 import { Why } from "./banner";
 import { dateTime, t } from "./i18n";
 import { personName, visible } from "./names";
 import { plain } from "./plain";
-import { announce, attempt, parley, preferences, usePage } from "./store";
+import { QuotaLeft } from "./quota";
+import { announce, attempt, BASE, parley, preferences, shownIn, usePage } from "./store";
 
+const FillPrompt = lazy(() => import("./prompts"));
 const TYPING_EVERY_MS = 3_000;
 const COUNTER_FROM = 0.8;
 const DRAFT_MS = 300;
@@ -24,7 +26,8 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
   const [text, setText] = useState("");
   const [offered, setOffered] = useState(0);
   const [closed, setClosed] = useState(false);
-  const { replyTo, editing } = usePage();
+  const [filling, setFilling] = useState<PromptJson | null>(null);
+  const { replyTo, editing, inPlace, place, prompts } = usePage();
   const answering = replyTo[chatId];
   const typedAt = useRef(0);
   const drafting = useRef<ReturnType<typeof setTimeout> | null>(null);
@@ -90,11 +93,16 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
   function send(): void {
     const body = text.trim();
     if (!body || length > most || why) return;
+    if (mine && !inPlace) {
+      if (location.pathname.includes("/m/")) history.pushState(null, "", `${BASE}/c/${chatId}`); // a link to the other branch holds it
+      parley.send(chatId, body, mine.reply_to, place || null);
+      return leaveEdit();
+    }
     if (mine) {
       if (body !== mine.body) void attempt(parley.command("message.edit", chatId, { message_id: mine.id, body }), { action: "message.edit", chat_id: chatId });
       return leaveEdit();
     }
-    parley.send(chatId, body, answering?.id ?? null);
+    parley.send(chatId, body, answering?.id ?? null, view.chat.kind === "assistant" && !view.hasNewer ? continued(shownIn(view), view.messages) : undefined);
     setText("");
     typedAt.current = 0;
     if (drafting.current) clearTimeout(drafting.current);
@@ -103,7 +111,12 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
     area.current?.focus();
   }
 
-  const offers = closed ? [] : offersFor(text, area.current?.selectionStart ?? text.length, view, (now) => { write(now); area.current?.focus(); });
+  const put = (now: string) => { write(now); area.current?.focus(); };
+  const command = text.startsWith("/");
+  useEffect(() => {
+    if (command) void import("./prompts").then(({ loadPrompts }) => loadPrompts());
+  }, [command]);
+  const offers = closed ? [] : [...offersFor(text, area.current?.selectionStart ?? text.length, view, put), ...promptsFor(text, prompts, (one) => (one.variables.length ? setFilling(one) : put(one.text)))];
 
   function pressed(event: KeyboardEvent<HTMLTextAreaElement>): void {
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
@@ -126,10 +139,10 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
       if (mine) leaveEdit();
       else if (answering) usePage.setState({ replyTo: { ...replyTo, [chatId]: undefined } });
     } else if (event.key === "ArrowUp" && !text) {
-      const last = view.messages.findLast((one) => one.sender_id === parley.user?.id && !one.deleted_at);
+      const last = shownIn(view).findLast(({ message }) => message.sender_id === parley.user?.id && !message.deleted_at);
       if (last) {
         event.preventDefault();
-        usePage.setState({ editing: last });
+        usePage.setState({ editing: last.message, inPlace: view.chat.kind !== "assistant", place: last.place });
       }
     }
   }
@@ -151,12 +164,16 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
     write(text.slice(0, from) + made + text.slice(to));
   }
 
+  // Beside the form, not in it: React hands the submit of a dialog's form on to the forms around its place.
+  const asks = filling && <Suspense fallback={null}><FillPrompt of={filling} onDone={(made) => { setFilling(null); put(made); }} onClose={() => setFilling(null)} /></Suspense>;
   return (
+    <>
+    {asks}
     <form className="composer" onSubmit={(event) => { event.preventDefault(); send(); }}>
       {answering && !mine && (
         <p className="context small"><span>{t("Answering")} <bdi>{personName(parley, answering.sender_id)}</bdi>: <span dir="auto">{plain(answering.body ?? "").slice(0, 80)}</span></span><button type="button" onClick={() => usePage.setState({ replyTo: { ...replyTo, [chatId]: undefined } })}>{t("Cancel")}</button></p>
       )}
-      {mine && <p className="context small"><span>{t("Editing your message")}</span><button type="button" onClick={leaveEdit}>{t("Cancel")}</button></p>}
+      {mine && <p className="context small"><span>{inPlace ? t("Editing your message") : t("Asking anew: the answers so far stay beside it")}</span><button type="button" onClick={leaveEdit}>{t("Cancel")}</button></p>}
       {parley.note?.kind === "silent" && parley.note.chat_id === chatId && (
         <p className="context small" role="status"><span>{t("The assistant doesn't answer here ({code}).", { code: parley.note.code })}</span><button type="button" onClick={() => parley.tellNote(null)}>{t("Close")}</button></p>
       )}
@@ -189,10 +206,22 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
         {writing && <button type="button" onClick={() => void attempt(parley.command("reply.stop", chatId, { message_id: writing.id }), { action: "reply.stop", chat_id: chatId })}>{t("Stop")}</button>}
         <button type="submit" className="main" disabled={!text.trim() || length > most || Boolean(why)}>{t("Send")}</button>
       </div>
+      {!why && (view.chat.kind === "assistant" || text.includes("@")) && <QuotaLeft answers={view.messages.filter((one) => one.kind === "assistant").length} />}
       {why && <p role="status" className="quiet small">{why} <Why action="message.send" chat_id={chatId} /></p>}
       {length > most * COUNTER_FROM && <p className={`small ${length > most ? "bad" : "quiet"}`} role="status">{t("{length} of {most} characters", { length, most })}</p>}
     </form>
+    </>
   );
+}
+
+/** Prompts behind a / that begins the text. */
+function promptsFor(text: string, prompts: PromptJson[], take: (one: PromptJson) => void): Offer[] {
+  const begun = /^\/([^\n]{0,100})$/.exec(text)?.[1]?.toLowerCase();
+  if (begun === undefined) return [];
+  return prompts
+    .filter((one) => one.name.toLowerCase().startsWith(begun))
+    .slice(0, 8)
+    .map((one) => ({ key: one.id, words: `/${visible(one.name)}`, hint: one.text.slice(0, 60), take: () => take(one) }));
 }
 
 /** People behind an @, and what can be done behind a / that begins the text. */

@@ -1,7 +1,7 @@
 /** One message: who, when, what, and what one can do with it. */
 import { lazy, memo, Suspense, useLayoutEffect, useRef, useState, useSyncExternalStore, type MouseEvent, type ReactNode } from "react";
-import { Link } from "wouter";
-import type { ChatView, MessageJson, Pending, Writing } from "../client";
+import { Link, useLocation } from "wouter";
+import type { ChatJson, ChatView, MessageJson, Pending, Writing } from "../client";
 import { refusalWords, Why } from "./banner";
 import { dateTime, t, time } from "./i18n";
 import { Icon } from "./icons";
@@ -42,14 +42,16 @@ interface Shown {
   message: MessageJson;
   writing: Writing | undefined;
   grouped: boolean;
-  siblings: MessageJson[] | null;
+  siblings: MessageJson[];
+  /** What all of them continue. */
+  place: string;
   onSibling: (step: number) => void;
   lit: boolean;
   names: number;
   role: string;
 }
 
-export const Message = memo(function Message({ view, message, writing, grouped, siblings, onSibling, lit, role }: Shown): ReactNode {
+export const Message = memo(function Message({ view, message, writing, grouped, siblings, place, onSibling, lit, role }: Shown): ReactNode {
   const [picking, setPicking] = useState(false);
   const who = personName(parley, message.sender_id);
   const mine = message.sender_id === parley.user?.id;
@@ -66,7 +68,7 @@ export const Message = memo(function Message({ view, message, writing, grouped, 
         {reply && <Answered view={view} id={reply} />}
         {message.deleted_at ? <p className="quiet">{t("deleted")}</p> : body ? <Markdown body={body} streaming={pending} /> : null}
         <State view={view} message={message} writing={writing} empty={!body} />
-        {siblings && siblings.length > 1 && <Pager siblings={siblings} at={siblings.findIndex((one) => one.id === message.id)} onSibling={onSibling} />}
+        {siblings.length > 1 && <Pager siblings={siblings} at={siblings.findIndex((one) => one.id === message.id)} onSibling={onSibling} />}
         {message.reactions.length > 0 && (
           <div className="reactions">
             {message.reactions.map((one) => {
@@ -81,7 +83,7 @@ export const Message = memo(function Message({ view, message, writing, grouped, 
           </div>
         )}
       </div>
-      {!message.deleted_at && message.kind !== "system" && <Actions view={view} message={message} mine={mine} role={role} onPick={() => setPicking(!picking)} />}
+      {!message.deleted_at && message.kind !== "system" && <Actions view={view} message={message} mine={mine} role={role} place={place} onPick={() => setPicking(!picking)} />}
       {picking && (
         <Suspense fallback={null}>
           <Emoji onClose={() => setPicking(false)} onPick={(emoji) => { setPicking(false); react(message, emoji, true); }} />
@@ -158,8 +160,10 @@ function Pager({ siblings, at, onSibling }: { siblings: MessageJson[]; at: numbe
   );
 }
 
-function Actions({ view, message, mine, role, onPick }: { view: ChatView; message: MessageJson; mine: boolean; role: string; onPick: () => void }): ReactNode {
+function Actions({ view, message, mine, role, place, onPick }: { view: ChatView; message: MessageJson; mine: boolean; role: string; place: string; onPick: () => void }): ReactNode {
   const chatId = message.chat_id;
+  const [, go] = useLocation();
+  const queued = message.status === "pending" && message.kind === "assistant" && view.messages.find((one) => one.kind === "assistant" && one.status === "pending")?.id !== message.id;
   const writes = role !== "reader" && !view.chat.archived;
   const manages = role === "owner" || role === "admin";
   const isReply = message.kind === "assistant";
@@ -169,11 +173,22 @@ function Actions({ view, message, mine, role, onPick }: { view: ChatView; messag
     { words: t("Copy link"), act: () => copy(link) },
   ];
   if (isReply && message.status !== "pending") more.push({ words: t("How this answer came about"), act: () => usePage.setState({ origin: message }) });
+  const branches = view.chat.kind === "assistant";
+  if (branches && message.status !== "pending") more.push({ words: t("Go on from here in a new chat"), act: () => void fork() });
+  if (branches && writes && mine) more.push({ words: t("Correct it, without asking anew"), act: () => usePage.setState({ editing: message, inPlace: true }) });
   if (writes) more.push(view.pins?.has(message.id) ? { words: t("Unpin"), act: () => pin(false) } : { words: t("Pin"), act: () => pin(true) });
   if (!mine && !isReply) more.push({ words: t("Report …"), act: report });
   function pin(add: boolean): void {
     const type = add ? "message.pin" : "message.unpin";
     void attempt(parley.command(type, chatId, { message_id: message.id }), { action: type, chat_id: chatId }).then(() => parley.loadPins(chatId));
+  }
+  async function fork(): Promise<void> {
+    const made = await attempt(parley.rest.post<ChatJson>(`v1/chats/${chatId}/fork`, { message_id: message.id }));
+    if (made) go(`/c/${made.id}`);
+  }
+  function remark(): void {
+    const text = prompt(t("What is to be added to the question?"));
+    if (text?.trim()) void attempt(parley.command("reply.steer", chatId, { message_id: message.id, text }).then(() => usePage.setState({ said: t("Added") })), { action: "reply.steer", chat_id: chatId });
   }
   function report(): void {
     const reason = prompt(t("What is wrong with it? Operators will read this."));
@@ -185,9 +200,10 @@ function Actions({ view, message, mine, role, onPick }: { view: ChatView; messag
       {writes && <button type="button" aria-label={t("thumbs up")} title="👍" onClick={() => react(message, "👍", true)}><Icon name="thumb" /></button>}
       {writes && <button type="button" aria-label={t("React")} title={t("React")} onClick={onPick}><Icon name="smile" /></button>}
       {writes && <button type="button" aria-label={t("Reply")} title={t("Reply")} onClick={() => { usePage.setState({ replyTo: { ...usePage.getState().replyTo, [chatId]: message } }); document.querySelector<HTMLTextAreaElement>("textarea[name=message]")?.focus(); }}><Icon name="reply" /></button>}
-      {writes && isReply && message.status === "pending" && view.messages.find((one) => one.kind === "assistant" && one.status === "pending")?.id !== message.id && <button type="button" onClick={command("reply.stop")}>{t("Stop")}</button>}
+      {writes && queued && <button type="button" onClick={command("reply.stop")}>{t("Stop")}</button>}
+      {writes && queued && branches && <button type="button" onClick={remark}>{t("Add a remark")}</button>}
       {writes && isReply && message.status !== "pending" && <button type="button" onClick={command("reply.regenerate")}>{t("Regenerate")}</button>}
-      {writes && mine && <button type="button" aria-label={t("Edit")} title={t("Edit")} onClick={() => usePage.setState({ editing: message })}><Icon name="edit" /></button>}
+      {writes && mine && <button type="button" aria-label={t("Edit")} title={t("Edit")} onClick={() => usePage.setState({ editing: message, inPlace: !branches, place })}><Icon name="edit" /></button>}
       {(mine || manages) && !view.chat.archived && <button type="button" aria-label={t("Delete")} title={t("Delete")} onClick={() => { if (confirm(t("Delete this message for everyone?"))) command("message.delete")(); }}><Icon name="trash" /></button>}
       <button type="button" aria-label={t("Copy")} title={t("Copy")} onClick={(event) => copy((event.currentTarget.closest("article")?.querySelector(".body") as HTMLElement | null)?.innerText ?? "")}><Icon name="copy" /></button>
       <Menu label={t("More")} className="more" choices={more}><Icon name="more" /></Menu>

@@ -22,6 +22,7 @@ export default function Origin({ message }: { message: MessageJson }): ReactNode
     ...of.attempts.map((one): [string, ReactNode] => [t("attempt {n}", { n: one.attempt }), <Attempt one={one} />]),
     [t("Tokens"), of.usage ? t("{read} read, {written} written", { read: of.usage.prompt_tokens, written: of.usage.completion_tokens }) : t("not told")],
     [t("Allowed by"), <bdi dir="ltr">{of.policies.join(", ") || t("unknown")}</bdi>],
+    ...(of.summary ? [[t("Summed up"), <span dir="auto">{of.summary.body}</span>] as [string, ReactNode]] : []),
     [t("What was sent"), of.context.length ? <Sent message={message} of={of} onClose={close} /> : t("unknown")],
   ] : [];
   return (

@@ -4,6 +4,7 @@ import type { Listing, SessionJson, UserJson } from "../client";
 import { dateTime, LANGUAGES, t, wanted } from "./i18n";
 import { Back } from "./kit";
 import { attempt, parley, preferences, useParley, usePage, type Preferences } from "./store";
+import { Prompts } from "./prompts";
 import { Usage } from "./usage";
 
 export default function Settings(): ReactNode {
@@ -67,6 +68,7 @@ export default function Settings(): ReactNode {
         <label className="check"><input type="checkbox" checked={now.notify ?? false} onChange={(event) => void notify(event.target.checked)} />{t("Notify me while a tab is open")}</label>
         <label className="check"><input type="checkbox" checked={now.single_keys ?? true} onChange={(event) => void prefer({ single_keys: event.target.checked })} />{t("Single keys (?, n, /) do something")}</label>
       </section>
+      <Prompts />
       <Usage />
       <Password onSaved={saved} />
       <Sessions />

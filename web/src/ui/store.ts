@@ -1,7 +1,7 @@
 /** The one client of this page, and what only the page knows: what is open beside the chats. */
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { create } from "zustand";
-import { Parley, Problem, Unreachable, type ChatView, type MessageJson } from "../client";
+import { Parley, Problem, shownOf, Unreachable, type ChatView, type Chosen, type MessageJson, type PromptJson, type Shown } from "../client";
 import { t } from "./i18n";
 
 /** Where the service is: beside this script's folder, also where a proxy shows it under a path. */
@@ -33,6 +33,14 @@ interface Page {
   panel: boolean;
   replyTo: Record<string, MessageJson | undefined>;
   editing: MessageJson | null;
+  /** Whether what is edited stays where it is; else it is asked anew, beside what it was. */
+  inPlace: boolean;
+  /** What that one continues; "" for nothing. */
+  place: string;
+  /** Those that one may use, as far as they were asked for. */
+  prompts: PromptJson[];
+  /** By chat: which branches are shown. */
+  chosen: Record<string, Chosen>;
   /** The answer of which is shown how it came about. */
   origin: MessageJson | null;
   said: string;
@@ -41,8 +49,14 @@ interface Page {
 }
 
 export const usePage = create<Page>(() => ({
-  phase: "starting", menu: "none", panel: false, replyTo: {}, editing: null, origin: null, said: "", problem: null, update: null,
+  phase: "starting", menu: "none", panel: false, replyTo: {}, editing: null, inPlace: true, place: "", prompts: [], chosen: {}, origin: null, said: "", problem: null, update: null,
 }));
+
+/** What the column shows of a chat. */
+export function shownIn(view: ChatView): Shown[] {
+  const seq = /\/m\/(\d+)$/.exec(location.pathname)?.[1]; // the message that the page's address names
+  return shownOf(view.chat.kind, view.messages, usePage.getState().chosen[view.chat.id] ?? {}, seq ? Number(seq) : null);
+}
 
 /** Told to who listens to the page instead of looking at it. */
 export function announce(words: string): void {
