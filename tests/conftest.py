@@ -66,7 +66,7 @@ def embedded() -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def real(servers: Servers) -> Iterator[World]:
-    world = start_real(servers, environment={"LOG_LEVEL": "debug"})
+    world = start_real(servers, environment={"LOG_LEVEL": "debug", "ASSISTANT_SUMMARIES": "on"})
     yield world
     assert world.stack is not None and world.model is not None
     world.stack.stop()

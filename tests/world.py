@@ -113,7 +113,6 @@ _MODEL = {
     "ASSISTANT_MAX_TOKENS": "500",
     "ASSISTANT_TEMPERATURE": "0.5",
     "ASSISTANT_TITLES": "off",
-    "ASSISTANT_SUMMARIES": "on",
 }
 """What a model may refuse; and no calls but those that a test means."""
 

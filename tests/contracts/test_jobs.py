@@ -237,13 +237,13 @@ async def test_no_more_is_claimed_of_a_provider_than_it_takes(
     claimed = await store.jobs.claim("one", 4, 60.0, {"other": 1})
     assert sorted(job.provider for job in claimed) == ["default"] * 3 + ["other"]
     assert await store.jobs.claim("one", 9, 60.0, {"other": 0}) == []
-    await asyncio.sleep(0.06)
-    stuck = await store.jobs.stuck(0.05)
+    await asyncio.sleep(0.6)
+    stuck = await store.jobs.stuck(0.5)
     assert len(stuck) >= 2
     monkeypatch.setattr(jobs, "IN_LINE_S", 0.01)
     assert await store.jobs.claim("one", 9, 60.0, {"other": 0}) == []
     waiting = {job.message_id for job in stuck if job.attempt == 0}
-    assert not waiting & {job.message_id for job in await store.jobs.stuck(0.05)}, "who waits for room isn't stuck"
+    assert not waiting & {job.message_id for job in await store.jobs.stuck(0.5)}, "who waits for room isn't stuck"
     assert len(await store.jobs.claim("one", 9, 60.0, {"other": 9})) == 2
 
 
