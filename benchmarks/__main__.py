@@ -210,6 +210,15 @@ class Bench:
         spec = {"kind": "parley", "do": "streams", "sockets": of.devices(100), "words": 400, "every_ms": 20}
         return self._watched(of, spec)
 
+    def w1_open(self, of: Any) -> Figures:
+        """W1 while a hundred questions are open at a provider that says nothing. alone: the rate of the same before they were
+        asked."""
+        alone = self._highest(of, "w1_alone", LADDER, 20, lambda spec: spec)
+        of.ask(100, 'script: {"first_ms": 900000}')
+        settle()
+        found = self._highest(of, "w1_open", LADDER, 20, lambda spec: spec)
+        return found | {"alone": alone["rate"], "alone_p99_ms": alone.get("p99_ms", 0.0), "open": of.open_questions()}
+
     def w7(self, of: Contender) -> Figures:
         return self._highest(of, "w7", LADDER, 10, lambda spec: spec)
 
@@ -290,6 +299,7 @@ WORKLOADS: dict[str, tuple[str, ...]] = {
     "w3": ("parley", "socketio"),
     "w4": ("parley", "socketio"),
     "w5": ("parley", "socketio"),
+    "w1_open": ("answering",),
     "w6": ("answering",),
     "w7": ("embedded", "socketio"),
 }

@@ -134,6 +134,24 @@ class Parley:
             for one in pages
         ]  # fmt: skip
 
+    def ask(self, people: int, question: str) -> None:
+        """Each of so many new people asks the assistant this."""
+
+        async def one(place: dict[str, Any]) -> None:
+            url = place["url"].replace("ws://", "http://").removesuffix("/v1/ws")
+            async with Rest(url, access_token=place["token"]) as rest:
+                sent = {"client_message_id": str(uuid.uuid4()), "body": question}
+                await rest.post(f"/v1/chats/{place['chat_id']}/messages", sent)
+
+        async def all_() -> None:
+            places = await self._places(people, 1, {"kind": "assistant"})
+            await asyncio.gather(*map(one, places))
+
+        asyncio.run(all_())
+
+    def open_questions(self) -> int:
+        return int(fetch(self.database, "select count(*) from replies where not finished"))
+
     def stored(self) -> int:
         return int(fetch(self.database, "select count(*) from messages where kind = 'user'"))
 

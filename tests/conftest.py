@@ -7,7 +7,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from stack.servers import Servers
-from tests.halves import is_long
+from tests.halves import LONG, is_long
 from tests.world import People, World, start_embedded, start_real, stop_embedded
 
 TESTS = Path(__file__).parent
@@ -24,15 +24,23 @@ settings.register_profile(
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`make test` goes two lanes side by side, each with servers of its own: what ends them, and the rest; who is through
     first takes the browser's tests that need no servers."""
+    found: dict[tuple[str, str], list[bool]] = {}
     for item in items:
         item.add_marker(pytest.mark.xdist_group(lane(item)))
         case = getattr(item, "callspec", None)
         path = item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
-        if case is not None and is_long(path, getattr(item, "originalname", item.name), case.id):
-            item.add_marker(pytest.mark.long)
+        name = getattr(item, "originalname", item.name)
+        if case is not None and path in LONG and name in LONG[path]:
+            found.setdefault((path, name), []).append(is_long(path, name, case.id))
+            if found[path, name][-1]:
+                item.add_marker(pytest.mark.long)
+    whole = all(Path(given).is_dir() and TESTS.is_relative_to(Path(given).resolve()) for given in config.args)
+    wrong = [f"{path} {name}" for path in LONG for name in LONG[path] if len({*found.get((path, name), ())}) != 2]
+    if whole and wrong:
+        raise pytest.UsageError(f"tests/halves.py: no half of these is left, or none is long: {', '.join(wrong)}")
 
 
 def lane(item: pytest.Item) -> str:

@@ -33,7 +33,6 @@ LONG = {
         "test_every_request_of_the_socket_about_a_chat_says_to_outsiders_what_it_says_of_none": "embedded",
     },
     "scenarios/test_hostile_input.py": {
-        "test_a_person_with_ten_tabs_and_a_bot_at_forty_messages_a_second_are_within_it": "real",
         "test_reads_have_a_budget_of_their_own_that_tells_how_much_is_left": "embedded",
         "test_who_asks_for_a_socket_and_says_nothing_of_it_is_let_go": "embedded",
     },
@@ -84,5 +83,4 @@ LONG = {
 
 def is_long(path: str, test: str, case: str) -> bool:
     """path: below tests. test: its function. case: as pytest names it, its parts joined by -."""
-    half = LONG.get(path, {}).get(test)
-    return half is not None and half in case.split("-")
+    return LONG[path][test] in case.split("-")

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.application.ports.model import Prompt, Turn
-from app.domain.text import tokens_of
+from app.domain.text import cut_to, set_in, tokens_of
+
+_WORTH_IT = 50
+"""Fewer tokens of a text aren't."""
 
 
 def alternating(turns: Sequence[Turn]) -> tuple[Turn, ...]:
@@ -17,9 +20,9 @@ def alternating(turns: Sequence[Turn]) -> tuple[Turn, ...]:
         if not turn.text.strip():
             continue
         if not merged and turn.role != "user":
-            if not turn.first:
+            if not turn.ahead:
                 continue
-            turn = replace(turn, role="user", text=f"(Said by you before:)\n{turn.text}")
+            turn = replace(turn, role="user", text=f"(Said by you before:)\n  {set_in(turn.text)}")
         if merged and merged[-1].role == turn.role:
             before = merged[-1]
             merged[-1] = Turn(turn.role, f"{before.text}\n\n{turn.text}", before.places + turn.places)
@@ -29,19 +32,23 @@ def alternating(turns: Sequence[Turn]) -> tuple[Turn, ...]:
 
 
 def fitted(prompt: Prompt, tokens: int) -> Prompt:
-    """What fits into so many tokens: the instructions and the last turn, the question, always; what is to be sent first; then
-    the newest others."""
+    """What fits into so many tokens: the instructions and the last turn, the question, always; what is to be sent first,
+    cut where there is less room; then the newest others."""
     *before, question = prompt.turns or [Turn("user", "")]
     left = tokens - tokens_of(prompt.instructions or "") - tokens_of(question.text)
     kept: set[int] = set()
     newest_first = range(len(before) - 1, -1, -1)
-    for first in (True, False):
-        for n in newest_first:
-            if before[n].first == first:
-                if (size := tokens_of(before[n].text)) > left:
-                    break
-                kept.add(n)
-                left -= size
+    for n in newest_first:
+        if before[n].ahead and left > _WORTH_IT:
+            before[n] = replace(before[n], text=cut_to(before[n].text, left))
+            kept.add(n)
+            left -= tokens_of(before[n].text)
+    for n in newest_first:
+        if not before[n].ahead:
+            left -= tokens_of(before[n].text)
+            if left < 0:
+                break
+            kept.add(n)
     return replace(prompt, turns=(*(before[n] for n in sorted(kept)), *prompt.turns[-1:]))
 
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from app.application.background import Background, Trouble, survived
+from app.application.bounded import Bounded
 from app.application.context import alternating, fitted, size_of
 from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
@@ -35,13 +36,13 @@ from app.application.ports.model import (
 )
 from app.application.ports.socket import Codec
 from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
-from app.application.summaries import FROM_TURNS, summary_of, to_sum_up
-from app.application.titles import title_of
+from app.application.summaries import FROM_TURNS, SUMMARY_MAX, THOUGHT_MAX, is_whole, summary_prompt, to_sum_up
+from app.application.titles import asked_beside, title_of
 from app.domain.chats import NameChat
 from app.domain.command import Command
 from app.domain.ids import DEFAULT_PROVIDER, derived_id
 from app.domain.replies import CompleteReply, ExpireReply
-from app.domain.text import tokens_of
+from app.domain.text import tokens_of, whole_characters
 from app.domain.values import Failure, Status, Usage
 
 LEASE_S = 15.0
@@ -72,6 +73,10 @@ THOUGHTS_EVERY_S = 1.0
 NOTE_S = 2.0
 TITLE_S = 30.0
 SUMMARY_S = 60.0
+PARTS_MAX = 5
+"""So many parts of a chat are summed up behind one answer."""
+UNSUMMED_S, UNSUMMED_MAX = 600.0, 1_000
+"""A chat of which that failed is left so long."""
 LOADING_S = 2.0
 """A model that loads is asked again so often, unless its server says when."""
 TOLD_FROM_S = 1.0
@@ -136,7 +141,7 @@ class _Answer:
         text, self.half = self.half + text, ""
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, self.half = text[:-1], text[-1]
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole_characters(text)
 
     def add(self, text: str) -> None:
         had_news = self.told < len(self.text)
@@ -185,7 +190,6 @@ class AssistantWorker:
         consent: bool = False,
         titles: bool = False,
         title_model: str | None = None,
-        summaries: bool = False,
         jitter: Callable[[], float] = random.random,
         on_end: Callable[[str], None] = lambda status: None,
         trouble: Trouble = lambda what, error: None,
@@ -194,7 +198,7 @@ class AssistantWorker:
         """holder: our name on leases. providers: by name; `default` is one of them. at_once: replies that are written side by side. drain_s: how long those
         being written may take to end when we go. answer_s: how long one answer may take in all; patience_s: how long a model
         may load. context_tokens: so much of a chat is sent, as estimated. consent: a group's text goes outside only where its owner agreed. titles: chats with an assistant get a name
-        behind their first answer, of title_model or of the same model. summaries: of long chats, by the same model. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
+        behind their first answer, of title_model or of the same model. jitter: from 0 to 1. on_end: told each end's status. watch: entered around the writing of one reply."""
         self._watch = watch
         self._holder = holder
         self._jobs = jobs
@@ -204,7 +208,7 @@ class AssistantWorker:
         self._fan_out = fan_out
         self._codec, self._providers = codec, providers
         self._at_once = at_once
-        self._titles, self._title_model, self._summaries = titles, title_model, summaries
+        self._titles, self._title_model = titles, title_model
         self._consent = consent
         self._answer_s, self._patience_s, self._context_tokens, self._jitter = (
             answer_s,
@@ -219,8 +223,11 @@ class AssistantWorker:
         self._answers: dict[tuple[str, str], _Answer] = {}
         self._writing = Background(trouble)
         self._draining = False
-        self._beside = 0
-        """Calls for names and summaries just now, which take a place as answers do."""
+        self._beside = Counter[str]()
+        """By provider: calls for names and summaries just now, which take a place as answers do."""
+        self._summing = set[str]()
+        self._unsummed = Bounded[str, float](UNSUMMED_MAX)
+        """Chats that can't be summed up just now, until when that isn't tried again."""
 
     async def start(self) -> None:
         await self._fan_out.subscribe([ASSISTANTS])
@@ -238,7 +245,7 @@ class AssistantWorker:
     async def run(self) -> None:
         while not self._draining:
             with survived("assistant", self._trouble):
-                free = self._at_once - len(self._answers) - self._beside
+                free = self._at_once - len(self._answers) - self._beside.total()
                 jobs = await self._jobs.claim(self._holder, free, LEASE_S, self._room()) if free > 0 else []
                 for job in jobs:
                     if self._draining:
@@ -256,7 +263,7 @@ class AssistantWorker:
 
     def _room(self) -> dict[str, int]:
         """How many calls more each provider takes of us, of those that have a bound."""
-        open_ = Counter(self._provider(answer).name for answer in self._answers.values())
+        open_ = self._beside + Counter(self._provider(answer).name for answer in self._answers.values())
         bounded = (one for one in self._providers.values() if one.concurrency)
         return {one.name: max(0, one.concurrency - open_[one.name]) for one in bounded}
 
@@ -295,18 +302,20 @@ class AssistantWorker:
         with self._watch(answer.job):
             ended = await self._hold(answer)
         if ended == Status.COMPLETE and answer.names and self._titles:
-            await self._do_beside("title", TITLE_S, self._name(answer))
-        if ended == Status.COMPLETE and answer.long and self._summaries:
-            await self._do_beside("summary", SUMMARY_S, self._sum_up(answer))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TITLE_S):
+                    await self._do_beside("title", answer, self._name(answer))
+        if ended == Status.COMPLETE and answer.long:
+            await self._do_beside("summary", answer, self._sum_up(answer))
 
-    async def _do_beside(self, what: str, within_s: float, doing: Coroutine[Any, Any, None]) -> None:
-        with survived(what, self._trouble), suppress(ModelFailed, TimeoutError, Unavailable, OutcomeUnknown):
-            self._beside += 1
-            try:
-                async with asyncio.timeout(within_s):
-                    await doing
-            finally:
-                self._beside -= 1
+    async def _do_beside(self, what: str, answer: _Answer, doing: Coroutine[Any, Any, None]) -> None:
+        provider = self._provider(answer).name
+        self._beside[provider] += 1
+        try:
+            with survived(what, self._trouble), suppress(ModelFailed, Unavailable, OutcomeUnknown):
+                await doing
+        finally:
+            self._beside[provider] -= 1
 
     async def _name(self, answer: _Answer) -> None:
         """Once, and where it comes to nothing the chat stays without a name."""
@@ -320,17 +329,48 @@ class AssistantWorker:
             await self._bus.submit(Command(job.chat_id, job.assistant_id, id_, NameChat(title)))
 
     async def _sum_up(self, answer: _Answer) -> None:
-        """Of what is above the newest turns; what stays undone is done behind a later answer."""
-        job, provider = answer.job, self._provider(answer)
+        """What is above the newest turns, a part at a time; what stays undone is done behind a later answer."""
+        chat_id, clock = answer.job.chat_id, asyncio.get_running_loop().time
+        if chat_id in self._summing or self._unsummed.get(chat_id, 0.0) > clock():
+            return
+        self._summing.add(chat_id)
+        try:
+            for _ in range(PARTS_MAX):
+                if self._draining or not await self._sum_up_part(answer):
+                    break
+        finally:
+            self._summing.discard(chat_id)
+
+    async def _sum_up_part(self, answer: _Answer) -> bool:
+        """Whether there is more to sum up."""
+        job, provider, tokens = answer.job, self._provider(answer), self._context_tokens
         part = await self._jobs.part(job)
         if part is None or (self._only_local(part) and not provider.local):
-            return
-        turns = to_sum_up(part, self._context_tokens)
-        if turns:
-            body, usage = await summary_of(self._model, answer.model_asked, provider.name, part.before, turns)
-            await self._jobs.also_took(job, usage, self._cost(answer, usage))
-            if body:
-                await self._jobs.sum_up(job, part, turns, body)
+            return False
+        said, count = "", 0
+        for _ in range(2):
+            count = to_sum_up(part, tokens)
+            if not count:
+                return False
+            prompt, usage = summary_prompt(answer.model_asked, provider.name, part, count, tokens), None
+            refused = None
+            try:
+                async with asyncio.timeout(SUMMARY_S):
+                    said, usage = await asked_beside(self._model, prompt, is_whole, THOUGHT_MAX)
+            except TimeoutError:
+                usage = Usage(size_of(prompt), 0)
+            except ModelFailed as error:
+                usage, refused = error.usage, error
+            if usage is not None:
+                await self._jobs.also_took(job, usage, self._cost(answer, usage))
+            if refused is None or refused.code != "context":
+                break
+            tokens = min(refused.context_tokens or tokens, tokens) // 2
+        if not said.strip():
+            self._unsummed[job.chat_id] = asyncio.get_running_loop().time() + UNSUMMED_S
+            return False
+        kept = await self._jobs.sum_up(job, part, count, said.strip()[:SUMMARY_MAX])
+        return kept and (part.full or len(part.turns) - count > FROM_TURNS)
 
     def _only_local(self, of: Prompt | Part) -> bool:
         """Whether what is said in the chat may not go outside."""
@@ -452,7 +492,8 @@ class AssistantWorker:
             raise ModelFailed("empty", "there is no question any more")
         answer.asked_tokens = size_of(prompt)
         answer.context = tuple(place for turn in prompt.turns for place in turn.places)
-        answer.summary_id = whole.summary_id
+        has_summary = any(turn.ahead and not turn.places for turn in fit.turns)
+        answer.summary_id = whole.summary_id if has_summary else ""
         answer.long = len(whole.turns) >= FROM_TURNS or len(fit.turns) < len(whole.turns)
         if answer.instead is not None:
             fallback_model = self._provider_of(answer.job).fallback_model or None
@@ -480,7 +521,7 @@ class AssistantWorker:
                         answer.model = piece.model or answer.model
                     elif isinstance(piece, Thinking):
                         await self._think(answer, len(piece.text))
-                    elif isinstance(piece, Delta) and (text := answer.whole_characters(piece.text.replace("\x00", ""))):
+                    elif isinstance(piece, Delta) and (text := answer.whole_characters(piece.text)):
                         if len(answer.text) + len(text) > BODY_MAX:
                             raise ModelFailed("length", f"the answer is longer than {BODY_MAX} characters")
                         answer.add(text)

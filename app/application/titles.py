@@ -7,15 +7,15 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from app.application.context import size_of
-from app.application.ports.model import Delta, Finish, Model, Prompt, Purpose, Thinking, Turn
+from app.application.ports.model import Delta, Finish, Model, ModelFailed, Prompt, Purpose, Thinking, Turn
 from app.domain.errors import ParleyError
-from app.domain.text import clean_name, tokens_of
+from app.domain.text import clean_name, tokens_of, whole_characters
 from app.domain.values import Usage
 
 TITLE_MAX = 60
 _READ_MAX = 300
 _THOUGHT_MAX = 2_000
-"""Characters: what is asked beside an answer isn't worth more thought."""
+"""Characters: a name isn't worth more thought."""
 _EXCERPT_MAX = 1_500
 _INSTRUCTIONS = "You name conversations. Answer with the name alone: at most six words, in the conversation's language."
 _ASK = "Name this conversation.\n\nUser: {question}\n\nAssistant: {answer}"
@@ -30,24 +30,36 @@ async def title_of(
     provider's. Raises ModelFailed."""
     told = _ASK.format(question=question[:_EXCERPT_MAX], answer=answer[:_EXCERPT_MAX])
     prompt = Prompt((Turn("user", told),), name, _INSTRUCTIONS, Purpose.TITLE, provider=provider)
-    said, usage = await asked_beside(model, prompt, lambda said: len(said) > _READ_MAX or "\n" in said.strip())
+    said, usage = await asked_beside(model, prompt, _is_enough, _THOUGHT_MAX)
     return title_in(said), usage
 
 
-async def asked_beside(model: Model, prompt: Prompt, enough: Callable[[str], bool]) -> tuple[str, Usage]:
-    """(what is said, as far as it is read; what it took: estimated where nobody counted). Raises ModelFailed."""
+def _is_enough(said: str) -> bool:
+    return len(said) > _READ_MAX or "\n" in said.strip()
+
+
+async def asked_beside(
+    model: Model, prompt: Prompt, is_enough: Callable[[str], bool], thought_max: int
+) -> tuple[str, Usage]:
+    """(what is said, as far as it is read, also where it was cut for its length; what it took: estimated where nobody
+    counted). Raises ModelFailed."""
     said, thought, usage = "", 0, None
-    async with aclosing(model.stream(prompt)) as pieces:  # type: ignore[type-var]
-        async for piece in pieces:
-            if isinstance(piece, Delta):
-                said += piece.text
-            elif isinstance(piece, Thinking):
-                thought += len(piece.text)
-            elif isinstance(piece, Finish):
-                usage = piece.usage
-            if thought > _THOUGHT_MAX or enough(said):
-                break
-    return said, usage or Usage(size_of(prompt), tokens_of(said))
+    try:
+        async with aclosing(model.stream(prompt)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                if isinstance(piece, Delta):
+                    said += piece.text
+                elif isinstance(piece, Thinking):
+                    thought += len(piece.text)
+                elif isinstance(piece, Finish):
+                    usage = piece.usage
+                if thought > thought_max or is_enough(said):
+                    break
+    except ModelFailed as error:
+        if error.code != "length" or not said:
+            raise
+        usage = error.usage
+    return whole_characters(said), usage or Usage(size_of(prompt), tokens_of(said))
 
 
 def title_in(said: str) -> str | None:

@@ -71,8 +71,12 @@ def spoken_by(display_name: str, username: str, body: str) -> str:
     """A person's words under their name, as a model is given them in a group. Nobody's words look like another's: the username
     is unique, a display name can't end the name that is shown, and all lines but the first are set in."""
     shown = _PRETENDS.sub(" ", display_name).strip()
-    lines = regex.split(r"\r\n|[\n\r\v\f\x85\u2028\u2029]", body)
-    return f"{shown} (@{username}): " + "\n  ".join(lines)
+    return f"{shown} (@{username}): {set_in(body)}"
+
+
+def set_in(body: str) -> str:
+    """All lines but the first: none of them begins as somebody's words do."""
+    return "\n  ".join(regex.split(r"\r\n|[\n\r\v\f\x85\u2028\u2029]", body))
 
 
 def folded(text: str) -> str:
@@ -228,10 +232,26 @@ _BYTES_A_TOKEN = 3.5
 _TOKENS_A_TURN = 4
 
 
+_MORE = " …"
+
+
 def tokens_of(text: str) -> int:
     """An estimate, on the safe side for most models: 3.5 bytes of UTF-8 a token (English has about 4.2, Chinese 3 to 4.5 by
     today's vocabularies, code about 3.3), and 4 for what marks a turn."""
     return _TOKENS_A_TURN + int(len(text.encode()) / _BYTES_A_TOKEN)
+
+
+def cut_to(text: str, tokens: int) -> str:
+    """Its beginning, where it has more tokens, as estimated."""
+    if tokens_of(text) <= tokens:
+        return text
+    size = max(0, int((tokens - _TOKENS_A_TURN) * _BYTES_A_TOKEN) - len(_MORE.encode()))
+    return text.encode()[:size].decode(errors="ignore") + _MORE
+
+
+def whole_characters(text: str) -> str:
+    """What programs cut in two is put together, and what can't be is replaced; no NUL."""
+    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 # Who is called by a text

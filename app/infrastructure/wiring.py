@@ -218,7 +218,7 @@ def make_world(settings: Settings) -> World:
         history=SqlHistory(database, replica),
         heal=SqliteHeal(database) if settings.embedded else PostgresHeal(database),
         words=SqlWordIndex(database),
-        jobs=(jobs := SqlJobs(database)),
+        jobs=(jobs := SqlJobs(database, settings.assistant_summaries == "on")),
         provenances=jobs,
         accounts=SqlAccounts(database),
         workers=OneWorker() if settings.embedded else SqlWorkers(database),
@@ -346,7 +346,6 @@ def make_assistant(world: World, model: Model) -> AssistantWorker:
         consent=world.settings.assistant_consent == "on",
         titles=world.settings.assistant_titles == "on",
         title_model=world.settings.assistant_title_model or None,
-        summaries=world.settings.assistant_summaries == "on",
         # In one process nobody else would go on with a reply that is given back, and its restart does.
         drain_s=0.0 if world.settings.embedded else DRAIN_S,
         on_end=lambda status: telemetry.REPLIES.labels(status).inc(),

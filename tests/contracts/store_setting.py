@@ -33,7 +33,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.accounts, self.history = SqlAccounts(database), SqlHistory(database)
-        self.timeline, self.jobs = SqlTimeline(database), SqlJobs(database)
+        self.timeline, self.jobs = SqlTimeline(database), SqlJobs(database, summaries=True)
         self.assistants = SqlAssistants(database)
         self.decided: list[Decided] = []
         self.log = SqlCommandLog(database)

@@ -14,6 +14,7 @@ from app.adapters.store import jobs
 from app.adapters.store import tables as t
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
+from app.adapters.store.jobs import SqlJobs
 from app.application.ports.assistants import AssistantVersion
 from app.application.ports.jobs import Job, Quiet, Summary, Written
 from app.application.ports.model import Prompt
@@ -344,7 +345,7 @@ async def test_what_a_question_replies_to_is_sent_with_it_however_far_above_it_s
         [job] = await store.jobs.claim("one", 1, 60.0)
         turns = (await prompt_of(store, job, 3)).turns
         await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "complete", "so")))
-        return [(turn.text.partition(": ")[2] or turn.text, turn.first) for turn in turns]
+        return [(turn.text.partition(": ")[2] or turn.text, turn.ahead) for turn in turns]
 
     first = await said("first")
     await said("not of it")
@@ -371,62 +372,122 @@ async def test_what_a_question_replies_to_is_sent_with_it_however_far_above_it_s
     assert await sent() == [("@assistant for Ben?", False)], "who came later doesn't see it"
 
 
+BEFORE = "(What was said before, summed up:)\n"
+
+
+async def asked_in(store: Store, chat_id: str, who: str, body: str, parent_id: str | None = None) -> Job:
+    """A question whose answer is stopped at once."""
+    await store.do(Command(chat_id, who, new_id(), c.SendMessage(body, None, parent_id)))
+    [job] = await store.jobs.claim("one", 1, 60.0)
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "stopped", "")))
+    return job
+
+
+async def summed(store: Store, job: Job, turns: int, body: str) -> Summary:
+    part = await store.jobs.part(job)
+    assert part is not None and await store.jobs.sum_up(job, part, turns, body)
+    again = await store.jobs.part(job)
+    assert again is not None and again.before is not None and again.turns == part.turns[turns:]
+    assert again.before.body == body and (await prompt_of(store, job)).summary_id == again.before.id
+    return again.before
+
+
+async def texts_of(store: Store, job: Job) -> list[str]:
+    return [turn.text for turn in (await prompt_of(store, job)).turns]
+
+
 async def test_what_was_said_long_ago_is_sent_summed_up(database: Database) -> None:
     store = Store(database)
     anna = await store.person()
     chat_id = new_id()
     await store.do(Command(chat_id, anna, new_id(), c.CreateChat("assistant")))
     answers = [await line(store, chat_id, anna, f"q{n}", says=f"a{n}") for n in range(4)]
-
-    async def asked(body: str, parent_id: str | None = None) -> Job:
-        await store.do(Command(chat_id, anna, new_id(), c.SendMessage(body, None, parent_id)))
-        [job] = await store.jobs.claim("one", 1, 60.0)
-        await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "stopped", "")))
-        return job
-
-    async def summed(job: Job, turns: int, body: str) -> Summary:
-        part = await store.jobs.part(job)
-        assert part is not None
-        await store.jobs.sum_up(job, part, part.turns[:turns], body)
-        found = (await prompt_of(store, job)).summary_id
-        assert found == part.turns[turns - 1].places[-1][1]
-        again = await store.jobs.part(job)
-        assert again is not None and again.before is not None and again.turns == part.turns[turns:]
-        return again.before
-
-    job = await asked("now?")
+    job = await asked_in(store, chat_id, anna, "now?")
     assert (await prompt_of(store, job)).summary_id == ""
-    first = await summed(job, 4, "the first two")
-    before = "(What was said before, summed up:)\n"
-    assert (first.body, first.id) == ("the first two", answers[1])
-    texts = [turn.text for turn in (await prompt_of(store, job)).turns]
-    assert texts == [f"{before}the first two", "q2", "a2", "q3", "a3", "now?"]
-    second = await summed(job, 2, "the first three")
-    assert (second.from_seq, second.id) == (first.from_seq, answers[2]) and second.to_seq > first.to_seq
+    first = await summed(store, job, 4, "the first two\nas lines")
+    before = f"{BEFORE}the first two\n  as lines"
+    assert await texts_of(store, job) == [before, "q2", "a2", "q3", "a3", "now?"]
+    second = await summed(store, job, 2, "the first three")
+    assert second.from_seq == first.from_seq and second.to_seq > first.to_seq
     prompt = await prompt_of(store, job)
-    assert [turn.text for turn in prompt.turns] == [f"{before}the first three", "q3", "a3", "now?"]
-    assert prompt.turns[0].first and not prompt.untitled
+    assert [turn.text for turn in prompt.turns] == [f"{BEFORE}the first three", "q3", "a3", "now?"]
+    assert prompt.turns[0].ahead and not prompt.untitled
     await store.jobs.note(job, Written("complete", "", 1, 5, "p", "m", {}, (), None, None, prompt.summary_id))
     origins = await store.jobs.of(chat_id, job.message_id)
     assert origins is not None and origins.summary == second
+    off = SqlJobs(database)
+    told = await off.prompt(job, 10)
+    assert told is not None and not told.summary_id and len(told.turns) == 9 and await off.part(job) is None
 
-    branch = await asked("another", answers[1])
-    assert [turn.text for turn in (await prompt_of(store, branch)).turns] == [f"{before}the first two", "another"]
-    assert [t.text for t in (await prompt_of(store, await asked("anew", BEGINS))).turns] == ["anew"]
-    question = await store.history.message(chat_id, answers[2])
-    assert question is not None and question.reply_to is not None
-    await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(question.reply_to)))
-    texts = [turn.text for turn in (await prompt_of(store, job)).turns]
-    assert texts == [f"{before}the first two", "a2", "q3", "a3", "now?"], "gone with what it summed up"
+    branch = await asked_in(store, chat_id, anna, "another", answers[1])
+    assert await texts_of(store, branch) == [before, "another"]
+    assert await texts_of(store, await asked_in(store, chat_id, anna, "anew", BEGINS)) == ["anew"]
+
+
+async def test_a_summary_goes_with_what_it_sums_up(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = new_id()
+    await store.do(Command(chat_id, anna, new_id(), c.CreateChat("assistant")))
+    answers = [await line(store, chat_id, anna, f"q{n}", says=f"a{n}") for n in range(4)]
+    job = await asked_in(store, chat_id, anna, "now?")
+    first = await summed(store, job, 2, "the first")
+    second = await summed(store, job, 2, "the first two")
+    await store.jobs.note(job, Written("complete", "", 1, 5, "p", "m", {}, (), None, None, second.id))
+    answer = await store.history.message(chat_id, answers[1])
+    assert answer is not None and answer.reply_to is not None
+    await store.do(Command(chat_id, anna, new_id(), c.EditMessage(answer.reply_to, "q1 as it is now")))
+    assert await texts_of(store, job) == [
+        f"{BEFORE}the first", "q1 as it is now", "a1", "q2", "a2", "q3", "a3", "now?",
+    ]  # fmt: skip
     origins = await store.jobs.of(chat_id, job.message_id)
     assert origins is not None and origins.summary is None
     part = await store.jobs.part(job)
     assert part is not None and part.before == first
+    await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(answers[1])))
+    assert not await store.jobs.sum_up(job, part, 2, "read before it was deleted")
+    part = await store.jobs.part(job)
+    assert part is not None
     await store.do(Command(chat_id, anna, new_id(), c.DeleteMessage(answers[0])))
-    await store.jobs.sum_up(job, replace(part, before=None), part.turns[:1], "read before it was deleted")
-    assert (await store.jobs.part(job)) is not None and (await prompt_of(store, job)).summary_id == answers[2]
-    await store.jobs.sum_up(job, part, part.turns[:1], "read before it was deleted")
-    assert (await prompt_of(store, job)).summary_id == "", "what it goes on from has changed meanwhile"
+    assert not await store.jobs.sum_up(job, part, 1, "what it goes on from has changed")
+    assert (await prompt_of(store, job)).summary_id == ""
+
+
+async def test_two_who_sum_up_at_once_and_one_who_deletes_leave_nothing_that_changed(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    for turn in range(4):
+        [said] = await store.do(Command(chat_id, anna, new_id(), c.SendMessage(f"secret {turn}")))
+        await store.do(Command(chat_id, anna, new_id(), c.SendMessage("@assistant?")))
+        [job] = await store.jobs.claim("one", 1, 60.0)
+        await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "complete", "so")))
+        message = await store.history.message_at(chat_id, said.outcome.seq)
+        part = await store.jobs.part(job)
+        assert part is not None and message is not None
+        count = len(part.turns) - 1
+        gone = Command(chat_id, anna, new_id(), c.DeleteMessage(message.id))
+        await asyncio.gather(
+            store.jobs.sum_up(job, part, count, "secret"), store.do(gone), store.jobs.sum_up(job, part, count, "secret")
+        )
+        async with database.read() as connection:
+            kept = await connection.scalar(sa.select(sa.func.count()).select_from(t.summaries))
+        assert kept == 0 and "secret" not in "".join(await texts_of(store, job))
+
+
+async def test_an_answer_that_is_still_written_is_not_passed_by(database: Database) -> None:
+    store = Store(database)
+    anna = await store.person()
+    chat_id = await store.group(anna)
+    for body in ("one", "@assistant slowly", "two", "@assistant quickly"):
+        await store.do(Command(chat_id, anna, new_id(), c.SendMessage(body)))
+    slow, quick = sorted(await store.jobs.claim("one", 2, 60.0), key=lambda job: job.asked_at or datetime.now(UTC))
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(quick.message_id, 1, "complete", "so")))
+    part = await store.jobs.part(quick)
+    assert part is not None and [turn.text.rpartition(": ")[2] for turn in part.turns] == ["one", "@assistant slowly"]
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(slow.message_id, 1, "complete", "late")))
+    part = await store.jobs.part(quick)
+    assert part is not None and len(part.turns) == 5
 
 
 async def test_a_summary_is_sent_where_all_readers_see_what_it_sums_up(database: Database) -> None:
@@ -439,15 +500,14 @@ async def test_a_summary_is_sent_where_all_readers_see_what_it_sums_up(database:
 
     await store.do(by(c.SendMessage("secret")), by(c.SendMessage("@assistant one")))
     [job] = await store.jobs.claim("one", 1, 60.0)
-    part = await store.jobs.part(job)
-    assert part is not None
-    await store.jobs.sum_up(job, part, part.turns[:1], "a secret was told")
-    assert (await prompt_of(store, job)).summary_id
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(job.message_id, 1, "stopped", "")))
+    await summed(store, job, 1, "a secret was told")
     await store.do(by(c.UpdateChat(("history",), history="from_joining")), by(c.AddMember(ben, "member")))
     await store.do(by(c.SendMessage("@assistant two")))
     [second] = await store.jobs.claim("one", 1, 60.0)
     prompt = await prompt_of(store, second)
     assert [turn.text.partition(": ")[2] for turn in prompt.turns] == ["@assistant two"] and not prompt.summary_id
+    await store.do(Command(chat_id, ASSISTANT_ID, new_id(), c.CompleteReply(second.message_id, 1, "stopped", "")))
     part = await store.jobs.part(second)
     assert part is not None and part.before is None and len(part.turns) == 1
 

@@ -72,6 +72,7 @@ async def load(world: World, seconds: float) -> None:
     await people.close()
 
 
+@pytest.mark.long
 async def test_every_panel_has_data_under_load(real: World, prometheus: str) -> None:
     await load(real, 8)
     empty = []

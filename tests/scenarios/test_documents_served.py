@@ -231,7 +231,7 @@ async def test_schemathesis_finds_nothing_undocumented(embedded: World) -> None:
             continue  # they end the session, or lock the name that all others use
 
         @settings(
-            max_examples=12,
+            max_examples=8,
             database=None,
             deadline=None,
             phases=[Phase.generate],

@@ -115,6 +115,7 @@ async def test_one_socket_that_sends_without_end_is_closed_and_others_are_served
         await each.close()
 
 
+@pytest.mark.long
 async def test_a_person_with_ten_tabs_and_a_bot_at_forty_messages_a_second_are_within_it(people: People) -> None:
     person = await people.make()
     chat_id = await people.group(person, person)

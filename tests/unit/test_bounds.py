@@ -26,7 +26,7 @@ TABLES = {
     "outcomes": "refusals and no-ops go after a day (CommandLog.prune); of commands that did something kept: ids hold for ever",
     "reads": "one of a person and chat", "suspects": "a day (CommandLog.prune)", "workers": "a minute (Workers.beat)",
     "assistant_versions": "one of each change by an operator; kept, answers name it", "prompts": "500 of a person",
-    "summaries": "one of twenty messages of a chat; gone with a change of what it sums up",
+    "summaries": "one of twenty messages of a chat; gone with a change of what it sums up (a trigger)",
     "batches": "ten minutes (CommandLog.prune)",
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from tests.web.visitor import Visits
 from tests.world import PASSWORD, World, new_id, start_embedded, stop_embedded
 
 
+@pytest.mark.long
 def test_under_the_path_of_a_proxy(browser: Browser, tmp_path: Path) -> None:
     with proxied("nginx", tmp_path) as (world, url):
         world.urls[:] = [url]
@@ -57,6 +58,7 @@ def host(tmp_path: Path) -> Iterator[tuple[World, str]]:
     stop_embedded(world)
 
 
+@pytest.mark.long
 def test_a_chat_in_another_product_s_page(browser: Browser, host: tuple[World, str]) -> None:
     world, page_url = host
     url = world.urls[0]

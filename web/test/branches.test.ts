@@ -1,6 +1,6 @@
 /** Lines of a chat with an assistant, and answers written anew elsewhere. */
 import { describe, expect, it } from "vitest";
-import { continued, shownOf, type Chosen } from "../src/client/branches";
+import { continued, kept, shownOf, type Chosen } from "../src/client/branches";
 import type { MessageJson } from "../src/client";
 
 let seq = 0;
@@ -22,12 +22,27 @@ describe("a chat with an assistant", () => {
     expect(ids([...tree, said("a5", "q2 again", { regenerates: "a4" })]).at(-1)).toBe("a5 2/2");
   });
   it("shows what was chosen, until another one comes there", () => {
-    expect(ids(tree, { a1: { id: "q2", of: 2 } })).toEqual(["q1", "a1", "q2 1/2", "a2", "q3", "a3"]);
-    expect(ids(tree, { a1: { id: "q2", of: 1 } })).toEqual(["q1", "a1", "q2 again 2/2", "a4"]);
+    expect(ids(tree, { a1: { id: "q2", newest: "q2 again" } })).toEqual(["q1", "a1", "q2 1/2", "a2", "q3", "a3"]);
+    expect(ids(tree, { a1: { id: "q2", newest: "q2" } })).toEqual(["q1", "a1", "q2 again 2/2", "a4"]);
     expect(ids(tree, {}, a2.seq)).toEqual(["q1", "a1", "q2 1/2", "a2", "q3", "a3"]);
   });
+  it("stays on its line when another's message comes on another one, and not when it is one's own", () => {
+    const mine = tree.slice(0, 6).map((one) => ({ ...one, sender_id: one.kind === "user" ? "anna" : "assistant" }) as MessageJson);
+    const before = shownOf("assistant", mine, {}, null);
+    for (const [who, stays] of [["ben", true], ["anna", false]] as const) {
+      const all = [...mine, { ...again, sender_id: who } as MessageJson, { ...a4, sender_id: "assistant" } as MessageJson];
+      const chosen = kept(before, shownOf("assistant", all, {}, null), all, "anna");
+      expect(chosen).toEqual(stays ? { a1: { id: "q2", newest: "q2 again" } } : null);
+      expect(ids(all, chosen ?? {})).toEqual(stays ? ["q1", "a1", "q2 1/2", "a2", "q3", "a3"] : ["q1", "a1", "q2 again 2/2", "a4"]);
+    }
+  });
+  it("keeps what was chosen when older ones are loaded", () => {
+    const third = said("q2 third", "a1");
+    expect(ids([again, a4, third], { a1: { id: "q2 again", newest: "q2 third" } })).toEqual(["q2 again 1/2", "a4"]);
+    expect(ids([...tree, third], { a1: { id: "q2 again", newest: "q2 third" } })).toEqual(["q1", "a1", "q2 again 2/3", "a4"]);
+  });
   it("says what is continued where that isn't the newest", () => {
-    const shown = shownOf("assistant", tree, { a1: { id: "q2", of: 2 } }, null);
+    const shown = shownOf("assistant", tree, { a1: { id: "q2", newest: "q2 again" } }, null);
     expect(continued(shown, tree)).toBe("a3");
     expect(continued(shownOf("assistant", tree, {}, null), tree)).toBeUndefined();
     expect(continued([], [])).toBeUndefined();
@@ -35,8 +50,8 @@ describe("a chat with an assistant", () => {
   it("knows a first question that was asked anew from what an older version stored", () => {
     const anew = [...tree, said("q1 again"), said("a9", "q1 again")];
     expect(ids(anew)).toEqual(["q1 again 2/2", "a9"]);
-    expect(ids(anew, { "": { id: "q1", of: 2 } })).toEqual(["q1 1/2", "a1", "q2 again 2/2", "a4"]);
-    const old = [said("q1"), said("a1", null, { reply_to: "q1" }), said("q2"), said("a2", null, { reply_to: "q2" }), said("a2 again", null, { reply_to: "q2", regenerates: "a2" })];
+    expect(ids(anew, { "": { id: "q1", newest: "q1 again" } })).toEqual(["q1 1/2", "a1", "q2 again 2/2", "a4"]);
+    const old = [said("q1"), said("a1", null, { reply_to: "q1" }), said("q2"), said("a2", null, { reply_to: "q2" }), said("a2 again", "q2", { regenerates: "a2" })];
     expect(ids(old)).toEqual(["q1", "a1", "q2", "a2 again 2/2"]);
   });
   it("begins where what is loaded does, and keeps what the service says", () => {
@@ -51,7 +66,7 @@ describe("elsewhere", () => {
   it("shows all, and of answers written anew the newest or the chosen one where the first stands", () => {
     const all = [said("q1"), said("a1", null, { reply_to: "q1" }), said("q2"), said("a1 anew", null, { regenerates: "a1" }), said("a1 once more", null, { regenerates: "a1 anew" })];
     expect(ids(all, {}, null, "group")).toEqual(["q1", "a1 once more 3/3", "q2"]);
-    expect(ids(all, { a1: { id: "a1 anew", of: 3 } }, null, "group")).toEqual(["q1", "a1 anew 2/3", "q2"]);
+    expect(ids(all, { a1: { id: "a1 anew", newest: "a1 once more" } }, null, "group")).toEqual(["q1", "a1 anew 2/3", "q2"]);
     expect(ids(all, {}, all[1]!.seq, "group")).toEqual(["q1", "a1 1/3", "q2"]);
     expect(ids(all.slice(3), {}, null, "group")).toEqual(["a1 once more 2/2"]);
   });

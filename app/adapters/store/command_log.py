@@ -364,11 +364,6 @@ class _Transaction:
                     queue=m.queue,
                 )
             )
-        changed = [{"chat": m.chat_id, "at": m.seq} for m in messages if m.edited_at or m.deleted_at]
-        if changed:
-            s, at = t.summaries, sa.bindparam("at", type_=t.BigInt)
-            held = (s.c.chat_id == sa.bindparam("chat", type_=t.Id), s.c.from_seq <= at, s.c.to_seq >= at)
-            await self._connection.execute(sa.delete(s).where(*held), changed)
 
     async def _write_chats(self, decided: Decided) -> None:
         state, changes = decided.state, decided.state.changes

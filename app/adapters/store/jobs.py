@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -10,34 +11,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.adapters.store import rows
 from app.adapters.store import tables as t
+from app.adapters.store.context_reads import ContextReads, summary_of
 from app.adapters.store.database import Database
 from app.adapters.store.read_facts import Facts
-from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Part, Provenance, Quiet, Summary, Written
-from app.application.ports.model import Prompt, Turn
+from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Part, Provenance, Quiet, Written
+from app.application.ports.model import Prompt
 from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
 from app.domain.state import Spent, State
-from app.domain.text import spoken_by
-from app.domain.values import Attention, Terms, Usage
+from app.domain.values import Attention, Usage
 
 PATIENT_ATTEMPTS = 3
 """To be taken up is progress, but not again and again."""
-FORKS_MAX = 10
-"""So many chats, each forked from the next, one line of turns goes through."""
 QUIET_MAX = 200
-THREAD_MAX = 10
-"""So far up goes what a question replies to."""
-PART_MAX = 200
-"""So many turns are summed up at once."""
-SUMMARIES_MAX = 50
-"""So many are looked through: other branches have theirs."""
-_CHANGES_S = 60
-"""What was changed so shortly before they were read may not have been seen yet."""
-_LINE = 4
-"""So many messages are walked for each that is sent: some were deleted, failed or are of the service."""
 IN_LINE_S = 20.0
 """So often it is noted that an answer waits for room."""
+SUMMARIES_LOCK = "select pg_advisory_xact_lock(hashtextextended(cast(:chat_id as text), 18))"
 _LOOKED_AT = 1_000
 """Of what waits, where some providers take no more."""
 _r, _a, _m = t.replies, t.attempts, t.messages.alias("its")
@@ -45,8 +34,9 @@ _is_its_message = sa.and_(_m.c.chat_id == _r.c.chat_id, _m.c.id == _r.c.message_
 
 
 class SqlJobs:
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, summaries: bool = False) -> None:
+        """summaries: whether long chats are summed up for later questions."""
+        self._database, self._summaries = database, summaries
         self._lined_at = -IN_LINE_S
 
     async def claim(self, holder: str, most: int, lease_s: float, room: Mapping[str, int] | None = None) -> list[Job]:
@@ -177,9 +167,9 @@ class SqlJobs:
             )
             attempts = tuple(map(_attempt_of, found))
             last = next((one.written.summary_id for one in reversed(attempts) if one.written), "")
-            mine = (t.summaries.c.chat_id == chat_id, t.summaries.c.message_id == last)
+            mine = (t.summaries.c.chat_id == chat_id, t.summaries.c.id == last)
             row = (await connection.execute(sa.select(t.summaries).where(*mine))).one_or_none() if last else None
-            summary = _summary_of(row) if row is not None else None
+            summary = summary_of(row) if row is not None else None
             return Provenance(reply.sender_id, reply.version, attempts, tuple(reply.policies or ()), summary)
 
     async def used(self, user_id: str | None, since: datetime, until: datetime) -> list[DayOfUse]:
@@ -229,30 +219,47 @@ class SqlJobs:
             ).one()
             if version.disabled:
                 return None
-            held = [rows.chat_of(chat).terms]
-            """Of the chat, and of those that its line comes from."""
-            summary = await self._summary(connection, chat, job)
-            found = await self._line(connection, chat, job, turns_max, held, behind=summary.to_seq if summary else 0)
-            thread = await self._thread(connection, job, found)
-            remarks = await self._remarks(connection, job, [row for row in found if row.kind == "assistant"])
-        if all(row.id != job.question_id for row in found):  # deleted meanwhile: nothing is asked any more
-            found = []
+            told = await ContextReads(connection, chat, job, self._summaries).told(turns_max)
         instructions = [text for text in (version.instructions, chat.assistant_instructions) if text]
-        before = [Turn("user", f"(What was said before, summed up:)\n{summary.body}", (), True)] if summary else []
         return Prompt(
-            (*(before if found else ()), *_turns(reversed(found), job, remarks, thread, named=chat.kind == "group")),
+            tuple(told.turns),
             chat.assistant_model or version.model,
             "\n\n".join(instructions) or None,
             provider=version.provider,
             parameters=version.parameters,
-            local_only=any(terms.local_only for terms in held),
-            agreed=chat.kind != "group" or held[0].consent is not None,
-            summary_id=summary.id if summary else "",
-            untitled=chat.kind == "assistant"
-            and chat.title is None
-            and summary is None
-            and not any(row.kind == "assistant" and row.status == "complete" for row in found),
+            local_only=any(terms.local_only for terms in told.terms),
+            agreed=chat.kind != "group" or told.terms[0].consent is not None,
+            summary_id=told.summary.id if told.summary else "",
+            untitled=chat.kind == "assistant" and chat.title is None and not told.answered,
         )
+
+    async def part(self, job: Job) -> Part | None:
+        async with self._database.read() as connection:
+            return await self._part(connection, job)
+
+    async def _part(self, connection: AsyncConnection, job: Job) -> Part | None:
+        chat = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == job.chat_id))).one()
+        return await ContextReads(connection, chat, job, self._summaries).part()
+
+    async def sum_up(self, job: Job, part: Part, count: int, body: str) -> bool:
+        async with self._database.write() as connection:
+            if self._database.postgresql:  # who changes a message waits here too, and takes what is kept by now
+                await connection.execute(sa.text(SUMMARIES_LOCK).bindparams(chat_id=job.chat_id))
+            now = await self._part(connection, job)
+            if now is None or now.before != part.before or now.turns[:count] != part.turns[:count]:
+                return False
+            first, last = part.turns[0].places[0], part.turns[count - 1].places[-1]
+            kept = {
+                "id": str(uuid.uuid4()),
+                "chat_id": job.chat_id,
+                "message_id": last[1],
+                "from_seq": part.before.from_seq if part.before else first[0],
+                "to_seq": last[0],
+                "body": body,
+                "made_at": await self._database.now(connection),
+            }
+            await connection.execute(sa.insert(t.summaries).values(kept))
+            return True
 
     async def quiet(self, quiet_s: float, after: tuple[str, str] = ("", "")) -> list[Quiet]:
         c, mb, m = t.chats, t.members, t.messages
@@ -277,177 +284,6 @@ class SqlJobs:
                 query = query.where(sa.tuple_(mb.c.chat_id, mb.c.user_id) > sa.tuple_(*map(_id, after)))
             return [Quiet(*row) for row in await connection.execute(query)]
 
-    async def part(self, job: Job) -> Part | None:
-        async with self._database.read() as connection:
-            now = await self._database.now(connection)
-            chat = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == job.chat_id))).one()
-            terms = rows.chat_of(chat).terms
-            if terms.forked_from is not None:
-                return None
-            before = await self._summary(connection, chat, job)
-            behind = before.to_seq if before else 0
-            found = await self._line(connection, chat, job, PART_MAX, [terms], behind, oldest=True)
-            remarks = await self._remarks(connection, job, [row for row in found if row.kind == "assistant"])
-        turns = tuple(_turns(found, job, remarks, (), named=chat.kind == "group"))
-        return Part(turns, before, now, terms.local_only, chat.kind != "group" or terms.consent is not None)
-
-    async def sum_up(self, job: Job, part: Part, turns: Sequence[Turn], body: str) -> None:
-        first, last = turns[0].places[0], turns[-1].places[-1]
-        kept = {
-            "chat_id": job.chat_id,
-            "message_id": last[1],
-            "from_seq": part.before.from_seq if part.before else first[0],
-            "to_seq": last[0],
-            "body": body,
-            "made_at": part.read_at,
-        }
-        s = t.summaries
-        async with self._database.write() as connection:
-            await connection.execute(sa.delete(s).where(s.c.chat_id == job.chat_id, s.c.message_id == last[1]))
-            await connection.execute(sa.insert(s).values(kept))
-
-    async def _summary(self, connection: AsyncConnection, chat: Any, job: Job) -> Summary | None:
-        """The one that reaches furthest towards the question, of what all see who will read the answer, and of what still
-        stands as it was summed up; in an assistant's chat of the question's own line."""
-        s, m = t.summaries, t.messages
-        asked = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id).scalar_subquery()
-        query = sa.select(s).where(s.c.chat_id == job.chat_id, s.c.to_seq < asked).order_by(s.c.to_seq.desc())
-        found = (await connection.execute(query.limit(SUMMARIES_MAX))).all()
-        if not found:
-            return None
-        floor = await self._floor(connection, job)
-        line: set[str] | None = None
-        if chat.kind == "assistant":
-            walked = await self._ancestors(connection, job.chat_id, job.question_id, PART_MAX * _LINE)
-            line = {row.id for row in walked}
-        for row in found:
-            if row.from_seq < floor or (line is not None and row.message_id not in line):
-                continue
-            since = row.made_at - timedelta(seconds=_CHANGES_S)
-            changed = sa.or_(m.c.edited_at > since, m.c.deleted_at > since)
-            within = (m.c.chat_id == job.chat_id, m.c.seq.between(row.from_seq, row.to_seq), changed)
-            if await connection.scalar(sa.select(sa.literal(1)).where(*within).limit(1)) is None:
-                return _summary_of(row)
-        return None
-
-    async def _line(
-        self,
-        connection: AsyncConnection,
-        chat: Any,
-        job: Job,
-        most: int,
-        held: list[Terms],
-        behind: int = 0,
-        oldest: bool = False,
-    ) -> list[Any]:
-        """What may be sent, newest first: in a chat with an assistant of its own the question and its ancestors, elsewhere what
-        was said up to it. held: told the terms of each other chat that it comes from. behind: nothing up to that seq of this
-        one. oldest: oldest first, and the oldest where there is more."""
-        m = t.messages
-        m = t.messages
-        spoken = _spoken(oldest).limit(most)
-        if chat.kind != "assistant":
-            asked = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.question_id).scalar_subquery()
-            floor = await self._floor(connection, job)
-            within = sa.and_(m.c.chat_id == job.chat_id, m.c.seq <= asked, m.c.seq >= max(floor, behind + 1))
-            return list(await connection.execute(spoken.where(within)))
-        found: list[Any] = []
-        chat_id, last_id = job.chat_id, job.question_id
-        for _ in range(FORKS_MAX):
-            line = await self._ancestors(connection, chat_id, last_id, most * _LINE)
-            at = spoken.where(m.c.chat_id == chat_id, m.c.id.in_([row.id for row in line]), m.c.seq > behind)
-            found += list(await connection.execute(at))
-            if behind:  # in this chat, which is no fork
-                break
-            fork = held[-1].forked_from
-            begins = bool(line) and line[-1].parent_id == chat_id  # neither anew, nor cut off by the length of the walk
-            if fork is None or not begins or len(found) >= most:
-                break
-            if not await self._all_read(connection, job.chat_id, fork.chat_id):
-                break
-            source = (await connection.execute(sa.select(t.chats).where(t.chats.c.id == fork.chat_id))).one_or_none()
-            where = sa.and_(m.c.chat_id == fork.chat_id, m.c.seq == fork.seq)
-            chat_id, last_id = fork.chat_id, await connection.scalar(sa.select(m.c.id).where(where)) or ""
-            if source is None or not last_id:
-                break
-            held.append(rows.chat_of(source).terms)
-        return found[:most]
-
-    async def _thread(self, connection: AsyncConnection, job: Job, found: list[Any]) -> set[str]:
-        """Ids of what the question replies to, of what that one does, and so on. What isn't found yet is put before it, where
-        all who will read the answer see it."""
-        m = t.messages
-        up = next((row.reply_to for row in found if row.id == job.question_id), None)
-        if up is None:
-            return set()
-        line = (
-            sa.select(m.c.id, m.c.seq, m.c.reply_to, sa.literal(1).label("depth"))
-            .where(m.c.chat_id == job.chat_id, m.c.id == up)
-            .cte("thread", recursive=True)
-        )
-        n = m.alias("n")
-        step = sa.select(n.c.id, n.c.seq, n.c.reply_to, line.c.depth + 1).where(
-            n.c.chat_id == job.chat_id, n.c.id == line.c.reply_to, n.c.seq < line.c.seq, line.c.depth < THREAD_MAX
-        )
-        thread = set((await connection.execute(sa.select(line.union_all(step).c.id))).scalars())
-        if missing := thread - {row.id for row in found}:
-            seen = m.c.seq >= await self._floor(connection, job)
-            found += await connection.execute(_spoken().where(m.c.chat_id == job.chat_id, m.c.id.in_(missing), seen))
-        return thread
-
-    async def _remarks(self, connection: AsyncConnection, job: Job, answers: Sequence[Any]) -> dict[str, list[str]]:
-        """By question: what was added to it while its answer waited, oldest first."""
-        questions = {row.id: row.reply_to for row in answers} | {job.message_id: job.question_id}
-        x = t.changes
-        mine = sa.and_(x.c.chat_id == job.chat_id, x.c.message_id.in_(list(questions)))
-        steered = x.c.type == sa.literal_column("'reply.steered'")
-        found: dict[str, list[str]] = {}
-        for row in await connection.execute(sa.select(x.c.message_id, x.c.data).where(mine, steered).order_by(x.c.seq)):
-            if row.data["text"]:
-                found.setdefault(questions[row.message_id], []).append(row.data["text"])
-        return found
-
-    async def _floor(self, connection: AsyncConnection, job: Job) -> int:
-        """From where on all who will read the answer see the chat: who came behind its place doesn't see it."""
-        mb, m = t.members, t.messages
-        its = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.message_id).scalar_subquery()
-        query = sa.select(sa.func.max(mb.c.sees_from)).where(mb.c.chat_id == job.chat_id, mb.c.sees_from <= its)
-        return await connection.scalar(query) or 0
-
-    async def _ancestors(self, connection: AsyncConnection, chat_id: str, message_id: str, most: int) -> Sequence[Any]:
-        """A message and those that it continues. One that an older version stored continues the one before it."""
-        m = t.messages
-        line = (
-            sa.select(m.c.id, m.c.seq, m.c.parent_id, sa.literal(1).label("depth"))
-            .where(m.c.chat_id == chat_id, m.c.id == message_id)
-            .cte("line", recursive=True)
-        )
-        n, older = m.alias("n"), m.alias("older")
-        before = (
-            sa.select(older.c.id)
-            .where(older.c.chat_id == chat_id, older.c.seq < line.c.seq, older.c.kind != "system")
-            .order_by(older.c.seq.desc())
-            .limit(1)
-            .correlate(line)
-            .scalar_subquery()
-        )
-        parent = sa.and_(n.c.chat_id == chat_id, n.c.id == sa.func.coalesce(line.c.parent_id, before))
-        step = sa.select(n.c.id, n.c.seq, n.c.parent_id, line.c.depth + 1).select_from(line.join(n, parent))
-        line = line.union_all(step.where(line.c.depth < most, n.c.seq < line.c.seq))
-        oldest_last = sa.select(line.c.id, line.c.parent_id).order_by(line.c.depth)
-        return (await connection.execute(oldest_last)).all()
-
-    async def _all_read(self, connection: AsyncConnection, chat_id: str, source_id: str) -> bool:
-        """Whether all people of a chat are in the one that it was forked from: who isn't must not hear of it by an answer."""
-        mine, theirs = t.members.alias(), t.members.alias()
-        there = sa.select(1).where(theirs.c.chat_id == source_id, theirs.c.user_id == mine.c.user_id).exists()
-        outside = (
-            sa.select(1)
-            .select_from(mine.join(t.users, t.users.c.id == mine.c.user_id))
-            .where(mine.c.chat_id == chat_id, t.users.c.kind == "human", ~there)
-        )
-        return await connection.scalar(outside.limit(1)) is None
-
     async def stuck(self, no_progress_s: float) -> list[Job]:
         async with self._database.read() as connection:
             old = await self._database.now(connection) - timedelta(seconds=no_progress_s)
@@ -456,37 +292,6 @@ class SqlJobs:
             still = sa.select(_r).join(_m, _is_its_message).where(~_r.c.finished, _r.c.progress_at < old, ~unclaimed)
             found = await connection.execute(still.limit(100))
             return [_job(row, row.attempt) for row in found]
-
-
-def _spoken(oldest: bool = False) -> sa.Select[Any]:
-    """What people and assistants said, newest or oldest first: nothing that is deleted, not done, or without a word."""
-    m = t.messages
-    said = sa.and_(m.c.deleted_at.is_(None), m.c.status != "pending", m.c.kind != "system", m.c.body != "")
-    names = (t.users.c.display_name, t.users.c.username)
-    columns = (m.c.chat_id, m.c.seq, m.c.id, m.c.kind, m.c.sender_id, m.c.status, m.c.body, m.c.reply_to, *names)
-    spoken = sa.select(*columns).select_from(m.join(t.users, t.users.c.id == m.c.sender_id))
-    return spoken.where(said).order_by(m.c.seq if oldest else m.c.seq.desc())
-
-
-def _turns(
-    found: Any, job: Job, remarks: Mapping[str, list[str]], thread: Collection[str], named: bool
-) -> Sequence[Turn]:
-    """What this assistant said, and what all others did, with the remarks to it. In a group each one's words carry their name,
-    since the model sees one `user`."""
-    turns = []
-    for row in found:
-        places = ((row.seq, row.id, row.chat_id if row.chat_id != job.chat_id else ""),)
-        if row.kind == "assistant" and (row.sender_id == job.assistant_id or not named):
-            turns.append(Turn("assistant", row.body, places, row.id in thread))
-            continue
-        body = "\n\n".join((row.body, *remarks.get(row.id, ())))
-        text = spoken_by(row.display_name, row.username, body) if named else body
-        turns.append(Turn("user", text, places, row.id in thread))
-    return turns
-
-
-def _summary_of(row: Any) -> Summary:
-    return Summary(row.message_id, row.from_seq, row.to_seq, row.body)
 
 
 def _id(value: str) -> sa.ColumnElement[str]:

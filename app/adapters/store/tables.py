@@ -401,20 +401,23 @@ attempts = sa.Table(
     sa.Column("cost", sa.Float()),
     sa.Column("summary_id", Id),
 )
-"""How answers came about: each time that one was taken up. context: [[seq, message id]] that were sent. summary_id: the
-message_id of the summary that was sent with them."""
+"""How answers came about: each time that one was taken up. context: [[seq, message id]] that were sent. summary_id: of
+the summary that was sent with them."""
 
 summaries = sa.Table(
     "summaries",
     metadata,
-    sa.Column("chat_id", Id, primary_key=True),
-    sa.Column("message_id", Id, primary_key=True),
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("chat_id", Id, nullable=False),
+    sa.Column("message_id", Id, nullable=False),
     sa.Column("from_seq", BigInt, nullable=False),
     sa.Column("to_seq", BigInt, nullable=False),
     sa.Column("body", sa.Text(), nullable=False),
     sa.Column("made_at", Time(), nullable=False),
+    sa.Index("ix_summaries_chat", "chat_id", "to_seq"),
 )
-"""What was said in long chats, for assistants: from one seq through that of message_id. Gone when a message of it changes."""
+"""What was said in long chats, for assistants: from one seq through that of message_id. Gone when a message of it changes: a
+trigger takes it, so that no process forgets that."""
 
 assistant_versions = sa.Table(
     "assistant_versions",

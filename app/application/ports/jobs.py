@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -54,7 +54,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was said from one seq through another, in a model's words. id: of the last message that is in it."""
+    """What was said from one seq through another, in a model's words."""
 
     id: str
     from_seq: int
@@ -64,14 +64,15 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What no summary covers, oldest turn first, the question and all else behind it not in it. before: the summary that it
-    goes on from. read_at: when it was read. local_only, agreed: as a prompt has them."""
+    """What no summary covers up to the question, at most 200 turns, oldest first. before: the summary that it goes on from.
+    local_only, agreed: as a prompt has them. has_line: of an assistant's own chat. full: there may be more behind it."""
 
     turns: tuple[Turn, ...]
     before: Summary | None
-    read_at: datetime
     local_only: bool
     agreed: bool
+    has_line: bool
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +169,11 @@ class Jobs(Protocol):
         ...
 
     async def part(self, job: Job) -> Part | None:
-        """What may be summed up for later answers; None where that isn't done: in forks."""
+        """What may be summed up for later answers; None where that isn't done: in forks, and where it is switched off."""
         ...
 
-    async def sum_up(self, job: Job, part: Part, turns: Sequence[Turn], body: str) -> None:
-        """Keep the summary of these turns, the first of the part, and of what came before them."""
+    async def sum_up(self, job: Job, part: Part, count: int, body: str) -> bool:
+        """Keep the summary of the part's first turns, and of what came before them; not where any of it changed meanwhile."""
         ...
 
     async def note(self, job: Job, written: Written) -> None:

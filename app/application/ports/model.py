@@ -34,13 +34,13 @@ Place = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """role: user or assistant. places: of the messages that it is made of. first: it is sent before others are: the question
+    """role: user or assistant. places: of the messages that it is made of. ahead: it is sent before others are: the question
     replies to it, or it sums up what stands above all."""
 
     role: str
     text: str
     places: tuple[Place, ...] = ()
-    first: bool = False
+    ahead: bool = False
 
 
 class Purpose(StrEnum):

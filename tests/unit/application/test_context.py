@@ -35,27 +35,32 @@ def test_what_fits_is_the_newest_and_the_question_always(said: list[Turn], token
         assert size_of(kept) + tokens_of(said[-len(kept.turns) - 1].text) > tokens
 
 
-@given(st.lists(st.tuples(st.text(max_size=40), st.booleans()), min_size=1, max_size=30), st.integers(0, 500))
-def test_what_the_question_replies_to_goes_before_others(said: list[tuple[str, bool]], tokens: int) -> None:
-    prompt = Prompt(
-        tuple(Turn("user", text, ((n, str(n), ""),), thread) for n, (text, thread) in enumerate(said)), None, None
-    )
-    kept = fitted(prompt, tokens)
-    assert (
-        list(kept.turns) == [turn for turn in prompt.turns if turn in kept.turns] and kept.turns[-1] == prompt.turns[-1]
-    )
-    thread = [turn for turn in prompt.turns[:-1] if turn.first]
-    sent = [turn for turn in kept.turns[:-1] if turn.first]
-    assert sent == thread[len(thread) - len(sent) :], "the nearest first"
-    if len(sent) < len(thread):
-        alone = Prompt((*sent, prompt.turns[-1]), None, None)
-        assert size_of(alone) + tokens_of(thread[-len(sent) - 1].text) > tokens, "left out only where it doesn't fit"
+@given(st.lists(st.tuples(st.text(max_size=400), st.booleans()), min_size=1, max_size=30), st.integers(0, 1_500))
+def test_what_the_question_replies_to_goes_before_others_and_is_cut_where_it_is_too_long(
+    said: list[tuple[str, bool]], tokens: int
+) -> None:
+    turns = tuple(Turn("user", text, ((n, str(n), ""),), first) for n, (text, first) in enumerate(said))
+    kept = fitted(Prompt(turns, None, None), tokens).turns
+    places = [turn.places for turn in kept]
+    assert places == [turn.places for turn in turns if turn.places in places] and kept[-1] == turns[-1]
+    assert size_of(Prompt(kept, None, None)) <= tokens or len(kept) == 1
+    first = [turn for turn in turns[:-1] if turn.ahead]
+    sent = [turn for turn in kept[:-1] if turn.ahead]
+    assert [turn.places for turn in sent] == [turn.places for turn in first[len(first) - len(sent) :]], "nearest first"
+    whole = {turn.places: turn.text for turn in turns}
+    cut = [turn for turn in kept if turn.text != whole[turn.places]]
+    assert all(turn.ahead and whole[turn.places].startswith(turn.text.removesuffix(" …")) for turn in cut)
+    assert len(cut) <= 1 and (not cut or cut[0] == sent[0])
+    others = [turn.places for turn in kept[:-1] if not turn.ahead]
+    if len(sent) < len(first) or cut:
+        assert size_of(Prompt(kept, None, None)) > tokens - 60, "left out only where there is no room"
+    assert others == [turn.places for turn in turns[:-1] if not turn.ahead][-len(others) :] or not others
 
 
 def test_an_answer_that_the_question_replies_to_is_told_where_nothing_stands_before_it() -> None:
     said = (Turn("assistant", "four", (), True), Turn("user", "why?"))
     [turn] = alternating(said)
-    assert turn == Turn("user", "(Said by you before:)\nfour\n\nwhy?")
+    assert turn == Turn("user", "(Said by you before:)\n  four\n\nwhy?")
     assert alternating((Turn("assistant", "four"), said[1])) == (said[1],)
 
 

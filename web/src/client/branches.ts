@@ -11,12 +11,24 @@ export interface Shown {
   place: string;
 }
 
-/** By place: what was chosen there, out of so many; another one that comes is shown instead. */
-export type Chosen = Record<string, { id: string; of: number }>;
+/** By place: what was chosen there, while this was the newest there; another one that comes is shown instead. */
+export type Chosen = Record<string, { id: string; newest: string }>;
 
 /** messages: by seq, without gaps. wanted: a seq that is to be among them where nothing was chosen. */
 export function shownOf(kind: ChatJson["kind"], messages: MessageJson[], chosen: Chosen, wanted: number | null): Shown[] {
   return kind === "assistant" ? line(messages, chosen, wanted) : flat(messages, chosen, wanted);
+}
+
+/** Where another's message led the page to another line: what was shown there stays chosen. me: who reads. */
+export function kept(before: Shown[], now: Shown[], messages: MessageJson[], me: string): Chosen | null {
+  const newest = messages.findLast((one) => one.kind !== "system");
+  const cause = newest?.kind === "assistant" ? messages.find((one) => one.id === newest.reply_to) : newest;
+  if (!cause || cause.sender_id === me) return null;
+  for (const one of now) {
+    const had = before.find((other) => other.place === one.place && other.message.kind !== "system");
+    if (had && had.message.id !== one.message.id && one.siblings.some((other) => other.id === had.message.id)) return { [one.place]: { id: had.message.id, newest: one.siblings.at(-1)!.id } };
+  }
+  return null;
 }
 
 /** What a message that is sent now continues, where it isn't the newest of all (undefined), which needn't be said. */
@@ -27,7 +39,7 @@ export function continued(shown: Shown[], messages: MessageJson[]): string | und
 
 function wished(group: MessageJson[], chosen: Chosen, place: string): MessageJson | undefined {
   const wish = chosen[place];
-  return wish?.of === group.length ? group.find((one) => one.id === wish.id) : undefined;
+  return wish?.newest === group.at(-1)!.id ? group.find((one) => one.id === wish.id) : undefined;
 }
 
 /** Answers to one question stand where the first of them does. */
@@ -77,7 +89,7 @@ function line(messages: MessageJson[], chosen: Chosen, wanted: number | null): S
 /** By id: the message that it continues. One without a word of it begins anew where its answer continues it; else it is of a
  * version that didn't say, and continues the one before it. */
 function placesOf(said: MessageJson[]): Map<string, string> {
-  const begin = new Set(said.filter((one) => one.kind === "assistant" && one.parent_id === one.reply_to).map((one) => one.reply_to));
+  const begin = new Set(said.filter((one) => one.kind === "assistant" && !one.regenerates && one.parent_id === one.reply_to).map((one) => one.reply_to));
   const places = new Map<string, string>();
   let before = "";
   for (const one of said) {

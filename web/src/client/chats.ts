@@ -28,6 +28,8 @@ export class ChatView {
   hasNewer = false;
   members: Map<string, MemberJson> | null = null;
   pins: Set<string> | null = null;
+  /** By answer: what was added to its question since this page heard of it. */
+  readonly remarks = new Map<string, string[]>();
   typing: Typing[] = [];
   mentions = 0;
   version = 0;
@@ -168,6 +170,9 @@ export class Chats {
         break;
       case "message.unpinned":
         view.pins?.delete(event.message_id);
+        break;
+      case "reply.steered":
+        view.remarks.set(event.message_id, event.text ? [...(view.remarks.get(event.message_id) ?? []), event.text] : []);
         break;
       case "chat.created":
         for (const member of event.members) this.addMember(view, member);

@@ -1,4 +1,4 @@
-export { continued, shownOf } from "./branches";
+export { continued, kept, shownOf } from "./branches";
 export type { Chosen, Shown } from "./branches";
 export { ChatView, Chats, mentionsMe } from "./chats";
 export { Core } from "./core";

@@ -2,8 +2,9 @@
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 import type { AssistantUserJson, Listing } from "../client";
 import { t } from "./i18n";
-import { Avatar, Name, visible } from "./names";
-import { attempt, parley, usePage } from "./store";
+import { Avatar, Name, personName, visible } from "./names";
+import { PersonSearch } from "./person_search";
+import { attempt, parley, useParley, usePage } from "./store";
 
 /** All of them, by username; null until they are loaded. */
 export function useAssistants(): { all: AssistantUserJson[] | null; again: () => void } {
@@ -70,7 +71,17 @@ export function Assistants(): ReactNode {
   );
 }
 
+/** By its name in the contract: what it is called, and from where to where it goes. */
+const parameters = (): [string, string, { min: number; max: number; step: string }][] => [
+  ["temperature", t("How freely it chooses its words (0 to 2)"), { min: 0, max: 2, step: "0.1" }],
+  ["top_p", t("Of how much probability it chooses its words (up to 1)"), { min: 0, max: 1, step: "0.05" }],
+  ["max_output_tokens", t("How long its answers may be, in tokens"), { min: 1, max: 1_000_000, step: "1" }],
+];
+
 function Form({ of, onDone }: { of: AssistantUserJson | null; onDone: () => void }): ReactNode {
+  useParley();
+  const [askedBy, setAskedBy] = useState(of?.asked_by ?? "everyone");
+  const [listed, setListed] = useState(of?.listed ?? []);
   async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault();
     const data = new FormData(event.currentTarget);
@@ -81,7 +92,9 @@ function Form({ of, onDone }: { of: AssistantUserJson | null; onDone: () => void
       instructions: said("instructions") || null,
       model: said("model") || null,
       provider: said("provider") || "default",
-      asked_by: said("asked_by"),
+      parameters: Object.fromEntries(parameters().flatMap(([name]) => (said(name) ? [[name, Number(said(name))]] : []))),
+      asked_by: askedBy,
+      ...(askedBy === "listed" ? { listed } : {}),
     };
     const done = of
       ? await attempt(parley.rest.patch(`v1/assistants/${of.user_id}`, body).then(() => true))
@@ -99,12 +112,24 @@ function Form({ of, onDone }: { of: AssistantUserJson | null; onDone: () => void
       <label>{t("Provider")}<input name="provider" maxLength={64} defaultValue={of?.provider ?? "default"} dir="ltr" /></label>
       <label>{t("Model (the provider's where none is named)")}<input name="model" maxLength={200} defaultValue={of?.model ?? ""} dir="ltr" /></label>
       <label>{t("Who may ask it")}
-        <select name="asked_by" defaultValue={of?.asked_by ?? "everyone"}>
+        <select value={askedBy} onChange={(event) => setAskedBy(event.target.value as typeof askedBy)}>
           <option value="everyone">{t("Everyone")}</option>
           <option value="operators">{t("Operators")}</option>
-          {of?.asked_by === "listed" && <option value="listed">{t("Those who are listed")}</option>}
+          <option value="listed">{t("Those who are listed")}</option>
         </select>
       </label>
+      {askedBy === "listed" && (
+        <>
+          <ul className="people" aria-label={t("Those who are listed")}>
+            {listed.map((id) => <li key={id}><span className="words"><bdi>{personName(parley, id)}</bdi></span><button type="button" aria-label={t("Remove {who}", { who: personName(parley, id) })} onClick={() => setListed(listed.filter((one) => one !== id))}>{t("Remove")}</button></li>)}
+          </ul>
+          <PersonSearch label={t("Find a person")} assistants={false} onPick={(one) => setListed([...new Set([...listed, one.id])])} />
+        </>
+      )}
+      <details>
+        <summary>{t("Parameters")}</summary>
+        {parameters().map(([name, words, bounds]) => <label key={name}>{words}<input type="number" name={name} {...bounds} defaultValue={of?.parameters[name] === undefined ? "" : String(of.parameters[name])} dir="ltr" /></label>)}
+      </details>
       <div className="choices"><button type="submit" className="main">{t("Save")}</button><button type="button" onClick={onDone}>{t("Cancel")}</button></div>
     </form>
   );

@@ -2,7 +2,7 @@
 import { mentionsMe } from "../client";
 import { LANGUAGES, speak, t, wanted } from "./i18n";
 import { chatName, personName } from "./names";
-import { BASE, announce, parley, preferences, usePage } from "./store";
+import { announce, BASE, NOBODYS, parley, preferences, usePage } from "./store";
 
 /** How many are unread, and which chat is open. */
 function entitle(): void {
@@ -24,7 +24,7 @@ export function attended(): void {
   parley.subscribe(() => {
     const chats = parley.chats?.list() ?? [];
     entitle();
-    if (parley.status === "signed out" && usePage.getState().phase === "signed in") usePage.setState({ phase: "signed out", menu: "none", panel: false });
+    if (parley.status === "signed out" && usePage.getState().phase === "signed in") usePage.setState({ phase: "signed out", ...NOBODYS });
     if (parley.user && usePage.getState().phase === "signed out" && parley.status !== "signed out") usePage.setState({ phase: "signed in" });
 
     const chosen = preferences();

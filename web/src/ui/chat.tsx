@@ -2,7 +2,7 @@
 import { lazy, Suspense, useEffect, useLayoutEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { VList, type VListHandle } from "virtua";
 import { Link } from "wouter";
-import { shownOf, type ChatView, type Chosen, type MessageJson } from "../client";
+import { kept, shownOf, type ChatView, type Chosen, type MessageJson, type Shown } from "../client";
 import { Composer } from "./composer";
 import { day, t } from "./i18n";
 import { Icon } from "./icons";
@@ -60,7 +60,7 @@ function Head({ view }: { view: ChatView }): ReactNode {
       <Back />
       <div className="words">
         <h1><bdi>{chatName(parley, view)}</bdi></h1>
-        <span className="quiet small">{chat.archived ? t("archived") : words}</span>
+        <span className="quiet small">{chat.archived ? t("archived") : words}{chat.forked_from && <Link href={`/c/${chat.forked_from.chat_id}/m/${chat.forked_from.seq}`}>{t("goes on from a message of another chat")}</Link>}</span>
       </div>
       <IconButton label={t("Search in this chat")} onClick={() => usePage.setState({ menu: "palette" })}><Icon name="search" /></IconButton>
       <IconButton label={t("About this chat")} pressed={usePage.getState().panel} onClick={() => usePage.setState({ panel: !usePage.getState().panel })}><Icon name="list" /></IconButton>
@@ -115,39 +115,47 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
   }, [chatId, seq, decided, tries]);
 
   const names = parley.chats!.people.size;
+  const shown = useMemo(() => shownOf(view.chat.kind, view.messages, chosen, seq), [version, chosen, seq]);
+  const before = useRef<Shown[]>([]);
+  useLayoutEffect(() => {
+    const stays = view.chat.kind === "assistant" ? kept(before.current, shown, view.messages, parley.user!.id) : null;
+    before.current = shown;
+    const { chosen: all } = usePage.getState();
+    if (stays) usePage.setState({ chosen: { ...all, [chatId]: { ...all[chatId], ...stays } } });
+  }, [shown]);
   const rows = useMemo(() => {
     const made: Row[] = [];
-    let before: MessageJson | null = null;
+    let last: MessageJson | null = null;
     let dateBefore = 0;
     let pill = firstUnread === null;
-    for (const { message, siblings, place } of shownOf(view.chat.kind, view.messages, chosen, seq)) {
+    for (const { message, siblings, place } of shown) {
       const date = dateOf(message.created_at);
       if (date !== dateBefore) {
         made.push({ key: `day ${message.id}`, node: <div className="day" role="separator"><span>{day(message.created_at)}</span></div> });
-        before = null;
+        last = null;
         dateBefore = date;
       }
       if (!pill && message.seq > firstUnread! && message.sender_id !== parley.user?.id) {
         pill = true;
         made.push({ key: "unread", node: <div className="day new" role="separator" aria-label={t("New messages")}><span>{t("New")}</span></div> });
-        before = null;
+        last = null;
       }
-      const grouped = before !== null && before.sender_id === message.sender_id && !message.reply_to && Date.parse(message.created_at) - Date.parse(before.created_at) < GROUPED_MS;
+      const grouped = last !== null && last.sender_id === message.sender_id && !message.reply_to && Date.parse(message.created_at) - Date.parse(last.created_at) < GROUPED_MS;
       const step = (by: number) => {
         const next = siblings[siblings.indexOf(message) + by];
         const { chosen: all } = usePage.getState();
-        if (next) usePage.setState({ chosen: { ...all, [chatId]: { ...all[chatId], [place]: { id: next.id, of: siblings.length } } } });
+        if (next) usePage.setState({ chosen: { ...all, [chatId]: { ...all[chatId], [place]: { id: next.id, newest: siblings.at(-1)!.id } } } });
       };
       made.push({
         key: message.id,
         seq: message.seq,
         node: <Message view={view} message={message} writing={parley.chats!.replies.get(message.id)} grouped={grouped} siblings={siblings} place={place} onSibling={step} lit={message.seq === seq} names={names} role={role} />,
       });
-      before = message;
+      last = message;
     }
     for (const one of pending) made.push({ key: one.id, node: <Waiting one={one} online={online} /> });
     return made;
-  }, [version, chosen, firstUnread, pending.map((one) => `${one.id}${one.refusal?.code ?? ""}`).join(), online, seq, names, role]);
+  }, [shown, firstUnread, pending.map((one) => `${one.id}${one.refusal?.code ?? ""}`).join(), online, seq, names, role]);
 
   const first = rows.find((one) => one.seq !== undefined)?.key ?? ""; // of what is rendered: the messages may be further already
   const shift = place.current.first !== "" && place.current.first !== first && rows.some((one) => one.key === place.current.first);
@@ -191,6 +199,11 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
     if (offset < NEAR_TOP && view.hasOlder && view.loaded) void parley.loadOlder(chatId);
     if (left < NEAR && view.hasNewer) void parley.loadNewer(chatId);
   }
+
+  // What is shown of what is loaded may be less than the screen holds: nothing scrolls then.
+  useEffect(() => {
+    if (view.loaded && view.hasOlder && (!list.current || list.current.scrollOffset < NEAR_TOP)) void parley.loadOlder(chatId);
+  }, [rows, view.loaded]);
 
   const newest = pending.at(-1)?.id;
   useEffect(() => {

@@ -102,7 +102,8 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
       if (body !== mine.body) void attempt(parley.command("message.edit", chatId, { message_id: mine.id, body }), { action: "message.edit", chat_id: chatId });
       return leaveEdit();
     }
-    parley.send(chatId, body, answering?.id ?? null, view.chat.kind === "assistant" && !view.hasNewer ? continued(shownIn(view), view.messages) : undefined);
+    const waits = parley.pendingIn(chatId).some((one) => !one.refusal); // it continues that one, which will be the newest
+    parley.send(chatId, body, answering?.id ?? null, view.chat.kind === "assistant" && !view.hasNewer && !waits ? continued(shownIn(view), view.messages) : undefined);
     setText("");
     typedAt.current = 0;
     if (drafting.current) clearTimeout(drafting.current);
@@ -114,7 +115,7 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
   const put = (now: string) => { write(now); area.current?.focus(); };
   const command = text.startsWith("/");
   useEffect(() => {
-    if (command) void import("./prompts").then(({ loadPrompts }) => loadPrompts());
+    if (command) void import("./prompts").then(({ loadPrompts }) => loadPrompts()).catch(() => undefined); // those that were loaded, then
   }, [command]);
   const offers = closed ? [] : [...offersFor(text, area.current?.selectionStart ?? text.length, view, put), ...promptsFor(text, prompts, (one) => (one.variables.length ? setFilling(one) : put(one.text)))];
 
@@ -206,7 +207,7 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
         {writing && <button type="button" onClick={() => void attempt(parley.command("reply.stop", chatId, { message_id: writing.id }), { action: "reply.stop", chat_id: chatId })}>{t("Stop")}</button>}
         <button type="submit" className="main" disabled={!text.trim() || length > most || Boolean(why)}>{t("Send")}</button>
       </div>
-      {!why && (view.chat.kind === "assistant" || text.includes("@")) && <QuotaLeft answers={view.messages.filter((one) => one.kind === "assistant").length} />}
+      {!why && (view.chat.kind === "assistant" || text.includes("@")) && <QuotaLeft last={view.messages.findLast((one) => one.kind === "assistant" && one.status !== "pending")?.id ?? ""} />}
       {why && <p role="status" className="quiet small">{why} <Why action="message.send" chat_id={chatId} /></p>}
       {length > most * COUNTER_FROM && <p className={`small ${length > most ? "bad" : "quiet"}`} role="status">{t("{length} of {most} characters", { length, most })}</p>}
     </form>

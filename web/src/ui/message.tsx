@@ -133,6 +133,7 @@ function State({ view, message, writing, empty }: { view: ChatView; message: Mes
       if (message.usage) parts.push(<span key="u">{t("{count} tokens", { count: message.usage.completion_tokens })}</span>);
     }
   }
+  for (const [n, words] of (view.remarks.get(message.id) ?? []).entries()) parts.push(<span key={`r${n}`} dir="auto">{t("with a remark: {words}", { words })}</span>);
   if (!parts.length) return null;
   return <p className="state quiet small">{parts.flatMap((one, n) => (n ? [" · ", one] : [one]))}</p>;
 }

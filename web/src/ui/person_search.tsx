@@ -28,7 +28,7 @@ export function PersonSearch({ label, onPick, assistants }: { label: string; onP
   return (
     <div className="finder">
       <input type="search" autoFocus aria-label={label} placeholder={t("Name or username")} value={query} dir="auto" onChange={(event) => setQuery(event.target.value)}
-        onKeyDown={(event) => { if (event.key === "Enter" && found[0]) { event.preventDefault(); onPick(found[0]); setQuery(""); } }} />
+        onKeyDown={(event) => { if (event.key === "Enter" && query) event.preventDefault(); if (event.key === "Enter" && found[0]) { onPick(found[0]); setQuery(""); } }} />
       <ul>
         {found.map((one) => (
           <li key={one.id}><button type="button" onClick={() => { onPick(one); setQuery(""); }}><Avatar id={one.id} name={one.display_name} size={24} /> <Name>{one.display_name}</Name> <span className="quiet small" dir="ltr">@{one.username}</span></button></li>

@@ -5,17 +5,16 @@ import { Dialog } from "./dialog";
 import { t } from "./i18n";
 import { attempt, parley, usePage } from "./store";
 
-/** All that one may use; empty where they can't be had. */
-export async function loadPrompts(): Promise<PromptJson[]> {
+/** All that one may use, put into the page; those of before stay where they can't be had, and it fails. */
+export async function loadPrompts(): Promise<void> {
   const all: PromptJson[] = [];
   let cursor: string | null = null;
   do {
-    const page: Listing<PromptJson> | undefined = await attempt(parley.rest.get<Listing<PromptJson>>("v1/prompts", { cursor, limit: 100 }));
-    all.push(...(page?.items ?? []));
-    cursor = page?.next_cursor ?? null;
+    const page: Listing<PromptJson> = await parley.rest.get<Listing<PromptJson>>("v1/prompts", { cursor, limit: 100 });
+    all.push(...page.items);
+    cursor = page.next_cursor;
   } while (cursor);
   usePage.setState({ prompts: all });
-  return all;
 }
 
 export function filled(text: string, values: Record<string, string>): string {
@@ -44,12 +43,12 @@ export default function FillPrompt({ of, onDone, onClose }: { of: PromptJson; on
 export function Prompts(): ReactNode {
   const { prompts } = usePage();
   const [open, setOpen] = useState<string | null>(null);
-  useEffect(() => void loadPrompts(), []);
+  useEffect(() => void attempt(loadPrompts()), []);
   const after = (done: unknown) => {
     if (done === undefined) return;
     setOpen(null);
     usePage.setState({ said: t("Saved") });
-    void loadPrompts();
+    void attempt(loadPrompts());
   };
   return (
     <section>

@@ -4,22 +4,23 @@ import type { QuotaJson, UseJson } from "../client";
 import { dateTime, t } from "./i18n";
 import { parley } from "./store";
 
-/** Once told that there are none, nobody asks again. */
-let none = false;
+/** Who was told that there are none isn't asked for again while the page is open. */
+let none = "";
 
-/** answers: how many there are; asked anew when there is another. */
-export function QuotaLeft({ answers }: { answers: number }): ReactNode {
+/** last: the newest answer that is done; asked anew when there is another. */
+export function QuotaLeft({ last }: { last: string }): ReactNode {
   const [tightest, setTightest] = useState<QuotaJson | null>(null);
   useEffect(() => {
-    if (none) return;
+    const me = parley.user!.id;
+    if (none === me) return;
     const timer = setTimeout(() => {
       parley.rest.get<UseJson>("v1/me/usage").then(({ quotas }) => {
-        none = !quotas.length;
+        none = quotas.length ? "" : me;
         setTightest([...quotas].sort((a, b) => (a.limit - a.used) / a.limit - (b.limit - b.used) / b.limit)[0] ?? null);
       }, () => undefined);
     }, 300);
     return () => clearTimeout(timer);
-  }, [answers]);
+  }, [last]);
   if (!tightest) return null;
   const left = Math.max(0, tightest.limit - tightest.used);
   const names: Record<string, string> = {

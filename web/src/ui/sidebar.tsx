@@ -8,7 +8,7 @@ import { time, t } from "./i18n";
 import { Menu, type Choice } from "./kit";
 import { Avatar, chatName, personName } from "./names";
 import { plain } from "./plain";
-import { attempt, parley, useParley, usePage } from "./store";
+import { attempt, NOBODYS, parley, usePage, useParley } from "./store";
 
 export function Sidebar(): ReactNode {
   useParley();
@@ -134,5 +134,5 @@ export async function signOut(): Promise<void> {
   const waiting = [...parley.pending.values()].filter((one) => !one.refusal).length;
   if (waiting > 0 && !confirm(t("{count, plural, one {One message waits} other {# messages wait}} to be sent. Sign out and drop them?", { count: waiting }))) return;
   await attempt(parley.signOut(true));
-  usePage.setState({ phase: parley.user ? "signed in" : "signed out" });
+  usePage.setState({ phase: parley.user ? "signed in" : "signed out", ...(parley.user ? {} : NOBODYS) });
 }

@@ -48,9 +48,10 @@ interface Page {
   update: (() => void) | null;
 }
 
-export const usePage = create<Page>(() => ({
-  phase: "starting", menu: "none", panel: false, replyTo: {}, editing: null, inPlace: true, place: "", prompts: [], chosen: {}, origin: null, said: "", problem: null, update: null,
-}));
+/** What belongs to who is signed in, as it is for nobody. */
+export const NOBODYS = { menu: "none", panel: false, replyTo: {}, editing: null, inPlace: true, place: "", prompts: [], chosen: {}, origin: null } satisfies Partial<Page>;
+
+export const usePage = create<Page>(() => ({ phase: "starting", ...NOBODYS, said: "", problem: null, update: null }));
 
 /** What the column shows of a chat. */
 export function shownIn(view: ChatView): Shown[] {
