@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any
 
 from app.application.background import Background, Trouble, survived
-from app.application.bounded import Bounded
 from app.application.context import alternating, fitted, size_of
 from app.application.ports.bus import CommandBus
 from app.application.ports.errors import OutcomeUnknown, Transient, Unavailable
@@ -36,8 +35,8 @@ from app.application.ports.model import (
 )
 from app.application.ports.socket import Codec
 from app.application.signals import ASSISTANTS, Frame, Note, chat_channel, pack_frame, unpack
-from app.application.summaries import FROM_TURNS, SUMMARY_MAX, THOUGHT_MAX, is_whole, summary_prompt, to_sum_up
-from app.application.titles import asked_beside, title_of
+from app.application.summaries import FROM_TURNS, Summaries
+from app.application.titles import title_of
 from app.domain.chats import NameChat
 from app.domain.command import Command
 from app.domain.ids import DEFAULT_PROVIDER, derived_id
@@ -72,11 +71,6 @@ DELTA_PAUSES_S = (0.0, 0.05, 0.1, 0.2, 0.3)
 THOUGHTS_EVERY_S = 1.0
 NOTE_S = 2.0
 TITLE_S = 30.0
-SUMMARY_S = 60.0
-PARTS_MAX = 5
-"""So many parts of a chat are summed up behind one answer."""
-UNSUMMED_S, UNSUMMED_MAX = 600.0, 1_000
-"""A chat of which that failed is left so long."""
 LOADING_S = 2.0
 """A model that loads is asked again so often, unless its server says when."""
 TOLD_FROM_S = 1.0
@@ -225,9 +219,10 @@ class AssistantWorker:
         self._draining = False
         self._beside = Counter[str]()
         """By provider: calls for names and summaries just now, which take a place as answers do."""
-        self._summing = set[str]()
-        self._unsummed = Bounded[str, float](UNSUMMED_MAX)
-        """Chats that can't be summed up just now, until when that isn't tried again."""
+        self._summaries = Summaries(
+            jobs, model, context_tokens,
+            may_hear=lambda provider, part: not self._draining and (provider.local or not self._only_local(part)),
+        )  # fmt: skip
 
     async def start(self) -> None:
         await self._fan_out.subscribe([ASSISTANTS])
@@ -306,7 +301,8 @@ class AssistantWorker:
                 async with asyncio.timeout(TITLE_S):
                     await self._do_beside("title", answer, self._name(answer))
         if ended == Status.COMPLETE and answer.long:
-            await self._do_beside("summary", answer, self._sum_up(answer))
+            writing = self._summaries.sum_up(answer.job, answer.model_asked, self._provider(answer))
+            await self._do_beside("summary", answer, writing)
 
     async def _do_beside(self, what: str, answer: _Answer, doing: Coroutine[Any, Any, None]) -> None:
         provider = self._provider(answer).name
@@ -328,57 +324,12 @@ class AssistantWorker:
             id_ = derived_id("name", job.chat_id, job.message_id)
             await self._bus.submit(Command(job.chat_id, job.assistant_id, id_, NameChat(title)))
 
-    async def _sum_up(self, answer: _Answer) -> None:
-        """What is above the newest turns, a part at a time; what stays undone is done behind a later answer."""
-        chat_id, clock = answer.job.chat_id, asyncio.get_running_loop().time
-        if chat_id in self._summing or self._unsummed.get(chat_id, 0.0) > clock():
-            return
-        self._summing.add(chat_id)
-        try:
-            for _ in range(PARTS_MAX):
-                if self._draining or not await self._sum_up_part(answer):
-                    break
-        finally:
-            self._summing.discard(chat_id)
-
-    async def _sum_up_part(self, answer: _Answer) -> bool:
-        """Whether there is more to sum up."""
-        job, provider, tokens = answer.job, self._provider(answer), self._context_tokens
-        part = await self._jobs.part(job)
-        if part is None or (self._only_local(part) and not provider.local):
-            return False
-        said, count = "", 0
-        for _ in range(2):
-            count = to_sum_up(part, tokens)
-            if not count:
-                return False
-            prompt, usage = summary_prompt(answer.model_asked, provider.name, part, count, tokens), None
-            refused = None
-            try:
-                async with asyncio.timeout(SUMMARY_S):
-                    said, usage = await asked_beside(self._model, prompt, is_whole, THOUGHT_MAX)
-            except TimeoutError:
-                usage = Usage(size_of(prompt), 0)
-            except ModelFailed as error:
-                usage, refused = error.usage, error
-            if usage is not None:
-                await self._jobs.also_took(job, usage, self._cost(answer, usage))
-            if refused is None or refused.code != "context":
-                break
-            tokens = min(refused.context_tokens or tokens, tokens) // 2
-        if not said.strip():
-            self._unsummed[job.chat_id] = asyncio.get_running_loop().time() + UNSUMMED_S
-            return False
-        kept = await self._jobs.sum_up(job, part, count, said.strip()[:SUMMARY_MAX])
-        return kept and (part.full or len(part.turns) - count > FROM_TURNS)
-
     def _only_local(self, of: Prompt | Part) -> bool:
         """Whether what is said in the chat may not go outside."""
         return of.local_only or (self._consent and not of.agreed)
 
     def _cost(self, answer: _Answer, usage: Usage) -> float | None:
-        price = self._provider(answer).price
-        return price.of(usage) if price is not None else None
+        return self._provider(answer).cost_of(usage)
 
     async def _hold(self, answer: _Answer) -> str | None:
         """Write the answer while keeping its lease. How it ended; None where somebody else holds it now."""

@@ -159,6 +159,10 @@ class Provider:
     fallback: str = ""
     fallback_model: str = ""
 
+    def cost_of(self, usage: Usage) -> float | None:
+        """None without a price."""
+        return self.price.of(usage) if self.price is not None else None
+
 
 class Model(Held, Protocol):
     def stream(self, prompt: Prompt) -> AsyncIterator[Piece]:
