@@ -51,7 +51,7 @@ format: .venv/dev.ok ## mend format and lint
 stack: .venv/dev.ok ## the real stack from plain processes: make stack PORT=8100
 	@$(BIN)/python -m stack --port $(if $(filter command line,$(origin PORT)),$(PORT),8100)
 
-bench: .venv/dev.ok ## sixteen workloads beside Socket.IO on Node and the tutorial's server, three times each, at most an hour; writes benchmarks/result.json
+bench: .venv/dev.ok ## seventeen workloads beside Socket.IO on Node and the tutorial's server, three times each, at most an hour; writes benchmarks/result.json
 	@$(BIN)/python -m stack.packages
 	@$(BIN)/python -m benchmarks
 

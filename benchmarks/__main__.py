@@ -206,9 +206,16 @@ class Bench:
 
     def w6(self, of: Any) -> Figures:
         """A hundred answers at once, 50 tokens a second, two devices each: how much later a device has the first piece than
-        the model's server said it, and how many bytes come for each of text."""
-        spec = {"kind": "parley", "do": "streams", "sockets": of.devices(100), "words": 400, "every_ms": 20}
-        return self._watched(of, spec)
+        the model's server said it, and how many bytes come for each of text. direct: a hundred who ask the model's server
+        itself, in the same run; added: what is more than that."""
+        said = {"kind": "parley", "words": 400, "every_ms": 20}
+        direct = load(said | {"do": "direct", "sockets": [], "model": of.model_url, "count": 100}, self.servers.folder)
+        settle()
+        found = self._watched(of, said | {"do": "streams", "sockets": of.devices(100)})
+        return found | {
+            "direct_p50_ms": direct["p50_ms"], "direct_p99_ms": direct["p99_ms"],
+            "added_p50_ms": found["p50_ms"] - direct["p50_ms"], "added_p99_ms": found["p99_ms"] - direct["p99_ms"],
+        }  # fmt: skip
 
     def w1_open(self, of: Any) -> Figures:
         """W1 while a hundred questions are open at a provider that says nothing. alone: the rate of the same before they were

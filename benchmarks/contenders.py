@@ -67,6 +67,7 @@ class Parley:
     def __init__(self, servers: Servers, stack: Stack) -> None:
         self._servers, self.stack = servers, stack
         self.database = stack.environment["DATABASE_URL"]
+        self.model_url = ""
 
     @property
     def pids(self) -> dict[str, int]:
@@ -296,6 +297,7 @@ def answering(servers: Servers) -> Iterator[Parley]:
     command: list[str | Path] = [sys.executable, "-m", "stack.model_server", "--port", str(port)]
     model = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "scripted", "ASSISTANT_TITLES": "off"}
     with _child("model", command, servers), parley(servers, assistants=2, environment=model) as of:
+        of.model_url = model["OPENAI_BASE_URL"]
         yield of
 
 

@@ -3,7 +3,7 @@
 A process of its own, so that its cost is told apart. Latency counts from when a message was due until a member has it, over
 all deliveries to all members; `last` is until the last member has it. Each delivery is looked at: lost, twice, out of order.
 
-spec: kind parley | socketio | tutorial; do send | join | history | storm | streams; sockets [{url, token, chat_id or chat_ids, user_id}]; members
+spec: kind parley | socketio | tutorial; do send | join | history | storm | streams | direct; sockets [{url, token, chat_id or chat_ids, user_id}]; members
 (who hear each message); the rest as each verb names it.
 """
 
@@ -258,6 +258,31 @@ class Load:
             "p99_ms": percentile(late, 0.99), "begun_p99_ms": percentile(begun, 0.99),
             "bytes": sum(listener.bytes for listener in whole) / text,
         }  # fmt: skip
+
+    async def direct(self) -> dict[str, Any]:
+        """So many stream from the model's server itself, at once: how much later each has the first piece than it was said."""
+        script = json.dumps({"words": self.spec["words"], "every_ms": self.spec["every_ms"], "stamp": True})
+        asked = {"model": "m", "stream": True, "messages": [{"role": "user", "content": f"script: {script}"}]}
+        body, parts, late = json.dumps(asked).encode(), urlsplit(self.spec["model"]), list[float]()
+
+        async def one() -> None:
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            head = f"POST {parts.path}/chat/completions HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+            writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+            first = True
+            async for line in reader:
+                if (
+                    first
+                    and line.startswith(b"data: {")
+                    and (found := re.search(rb'"content": ?"([0-9]+\.[0-9]+)', line))
+                ):
+                    late.append(time.time() - float(found.group(1)))
+                    first = False
+            writer.close()
+
+        await asyncio.gather(*(one() for _ in range(self.spec["count"])))
+        late.sort()
+        return {"sent": len(late), "p50_ms": percentile(late, 0.5), "p99_ms": percentile(late, 0.99)}
 
     async def history(self) -> dict[str, Any]:
         """clients ask for the newest page, one call after the other each, for so many seconds."""
