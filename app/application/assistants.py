@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,6 +95,7 @@ class Assistants:
         )
         first = replace(first, **said)
         self._check(first)
+        await self._check_listed(first.listed)
         if not await self._store.create(first):
             raise ParleyError(Code.CONFLICT, "this username is taken")
         return await self.one(bearer, first.assistant_id)
@@ -102,6 +103,7 @@ class Assistants:
     async def change(self, bearer: Bearer, assistant_id: str, **said: Any) -> ShownAssistant:
         """said: fields of a version; the others stay. What differs makes the next version."""
         await self._permit(bearer)
+        await self._check_listed(said.get("listed", ()))
 
         def changed(version: AssistantVersion) -> AssistantVersion:
             made = replace(version, **said)
@@ -149,6 +151,10 @@ class Assistants:
             return ShownAssistant(version, self._pep.ask(asked), configures)
 
         return shown
+
+    async def _check_listed(self, user_ids: Sequence[str]) -> None:
+        if user_ids and (nobodies := await self._store.nobodies(user_ids)):
+            raise ParleyError(Code.INVALID, f"listed: no such person: {', '.join(nobodies[:10])}")
 
     def _check(self, version: AssistantVersion) -> None:
         provider = self._providers.get(version.provider)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from app.application.ports.model import Prompt, Turn
 from app.domain.text import cut_to, set_in, tokens_of
 
+SUMMARY_SHARE = 4
+"""A summary, which has no place of its own, takes so small a part of what is sent."""
 _WORTH_IT = 50
 """Fewer tokens of a text aren't."""
 
@@ -40,7 +42,8 @@ def fitted(prompt: Prompt, tokens: int) -> Prompt:
     newest_first = range(len(before) - 1, -1, -1)
     for n in newest_first:
         if before[n].ahead and left > _WORTH_IT:
-            before[n] = replace(before[n], text=cut_to(before[n].text, left))
+            most = left if before[n].places else min(left, tokens // SUMMARY_SHARE)
+            before[n] = replace(before[n], text=cut_to(before[n].text, most))
             kept.add(n)
             left -= tokens_of(before[n].text)
     for n in newest_first:

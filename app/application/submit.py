@@ -23,6 +23,7 @@ from app.domain.decide import cost_of
 from app.domain.errors import Code, ParleyError, rate_limited, unavailable
 from app.domain.members import STRANGERS_MAX
 from app.domain.messages import SendMessage
+from app.domain.replies import SteerReply
 from app.domain.state import Outcome
 from app.domain.text import check_body
 
@@ -78,7 +79,7 @@ class Submitter:
         """Raises ParleyError for a text that is none, and for one command too many, of this user or of all."""
         body = getattr(action, "body", None)
         if body is not None:
-            check_body(body, self._body_max)
+            check_body(body, self._body_max, "text" if isinstance(action, SteerReply) else "body")
         cost = cost_of(action)
         retry_after_ms = self._limiter.command(user_id, cost.chats, cost.members)
         if retry_after_ms is not None:

@@ -56,9 +56,9 @@ class Summaries:
         part, tokens = await self._jobs.part(job), self._tokens
         if part is None or not self._may_hear(provider, part):
             return False
-        said, count, refused = "", 0, None
+        said, count, of, refused = "", 0, 0, None
         for _ in range(2):
-            count = to_sum_up(part, tokens)
+            count, of = to_sum_up(part, tokens)
             if not count:
                 return False
             said, refused = await self._asked(job, summary_prompt(model, provider.name, part, count, tokens), provider)
@@ -69,7 +69,7 @@ class Summaries:
             self._left[job.chat_id] = asyncio.get_running_loop().time() + LEFT_S
             return False
         kept = await self._jobs.sum_up(job, part, count, said[:SUMMARY_MAX])
-        return kept and (part.full or len(part.turns) - count > FROM_TURNS)
+        return kept and (part.full or count < of)
 
     async def _asked(self, job: Job, prompt: Prompt, provider: Provider) -> tuple[str, ModelFailed | None]:
         """What the model says, counted with the answer behind which it is asked."""
@@ -86,23 +86,24 @@ class Summaries:
         return said.strip(), refused
 
 
-def to_sum_up(part: Part, tokens: int) -> int:
-    """How many of a part's turns go into one call of so many tokens: all but the newest, as far as they fit, and some in any
-    case. In a line of questions and answers it ends behind an answer, with which a remark to its question goes."""
-    kept, left = 0, tokens // 2
+def to_sum_up(part: Part, tokens: int) -> tuple[int, int]:
+    """(how many of a part's turns go into one call of so many tokens, how many there are to sum up): all but the newest, as far as
+    they fit, and some in any case. In a line of questions and answers it ends behind an answer, with which a remark to its
+    question goes. The newest are those that are sent beside a summary with room for an answer and a question more."""
+    kept, left = 0, tokens // 4
     for turn in reversed(part.turns):
         left -= tokens_of(turn.text)
         if kept == KEPT_TURNS or left < 0:
             break
         kept += 1
     old = part.turns[: len(part.turns) - max(kept, 1)]
-    room, most, least = _room(tokens, part.before), 0, 0
+    room, most, least, all_ = _room(tokens, part.before), 0, 0, 0
     for n, turn in enumerate(old, 1):
         room -= tokens_of(turn.text)
         if turn.role == "assistant" or not part.has_line:
-            least = least or n
+            least, all_ = least or n, n
             most = n if room >= 0 else most
-    return most or least
+    return most or least, all_
 
 
 def summary_prompt(name: str | None, provider: str, part: Part, count: int, tokens: int) -> Prompt:

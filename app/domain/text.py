@@ -43,13 +43,14 @@ def is_silent(value: str) -> bool:
     return _NOTHING_TO_SEE.fullmatch(value) is not None
 
 
-def check_body(body: str, body_max: int) -> str:
-    """A message's text. body_max: in code points. Raises ParleyError `too_large`, `invalid`, `empty`."""
+def check_body(body: str, body_max: int, what: str = "body") -> str:
+    """A message's text, or another (what it is called). body_max: in code points. Raises ParleyError `too_large`, `invalid`,
+    `empty`."""
     if len(body) > body_max:
-        raise ParleyError(Code.TOO_LARGE, f"body is longer than {body_max} characters")
-    check_text(body, "body")
+        raise ParleyError(Code.TOO_LARGE, f"{what} is longer than {body_max} characters")
+    check_text(body, what)
     if is_silent(body):
-        raise ParleyError(Code.EMPTY, "body has nothing to see in it")
+        raise ParleyError(Code.EMPTY, f"{what} has nothing to see in it")
     return body
 
 

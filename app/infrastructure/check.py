@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +33,8 @@ from app.adapters.store.migrate import Pooled, check_direct, lanes_of
 from app.application.clock import utc_now
 from app.application.lanes import Lanes
 from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Thinking, Turn
+from app.domain.ids import DEFAULT_PROVIDER
+from app.infrastructure.providers import provider_settings
 from app.infrastructure.settings import Settings, SettingsError, check_world, listed
 from app.infrastructure.wiring import POLICIES, make_database, make_model
 
@@ -100,6 +103,9 @@ def _looks(settings: Settings) -> list[tuple[str, Callable[[], Awaitable[str]]]]
         looks.append((f"broker {_place(settings.broker_url)}", lambda: _broker(settings)))
         looks.append((f"Redis {_place(settings.redis_url)}", lambda: _redis(settings)))
     looks.append(("assistant", lambda: _model(settings)))
+    for name in provider_settings(settings):
+        if name != DEFAULT_PROVIDER:
+            looks.append((f"provider {name}", partial(_model, settings, name)))
     if settings.otel_exporter_otlp_endpoint:
         looks.append((f"traces {settings.otel_exporter_otlp_endpoint}", lambda: _traces(settings)))
     return looks
@@ -273,25 +279,27 @@ async def _redis(settings: Settings) -> str:
     return f"version {info.get('redis_version', '?')}, keeps keys, runs scripts, carries messages"
 
 
-async def _model(settings: Settings) -> str:
+async def _model(settings: Settings, provider: str = DEFAULT_PROVIDER) -> str:
     """Asks for one token: what it costs is a few hundredths of a cent at most."""
-    if not settings.has_model:
+    of = provider_settings(settings)[provider]
+    if provider == DEFAULT_PROVIDER and not settings.has_model:
         return "the built-in demo (set OPENAI_API_KEY or OPENAI_BASE_URL for a model)"
     model = make_model(settings)
+    asked = Prompt((Turn("user", "Say: ok"),), None, None, provider=provider)
     try:
-        async with aclosing(model.stream(Prompt((Turn("user", "Say: ok"),), None, None))) as pieces:  # type: ignore[type-var]
+        async with aclosing(model.stream(asked)) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
                 if isinstance(piece, (Delta, Thinking, Finish)):
                     break
     except ModelFailed as error:
         said = f" (it said: {error.said})" if error.said else ""
-        raise _Bad(
-            f"{settings.assistant_model} answers nothing: {error.reason}{said}. Are OPENAI_BASE_URL, OPENAI_API_KEY and"
-            " ASSISTANT_MODEL right?"
-        ) from None
+        where = "OPENAI_BASE_URL, OPENAI_API_KEY and ASSISTANT_MODEL"
+        if provider != DEFAULT_PROVIDER:
+            where = "its base_url, key and model in PROVIDERS"
+        raise _Bad(f"{of.model} answers nothing: {error.reason}{said}. Are {where} right?") from None
     finally:
         await model.close()
-    return f"{settings.assistant_model} at {_place(settings.openai_base_url or 'https://api.openai.com')} answers"
+    return f"{of.model} at {_place(of.base_url or 'https://api.openai.com')} answers"
 
 
 async def _traces(settings: Settings) -> str:

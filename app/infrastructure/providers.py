@@ -51,7 +51,8 @@ def provider_settings(settings: Settings) -> dict[str, ProviderSettings]:
         given = _PROVIDERS.validate_json(settings.providers) if settings.providers else {}
     except ValidationError as error:
         first = error.errors()[0]
-        raise SettingsError(f"PROVIDERS: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where = ": ".join(("PROVIDERS", *filter(None, (".".join(map(str, first["loc"])),))))
+        raise SettingsError(f"{where}: {first['msg']}") from None
     for name, one in given.items():
         if not _NAME.fullmatch(name):
             raise SettingsError(f"PROVIDERS: {name}: a name takes a-z, 0-9, _ . - and 64 characters at most")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +53,12 @@ class SqlAssistants:
             query = query.where(_v.c.version < before)
         async with self._database.read() as connection:
             return [_version(row) for row in await connection.execute(query)]
+
+    async def nobodies(self, user_ids: Sequence[str]) -> list[str]:
+        query = sa.select(_u.c.id).where(_u.c.id.in_(user_ids), _u.c.kind == "human")
+        async with self._database.read() as connection:
+            people = set((await connection.execute(query)).scalars())
+        return [user_id for user_id in user_ids if user_id not in people]
 
     async def create(self, first: AssistantVersion) -> bool:
         async with self._database.write() as connection:

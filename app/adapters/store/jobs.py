@@ -170,7 +170,15 @@ class SqlJobs:
             mine = (t.summaries.c.chat_id == chat_id, t.summaries.c.id == last)
             row = (await connection.execute(sa.select(t.summaries).where(*mine))).one_or_none() if last else None
             summary = summary_of(row) if row is not None else None
-            return Provenance(reply.sender_id, reply.version, attempts, tuple(reply.policies or ()), summary)
+            x = t.changes
+            steered = (
+                x.c.chat_id == chat_id,
+                x.c.message_id == message_id,
+                x.c.type == sa.literal_column("'reply.steered'"),
+            )
+            said = (await connection.execute(sa.select(x.c.data).where(*steered).order_by(x.c.seq))).scalars()
+            remarks = tuple(data["text"] for data in said if data["text"])
+            return Provenance(reply.sender_id, reply.version, attempts, tuple(reply.policies or ()), summary, remarks)
 
     async def used(self, user_id: str | None, since: datetime, until: datetime) -> list[DayOfUse]:
         of_pg = sa.func.to_char(sa.func.timezone("UTC", _r.c.asked_at), "YYYY-MM-DD")

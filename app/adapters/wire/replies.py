@@ -145,7 +145,7 @@ class SummaryJson(TypedDict):
 
 class ProvenanceJson(TypedDict):
     """How an answer came about. context: the messages that the model was sent, oldest first; summary: what it was sent of those
-    above them. policies: those that let it be asked. model: as it named itself."""
+    above them. remarks: to its question, while it waited. policies: those that let it be asked. model: as it named itself."""
 
     assistant_id: str
     version: int
@@ -155,6 +155,7 @@ class ProvenanceJson(TypedDict):
     attempts: list[AttemptJson]
     context: list[PlaceJson]
     summary: SummaryJson | None
+    remarks: list[str]
     policies: list[str]
     usage: UsageJson | None
     cost: float | None
@@ -173,14 +174,20 @@ def provenance_json(origins: Origins) -> dict[str, Any]:
         "attempts": [_attempt_json(one, origins.configures) for one in of.attempts],
         "context": [_place_json(*place) for place in last.context if origins.reads(place)] if last else [],
         "summary": _summary_json(of.summary) if of.summary and of.summary.from_seq >= origins.me.sees_from else None,
+        "remarks": list(of.remarks),
         "policies": list(of.policies),
         "usage": usage_json(usage) if usage else None,
-        "cost": sum(costs) if costs else None,
+        "cost": _rounded(sum(costs)) if costs else None,
     }
 
 
 def _place_json(seq: int, message_id: str, chat_id: str) -> dict[str, Any]:
     return {"seq": seq, "message_id": message_id} | ({"chat_id": chat_id} if chat_id else {})
+
+
+def _rounded(cost: float) -> float:
+    """A millionth of whatever money it is."""
+    return round(cost, 6)
 
 
 def _summary_json(summary: Summary) -> dict[str, Any]:
@@ -229,7 +236,7 @@ class UseJson(TypedDict):
 
 def use_json(use: Use) -> dict[str, Any]:
     return {
-        "items": [asdict(day) for day in use.days],
+        "items": [asdict(day) | ({"cost": _rounded(day.cost)} if day.cost is not None else {}) for day in use.days],
         "quotas": [
             {"name": q.name, "limit": q.limit, "used": q.used, "resets_at": rfc3339(q.resets_at)} for q in use.quotas
         ],
@@ -253,7 +260,7 @@ PROVENANCE_JSON: dict[str, Any] = {
     "assistant_id": ASSISTANT, "version": 1, "provider": "default", "model": "gpt-4o-mini-2024-07-18",
     "parameters": {"temperature": 0.5},
     "attempts": [{"attempt": 1, "started_at": AT, "first_token_ms": 420, "ended_at": AT, "end": "complete", "calls": 1}],
-    "context": [{"seq": 2, "message_id": MESSAGE}], "summary": None, "policies": ["members-write"],
+    "context": [{"seq": 2, "message_id": MESSAGE}], "summary": None, "remarks": [], "policies": ["members-write"],
     "usage": {"prompt_tokens": 12, "completion_tokens": 4}, "cost": None,
 }  # fmt: skip
 BODIES = (

@@ -125,6 +125,7 @@ FIELDS: dict[str, str] = {
     "ref": "of the client's choice; what answers it repeats it",
     "refresh_token": "good once, for the next pair of tokens",
     "regenerates": "the reply that this one was written anew for",
+    "remarks": "what was added to its question while it waited, oldest first",
     "replies": "answers asked for, however they ended",
     "replies_per_day": "answers in a day",
     "replies_per_hour": "answers in an hour",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -58,6 +58,10 @@ class AssistantStore(Protocol):
 
     async def versions(self, assistant_id: str, before: int | None, limit: int) -> list[AssistantVersion]:
         """At most limit, newest first, below that version."""
+        ...
+
+    async def nobodies(self, user_ids: Sequence[str]) -> list[str]:
+        """Those of these ids that name no person."""
         ...
 
     async def create(self, first: AssistantVersion) -> bool:

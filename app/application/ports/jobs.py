@@ -88,13 +88,14 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """How an answer came about. attempts: in order; none of replies that were written before this was kept. policies: ids of
-    those that let it be asked. summary: that was sent the last time, as long as it is kept."""
+    those that let it be asked. summary: that was sent the last time, as long as it is kept. remarks: to its question."""
 
     assistant_id: str
     version: int
     attempts: tuple[Attempt, ...]
     policies: tuple[str, ...]
     summary: Summary | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from app.adapters.assistant.demo import DemoModel
 from app.application.context import size_of
 from app.application.ports.jobs import Job, Part, Summary
 from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Purpose, Turn
-from app.application.summaries import KEPT_TURNS, SUMMARY_MAX, THOUGHT_MAX, is_whole, summary_prompt, to_sum_up
+from app.application.summaries import SUMMARY_MAX, THOUGHT_MAX, is_whole, summary_prompt, to_sum_up
 from app.application.titles import asked_beside
 from app.domain.text import tokens_of
 from app.domain.values import Usage
@@ -35,20 +35,19 @@ def test_the_oldest_as_far_as_they_fit_and_the_newest_never(
     said: list[Turn], tokens: int, again: bool, has_line: bool
 ) -> None:
     of = part(said, BEFORE if again else None, has_line)
-    count = to_sum_up(of, tokens)
-    assert count < max(1, len(said)) and (not has_line or not count or said[count - 1].role == "assistant")
+    count, all_ = to_sum_up(of, tokens)
+    assert count <= all_ < max(1, len(said)) and (not has_line or not count or said[count - 1].role == "assistant")
     ends = [n for n in range(1, len(said)) if not has_line or said[n - 1].role == "assistant"]
-    kept = said[count:]
-    if not has_line and len(kept) > KEPT_TURNS:
+    if not has_line and count < all_:
         room = tokens - tokens // 4 - (tokens_of(BEFORE.body) if again else 0)
         assert sum(tokens_of(turn.text) for turn in said[: count + 1]) > room, "the next one doesn't fit"
     if not count:
-        assert all(n > len(said) - 1 or sum(tokens_of(t.text) for t in said[n:]) <= tokens // 2 or len(said) - n < 21 for n in ends)  # fmt: skip
+        assert all(n > len(said) - 1 or sum(tokens_of(t.text) for t in said[n:]) <= tokens // 4 or len(said) - n < 21 for n in ends)  # fmt: skip
 
 
 def test_one_that_is_too_long_is_cut_and_holds_up_nothing() -> None:
     long = [Turn("user", "x" * 100_000), *(Turn("user", f"line {n}") for n in range(30))]
-    assert to_sum_up(part(long), 2_000) == 1
+    assert to_sum_up(part(long), 2_000) == (1, 11)
     prompt = summary_prompt(None, "", part(long), 1, 2_000)
     assert size_of(prompt) < 2_000 and "xxx …" in prompt.turns[0].text
     huge = Summary("s1", 2, 9, "y" * 100_000)

@@ -753,7 +753,7 @@ export interface PromptJson {
   variables: string[];
 }
 
-/** How an answer came about. context: the messages that the model was sent, oldest first; summary: what it was sent of those above them. policies: those that let it be asked. model: as it named itself. */
+/** How an answer came about. context: the messages that the model was sent, oldest first; summary: what it was sent of those above them. remarks: to its question, while it waited. policies: those that let it be asked. model: as it named itself. */
 export interface ProvenanceJson {
   assistant_id: string;
   attempts: AttemptJson[];
@@ -763,6 +763,7 @@ export interface ProvenanceJson {
   parameters: Record<string, unknown>;
   policies: string[];
   provider: string;
+  remarks: string[];
   summary: SummaryJson | null;
   usage: UsageJson | null;
   version: number;

@@ -12,6 +12,8 @@ export interface Progress {
   attempt: number;
   chars: number;
   waits: { code: string; until: number } | null;
+  /** The provider that is asked instead of the assistant's own. */
+  instead: string | null;
 }
 
 export class Replies {
@@ -29,7 +31,9 @@ export class Replies {
   heed(frame: ReplyThinking | ReplyWaiting, now: number): void {
     const waits = frame.type === "reply.waiting" ? { code: frame.code, until: now + frame.retry_in_ms } : null;
     const chars = frame.type === "reply.thinking" ? frame.chars : (this.progress.get(frame.message_id)?.chars ?? 0);
-    this.progress.set(frame.message_id, { attempt: frame.attempt, chars, waits });
+    const had = this.progress.get(frame.message_id);
+    const instead = (frame.type === "reply.waiting" ? frame.instead : null) ?? (had?.attempt === frame.attempt ? had.instead : null);
+    this.progress.set(frame.message_id, { attempt: frame.attempt, chars, waits, instead });
   }
 
   /** Whether the text changed. A piece out of its turn is passed by: a snapshot follows it. */

@@ -75,7 +75,6 @@ export function refusalWords(refusal: Refusal): string {
     archived: t("the chat is archived"),
     not_found: t("the chat isn't there for you any more"),
     too_large: t("it is too long"),
-    quota_exceeded: t("too many questions are waiting"),
   };
   return known[refusal.code] ?? refusal.reason;
 }

@@ -224,7 +224,7 @@ function Column({ view, version, seq }: { view: ChatView; version: number; seq: 
   return (
     <div className="column">
       {view.loaded && !rows.length ? (
-        <div className="centred quiet"><p>{view.chat.kind === "assistant" ? t("Ask it anything.") : t("Nothing was said here yet. Say the first word.")}</p></div>
+        <div className="centred quiet"><p>{view.chat.forked_from ? t("What was said up to that message goes with what you ask here.") : view.chat.kind === "assistant" ? t("Ask it anything.") : t("Nothing was said here yet. Say the first word.")}</p></div>
       ) : (
         <VList ref={list} shift={shift} onScroll={scrolled} className="messages" tabIndex={0} role="region" aria-label={t("Messages")} itemSize={72}>
           {rows.map((one) => (

@@ -6,7 +6,7 @@ import { dateTime, t } from "./i18n";
 import { personName, visible } from "./names";
 import { plain } from "./plain";
 import { QuotaLeft } from "./quota";
-import { announce, attempt, BASE, parley, preferences, shownIn, usePage } from "./store";
+import { announce, attempt, BASE, parley, loadAssistants, preferences, shownIn, usePage } from "./store";
 
 const FillPrompt = lazy(() => import("./prompts"));
 const TYPING_EVERY_MS = 3_000;
@@ -27,7 +27,7 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
   const [offered, setOffered] = useState(0);
   const [closed, setClosed] = useState(false);
   const [filling, setFilling] = useState<PromptJson | null>(null);
-  const { replyTo, editing, inPlace, place, prompts } = usePage();
+  const { replyTo, editing, inPlace, place, prompts, assistants } = usePage();
   const answering = replyTo[chatId];
   const typedAt = useRef(0);
   const drafting = useRef<ReturnType<typeof setTimeout> | null>(null);
@@ -117,7 +117,11 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
   useEffect(() => {
     if (command) void import("./prompts").then(({ loadPrompts }) => loadPrompts()).catch(() => undefined); // those that were loaded, then
   }, [command]);
-  const offers = closed ? [] : [...offersFor(text, area.current?.selectionStart ?? text.length, view, put), ...promptsFor(text, prompts, (one) => (one.variables.length ? setFilling(one) : put(one.text)))];
+  const calls = view.chat.kind === "group" && text.includes("@");
+  useEffect(() => {
+    if (calls) void loadAssistants().catch(() => undefined); // those that were loaded, then
+  }, [calls]);
+  const offers = closed ? [] : [...offersFor(text, area.current?.selectionStart ?? text.length, view, assistants, put), ...promptsFor(text, prompts, (one) => (one.variables.length ? setFilling(one) : put(one.text)))];
 
   function pressed(event: KeyboardEvent<HTMLTextAreaElement>): void {
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
@@ -176,7 +180,7 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
       )}
       {mine && <p className="context small"><span>{inPlace ? t("Editing your message") : t("Asking anew: the answers so far stay beside it")}</span><button type="button" onClick={leaveEdit}>{t("Cancel")}</button></p>}
       {parley.note?.kind === "silent" && parley.note.chat_id === chatId && (
-        <p className="context small" role="status"><span>{t("The assistant doesn't answer here ({code}).", { code: parley.note.code })}</span><button type="button" onClick={() => parley.tellNote(null)}>{t("Close")}</button></p>
+        <p className="context small" role="status"><span>{silentWords(parley.note.code)}</span><button type="button" onClick={() => parley.tellNote(null)}>{t("Close")}</button></p>
       )}
       {offers.length > 0 && (
         <ul className="offers" role="listbox" aria-label={t("Suggestions")} id="offers">
@@ -215,6 +219,18 @@ export function Composer({ view }: { view: ChatView; version: number }): ReactNo
   );
 }
 
+/** Why an assistant that was called says nothing. */
+function silentWords(code: string): string {
+  const known: Record<string, string> = {
+    banned: t("The assistant is kept out of this chat."),
+    muted: t("The assistant is muted in this chat."),
+    off: t("The assistant was told to say nothing in this chat."),
+    quota_exceeded: t("Your quota, or what the assistant may say here in an hour, is used up."),
+    not_allowed: t("The assistant may not be asked here: it isn't for you, it is no more, or nothing may go to a provider outside (see About this chat, What holds here)."),
+  };
+  return known[code] ?? code;
+}
+
 /** Prompts behind a / that begins the text. */
 function promptsFor(text: string, prompts: PromptJson[], take: (one: PromptJson) => void): Offer[] {
   const begun = /^\/([^\n]{0,100})$/.exec(text)?.[1]?.toLowerCase();
@@ -226,16 +242,14 @@ function promptsFor(text: string, prompts: PromptJson[], take: (one: PromptJson)
 }
 
 /** People behind an @, and what can be done behind a / that begins the text. */
-function offersFor(text: string, at: number, view: ChatView, write: (text: string) => void): Offer[] {
+function offersFor(text: string, at: number, view: ChatView, assistants: PersonJson[], write: (text: string) => void): Offer[] {
   const upTo = text.slice(0, at);
   const name = /(?:^|[\s(])@([\w.-]*)$/.exec(upTo);
   if (name) {
     const begun = name[1]!.toLowerCase();
     const people: PersonJson[] = [...(view.members?.values() ?? [])].map((one) => one.user);
-    const assistant = [...parley.chats!.people.values()].find((one) => one.kind === "assistant");
-    if (view.chat.kind === "group" && !people.some((one) => one.kind === "assistant")) {
-      people.push(assistant ?? { id: "assistant", username: "assistant", display_name: t("Assistant"), kind: "assistant" });
-    }
+    const there = new Set(people.map((one) => one.id));
+    if (view.chat.kind === "group") people.push(...assistants.filter((one) => !there.has(one.id)));
     return people
       .filter((one) => one.id !== parley.user?.id && (one.username.startsWith(begun) || one.display_name.toLowerCase().startsWith(begun)))
       .slice(0, 8)

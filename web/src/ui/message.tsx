@@ -11,6 +11,7 @@ import { Avatar, personName } from "./names";
 import { plain } from "./plain";
 import { attempt, BASE, parley, ROOT, useNow, usePage } from "./store";
 
+const TOUCH = matchMedia("(hover: none)").matches;
 const Emoji = lazy(() => import("./emoji"));
 
 export function Markdown({ body, streaming }: { body: string; streaming: boolean }): ReactNode {
@@ -148,6 +149,7 @@ function Beginning({ view, message }: { view: ChatView; message: MessageJson }):
     const n = Math.ceil((progress.waits.until - now) / 1_000);
     return progress.waits.code === "rate_limited" ? t("the model is busy; asked again in {n} s", { n }) : t("the model can't answer just now; asked again in {n} s", { n });
   }
+  if (progress?.instead) return t("its provider can't answer: {who} is asked instead", { who: progress.instead });
   return progress?.chars ? t("thinking … {count} characters so far", { count: progress.chars }) : t("thinking …");
 }
 
@@ -167,14 +169,24 @@ function Actions({ view, message, mine, role, place, onPick }: { view: ChatView;
   const queued = message.status === "pending" && message.kind === "assistant" && view.messages.find((one) => one.kind === "assistant" && one.status === "pending")?.id !== message.id;
   const writes = role !== "reader" && !view.chat.archived;
   const manages = role === "owner" || role === "admin";
+  const branches = view.chat.kind === "assistant";
   const isReply = message.kind === "assistant";
   const link = `${ROOT}c/${chatId}/m/${message.seq}`;
+  const queuedHere = writes && queued;
+  const edit = () => usePage.setState({ editing: message, inPlace: !branches, place });
+  const remove = () => { if (confirm(t("Delete this message for everyone?"))) command("message.delete")(); };
+  const command = (type: string) => () => void attempt(parley.command(type, chatId, { message_id: message.id }), { action: type, chat_id: chatId });
   const more: Choice[] = [
+    // A finger finds here what has no room beside the message.
+    ...(TOUCH && queuedHere ? [{ words: t("Stop"), act: command("reply.stop") }] : []),
+    ...(TOUCH && queuedHere && branches ? [{ words: t("Add a remark"), act: remark }] : []),
+    ...(TOUCH && writes && isReply && message.status !== "pending" ? [{ words: t("Regenerate"), act: command("reply.regenerate") }] : []),
+    ...(TOUCH && writes && mine ? [{ words: t("Edit"), act: edit }] : []),
+    ...(TOUCH && (mine || manages) && !view.chat.archived ? [{ words: t("Delete"), act: remove }] : []),
     { words: t("Copy as Markdown"), act: () => copy(message.body ?? "") },
     { words: t("Copy link"), act: () => copy(link) },
   ];
   if (isReply && message.status !== "pending") more.push({ words: t("How this answer came about"), act: () => usePage.setState({ origin: message }) });
-  const branches = view.chat.kind === "assistant";
   if (branches && message.status !== "pending") more.push({ words: t("Go on from here in a new chat"), act: () => void fork() });
   if (branches && writes && mine) more.push({ words: t("Correct it, without asking anew"), act: () => usePage.setState({ editing: message, inPlace: true }) });
   if (writes) more.push(view.pins?.has(message.id) ? { words: t("Unpin"), act: () => pin(false) } : { words: t("Pin"), act: () => pin(true) });
@@ -195,17 +207,16 @@ function Actions({ view, message, mine, role, place, onPick }: { view: ChatView;
     const reason = prompt(t("What is wrong with it? Operators will read this."));
     if (reason?.trim()) void attempt(parley.rest.post(`v1/chats/${chatId}/messages/${message.id}/report`, { reason })).then((done) => done && usePage.setState({ said: t("Reported") }));
   }
-  const command = (type: string) => () => void attempt(parley.command(type, chatId, { message_id: message.id }), { action: type, chat_id: chatId });
   return (
     <div className="actions" role="group" aria-label={t("Actions")}>
       {writes && <button type="button" aria-label={t("thumbs up")} title="👍" onClick={() => react(message, "👍", true)}><Icon name="thumb" /></button>}
       {writes && <button type="button" aria-label={t("React")} title={t("React")} onClick={onPick}><Icon name="smile" /></button>}
       {writes && <button type="button" aria-label={t("Reply")} title={t("Reply")} onClick={() => { usePage.setState({ replyTo: { ...usePage.getState().replyTo, [chatId]: message } }); document.querySelector<HTMLTextAreaElement>("textarea[name=message]")?.focus(); }}><Icon name="reply" /></button>}
-      {writes && queued && <button type="button" onClick={command("reply.stop")}>{t("Stop")}</button>}
-      {writes && queued && branches && <button type="button" onClick={remark}>{t("Add a remark")}</button>}
+      {queuedHere && <button type="button" onClick={command("reply.stop")}>{t("Stop")}</button>}
+      {queuedHere && branches && <button type="button" onClick={remark}>{t("Add a remark")}</button>}
       {writes && isReply && message.status !== "pending" && <button type="button" onClick={command("reply.regenerate")}>{t("Regenerate")}</button>}
-      {writes && mine && <button type="button" aria-label={t("Edit")} title={t("Edit")} onClick={() => usePage.setState({ editing: message, inPlace: !branches, place })}><Icon name="edit" /></button>}
-      {(mine || manages) && !view.chat.archived && <button type="button" aria-label={t("Delete")} title={t("Delete")} onClick={() => { if (confirm(t("Delete this message for everyone?"))) command("message.delete")(); }}><Icon name="trash" /></button>}
+      {writes && mine && <button type="button" aria-label={t("Edit")} title={t("Edit")} onClick={edit}><Icon name="edit" /></button>}
+      {(mine || manages) && !view.chat.archived && <button type="button" aria-label={t("Delete")} title={t("Delete")} onClick={remove}><Icon name="trash" /></button>}
       <button type="button" aria-label={t("Copy")} title={t("Copy")} onClick={(event) => copy((event.currentTarget.closest("article")?.querySelector(".body") as HTMLElement | null)?.innerText ?? "")}><Icon name="copy" /></button>
       <Menu label={t("More")} className="more" choices={more}><Icon name="more" /></Menu>
     </div>

@@ -28,7 +28,7 @@ export function chatName(parley: Parley, view: ChatView): string {
     const other = parley.others.get(chat.id);
     return other ? personName(parley, other) : t("Direct chat");
   }
-  if (chat.kind === "assistant") return t("Assistant");
+  if (chat.kind === "assistant") return chat.assistant ? personName(parley, chat.assistant.user_id) : t("Assistant");
   return t("Group");
 }
 

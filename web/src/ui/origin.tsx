@@ -16,11 +16,13 @@ export default function Origin({ message }: { message: MessageJson }): ReactNode
     void attempt(parley.rest.get<ProvenanceJson>(`v1/chats/${message.chat_id}/messages/${message.id}/provenance`)).then((found) => (found ? setOf(found) : close()));
   }, [message.id]);
   const rows: [string, ReactNode][] = of ? [
-    [t("Assistant"), <bdi>{personName(parley, of.assistant_id)}</bdi>],
+    [t("Assistant"), <bdi>{personName(parley, of.assistant_id)} · {t("version {n}", { n: of.version })}</bdi>],
     [t("Model"), <bdi dir="ltr">{[of.provider, of.model].filter(Boolean).join(" · ") || t("unknown")}</bdi>],
     ...Object.entries(of.parameters).map(([name, value]): [string, ReactNode] => [name, String(value)]),
     ...of.attempts.map((one): [string, ReactNode] => [t("attempt {n}", { n: one.attempt }), <Attempt one={one} />]),
     [t("Tokens"), of.usage ? t("{read} read, {written} written", { read: of.usage.prompt_tokens, written: of.usage.completion_tokens }) : t("not told")],
+    ...(of.cost === null ? [] : [[t("Cost"), String(of.cost)] as [string, ReactNode]]),
+    ...(of.remarks.length ? [[t("Added to the question"), <span dir="auto">{of.remarks.join(" · ")}</span>] as [string, ReactNode]] : []),
     [t("Allowed by"), <bdi dir="ltr">{of.policies.join(", ") || t("unknown")}</bdi>],
     ...(of.summary ? [[t("Summed up"), <span dir="auto">{of.summary.body}</span>] as [string, ReactNode]] : []),
     [t("What was sent"), of.context.length ? <Sent message={message} of={of} onClose={close} /> : t("unknown")],
@@ -50,11 +52,11 @@ function Sent({ message, of, onClose }: { message: MessageJson; of: ProvenanceJs
       {t("{count, plural, one {# message} other {# messages}}", { count: of.context.length })}
       <ul>
         {of.context.slice(-SHOWN).map((place) => {
-          const found = view?.find(place.message_id);
+          const found = (place.chat_id ? parley.chats?.get(place.chat_id) : view)?.find(place.message_id);
           return (
             <li key={place.message_id}>
-              <Link href={`/c/${message.chat_id}/m/${place.seq}`} onClick={onClose}>
-                {found ? <><bdi>{personName(parley, found.sender_id)}</bdi>: <span dir="auto">{(found.body ?? t("deleted")).slice(0, 60)}</span></> : t("message {seq}", { seq: place.seq })}
+              <Link href={`/c/${place.chat_id ?? message.chat_id}/m/${place.seq}`} onClick={onClose}>
+                {found ? <><bdi>{personName(parley, found.sender_id)}</bdi>: <span dir="auto">{(found.body ?? t("deleted")).slice(0, 60)}</span></> : place.chat_id ? t("message {seq} of another chat", { seq: place.seq }) : t("message {seq}", { seq: place.seq })}
               </Link>
             </li>
           );

@@ -54,14 +54,14 @@ export function Prompts(): ReactNode {
     <section>
       <h2>{t("Prompts")}</h2>
       <p className="quiet small">{t("Texts that you use again: write / and the name where you write. {gap} in a text is asked for.", { gap: "{{name}}" })}</p>
-      <ul className="plain" aria-label={t("Prompts")}>
+      <ul className="sessions" aria-label={t("Prompts")}>
         {prompts.map((one) => (
           <li key={one.id}>
             {open === one.id ? <PromptForm of={one} onDone={after} onClose={() => setOpen(null)} /> : (
               <>
                 <span className="words"><b><bdi>{one.name}</bdi></b> <span className="quiet small" dir="auto">{one.text.slice(0, 80)}</span>{one.shared && <span className="quiet small"> · {t("for all")}</span>}</span>
                 {(!one.shared || operates()) && <button type="button" onClick={() => setOpen(one.id)}>{t("Change")}</button>}
-                {(!one.shared || operates()) && <button type="button" onClick={() => void attempt(parley.rest.delete(`v1/prompts/${one.id}`).then(() => true)).then(after)}>{t("Delete")}</button>}
+                {(!one.shared || operates()) && <button type="button" onClick={() => { if (confirm(t("Delete {who}?", { who: one.name }))) void attempt(parley.rest.delete(`v1/prompts/${one.id}`).then(() => true)).then(after); }}>{t("Delete")}</button>}
               </>
             )}
           </li>

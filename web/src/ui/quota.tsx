@@ -4,18 +4,12 @@ import type { QuotaJson, UseJson } from "../client";
 import { dateTime, t } from "./i18n";
 import { parley } from "./store";
 
-/** Who was told that there are none isn't asked for again while the page is open. */
-let none = "";
-
 /** last: the newest answer that is done; asked anew when there is another. */
 export function QuotaLeft({ last }: { last: string }): ReactNode {
   const [tightest, setTightest] = useState<QuotaJson | null>(null);
   useEffect(() => {
-    const me = parley.user!.id;
-    if (none === me) return;
     const timer = setTimeout(() => {
       parley.rest.get<UseJson>("v1/me/usage").then(({ quotas }) => {
-        none = quotas.length ? "" : me;
         setTightest([...quotas].sort((a, b) => (a.limit - a.used) / a.limit - (b.limit - b.used) / b.limit)[0] ?? null);
       }, () => undefined);
     }, 300);

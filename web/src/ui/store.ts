@@ -1,7 +1,7 @@
 /** The one client of this page, and what only the page knows: what is open beside the chats. */
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { create } from "zustand";
-import { Parley, Problem, shownOf, Unreachable, type ChatView, type Chosen, type MessageJson, type PromptJson, type Shown } from "../client";
+import { Parley, Problem, shownOf, Unreachable, type AssistantUserJson, type ChatView, type Chosen, type Listing, type MessageJson, type PersonJson, type PromptJson, type Shown } from "../client";
 import { t } from "./i18n";
 
 /** Where the service is: beside this script's folder, also where a proxy shows it under a path. */
@@ -39,6 +39,8 @@ interface Page {
   place: string;
   /** Those that one may use, as far as they were asked for. */
   prompts: PromptJson[];
+  /** Those that one may ask, as far as they were asked for. */
+  assistants: PersonJson[];
   /** By chat: which branches are shown. */
   chosen: Record<string, Chosen>;
   /** The answer of which is shown how it came about. */
@@ -49,9 +51,16 @@ interface Page {
 }
 
 /** What belongs to who is signed in, as it is for nobody. */
-export const NOBODYS = { menu: "none", panel: false, replyTo: {}, editing: null, inPlace: true, place: "", prompts: [], chosen: {}, origin: null } satisfies Partial<Page>;
+export const NOBODYS = { menu: "none", panel: false, replyTo: {}, editing: null, inPlace: true, place: "", prompts: [], assistants: [], chosen: {}, origin: null } satisfies Partial<Page>;
 
 export const usePage = create<Page>(() => ({ phase: "starting", ...NOBODYS, said: "", problem: null, update: null }));
+
+/** The assistants that one may ask, put into the page. */
+export async function loadAssistants(): Promise<void> {
+  const { items } = await parley.rest.get<Listing<AssistantUserJson>>("v1/assistants", { limit: 100 });
+  const mine = items.filter((one) => one.may_ask).map((one) => ({ id: one.user_id, username: one.username, display_name: one.display_name, kind: "assistant" as const }));
+  usePage.setState({ assistants: mine });
+}
 
 /** What the column shows of a chat. */
 export function shownIn(view: ChatView): Shown[] {
