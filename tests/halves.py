@@ -57,9 +57,7 @@ LONG = {
         "test_two_are_asked_by_name_and_only_by_who_may": "embedded",
     },
     "scenarios/test_socket.py": {
-        "test_a_socket_that_stops_reading_is_gone_and_others_go_on": "real",
         "test_hello_three_ways_and_what_is_no_hello": "embedded",
-        "test_requests_over_the_limit_are_told_to_wait_then_cut_off": "real",
     },
     "scenarios/test_start.py": {"test_a_pooler_before_the_database": "session"},
     "scenarios/test_terminal.py": {
@@ -73,7 +71,6 @@ LONG = {
     "web/test_safe.py": {"test_hostile_messages_and_names": "real"},
     "web/test_talk.py": {
         "test_a_muted_person_s_box_is_off_and_says_until_when": "real",
-        "test_second_tab_and_another_device_are_in_step": "real",
         "test_the_assistant_streams_is_stopped_and_asked_again": "embedded",
         "test_two_people_talk_edit_react_and_delete": "embedded",
         "test_who_is_removed_sees_nothing_of_it_any_more": "real",

@@ -227,6 +227,11 @@ def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
     assert real.stack is not None
     role = real.stack.make("gateway", 8)
     done = role.run("check")
+    bad = [line for line in done.stdout.splitlines() if line.startswith("BAD")]
+    assert done.returncode == 1 and "ok   provider other: other-small at" in done.stdout, done.stdout + done.stderr
+    assert len(bad) == 1 and bad[0].startswith("BAD  provider down: ") and "in PROVIDERS right?" in bad[0]
+    role.child.environment = role.child.environment | {"PROVIDERS": ""}
+    done = role.run("check")
     assert done.returncode == 0, done.stdout + done.stderr
     newest = max(path.name for path in (ROOT / "app/adapters/store/migrations/versions").glob("0*.py"))[:4]
     assert len(re.findall(r"^ok ", done.stdout, re.MULTILINE)) == 6 and f"schema {newest}" in done.stdout
@@ -290,7 +295,10 @@ def test_check_says_in_words_what_is_wrong_with_each_server(real: World, rounds:
     for wrong in all_rounds[rounds]:
         given = {name: value for name, (value, _) in wrong.items()}
         role.child.environment = (
-            role.child.environment | real.stack.environment | {"COMMAND_SHARDS": "8", "DATABASE_READ_URL": ""} | given
+            role.child.environment
+            | real.stack.environment
+            | {"COMMAND_SHARDS": "8", "DATABASE_READ_URL": "", "PROVIDERS": ""}
+            | given
         )
         done = role.run("check")
         bad = [line for line in done.stdout.splitlines() if line.startswith("BAD")]

@@ -99,6 +99,7 @@ async def test_redis_killed_and_started_again_under_load(own: tuple[World, Serve
     await load.end(servers.postgres.url)
 
 
+@pytest.mark.long
 async def test_with_the_broker_down_history_answers_and_sending_is_unavailable(
     own: tuple[World, Servers], crowd: People
 ) -> None:

@@ -181,6 +181,7 @@ async def test_the_21st_socket_closes_the_oldest(people: People) -> None:
     assert (await opened[1].ask({"type": "ping"}))["type"] == "pong"
 
 
+@pytest.mark.long
 async def test_requests_over_the_limit_are_told_to_wait_then_cut_off(people: People) -> None:
     anna = await people.make()
     await people.group(anna)
@@ -212,6 +213,7 @@ async def test_a_token_can_be_refreshed_on_the_socket(people: People) -> None:
     assert answer["type"] == "ok" and 800 < answer["expires_in"] <= 900
 
 
+@pytest.mark.long
 async def test_a_socket_that_stops_reading_is_gone_and_others_go_on(people: People) -> None:
     anna, bert = await people.make(), await people.make()
     chat_id = await people.group(anna, bert)

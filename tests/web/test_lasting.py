@@ -148,6 +148,7 @@ def test_signed_out_everywhere_else(visits_embedded: Visits) -> None:
     expect(anna.page.get_by_role("heading", name="Settings")).to_be_visible()
 
 
+@pytest.mark.long
 def test_another_person_at_this_browser_neither_sees_nor_sends_what_waits(visits_own: Visits, own: World) -> None:
     assert own.role is not None
     anna = visits_own.person("anna").register()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from stack.pace import paced
@@ -65,6 +66,7 @@ def test_the_assistant_streams_is_stopped_and_asked_again(visits: Visits) -> Non
         expect(dialog).to_contain_text(words)
 
 
+@pytest.mark.long
 def test_second_tab_and_another_device_are_in_step(visits: Visits) -> None:
     anna = visits.person("anna").register()
     chat_id = anna.make_group("notes")
