@@ -61,6 +61,11 @@ def fetch(url: str, sql: str, *arguments: Any) -> Any:
     return asyncio.run(go())
 
 
+def _rest_url(place: dict[str, Any]) -> str:
+    """Of the gateway whose socket a place is at."""
+    return str(place["url"]).replace("ws://", "http://").removesuffix("/v1/ws")
+
+
 class Parley:
     name = "parley"
 
@@ -127,7 +132,7 @@ class Parley:
         )
         assert fetch(self.database, sql, place["chat_id"], place["user_id"], count) == count
         fetch(self.database, "analyze messages, chats")
-        url = place["url"].replace("ws://", "http://").removesuffix("/v1/ws")
+        url = _rest_url(place)
         pages = [one for one in places if one["chat_id"] == place["chat_id"]]
         return [
             {"page": f"{url}/v1/chats/{place['chat_id']}/messages?limit=50",
@@ -139,8 +144,7 @@ class Parley:
         """Each of so many new people asks the assistant this."""
 
         async def one(place: dict[str, Any]) -> None:
-            url = place["url"].replace("ws://", "http://").removesuffix("/v1/ws")
-            async with Rest(url, access_token=place["token"]) as rest:
+            async with Rest(_rest_url(place), access_token=place["token"]) as rest:
                 sent = {"client_message_id": str(uuid.uuid4()), "body": question}
                 await rest.post(f"/v1/chats/{place['chat_id']}/messages", sent)
 

@@ -109,11 +109,7 @@ def stop_embedded(world: World) -> None:
     shutil.rmtree(world.role.child.log.parent, ignore_errors=True)
 
 
-_MODEL = {
-    "ASSISTANT_MAX_TOKENS": "500",
-    "ASSISTANT_TEMPERATURE": "0.5",
-    "ASSISTANT_TITLES": "off",
-}
+_MODEL = {"ASSISTANT_MAX_TOKENS": "500", "ASSISTANT_TEMPERATURE": "0.5", "ASSISTANT_TITLES": "off"}
 """What a model may refuse; and no calls but those that a test means."""
 
 

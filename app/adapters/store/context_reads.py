@@ -47,6 +47,7 @@ class ContextReads:
     def __init__(self, connection: AsyncConnection, chat: Any, job: Job, summaries: bool) -> None:
         self._connection, self._chat, self._job, self._summaries = connection, chat, job, summaries
         self._has_line = chat.kind == "assistant"
+        self._known_floor: int | None = None
 
     async def told(self, turns_max: int) -> Told:
         found = Told(terms=[rows.chat_of(self._chat).terms])
@@ -182,23 +183,21 @@ class ContextReads:
 
     async def _remarks(self, answers: Sequence[Any]) -> Mapping[str, list[str]]:
         """By question: what was added to it while its answer waited, oldest first."""
-        job, x = self._job, t.changes
+        job = self._job
         questions = {row.id: row.reply_to for row in answers} | {job.message_id: job.question_id}
-        mine = sa.and_(x.c.chat_id == job.chat_id, x.c.message_id.in_(list(questions)))
-        steered = x.c.type == sa.literal_column("'reply.steered'")
-        query = sa.select(x.c.message_id, x.c.data).where(mine, steered).order_by(x.c.seq)
         found: dict[str, list[str]] = {}
-        for row in await self._connection.execute(query):
-            if row.data["text"]:
-                found.setdefault(questions[row.message_id], []).append(row.data["text"])
+        for message_id, remarks in (await remarks_of(self._connection, job.chat_id, list(questions))).items():
+            found.setdefault(questions[message_id], []).extend(remarks)
         return found
 
     async def _floor(self) -> int:
         """From where on all who will read the answer see the chat: who came behind its place doesn't see it."""
-        mb, m, job = t.members, t.messages, self._job
-        its = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.message_id).scalar_subquery()
-        query = sa.select(sa.func.max(mb.c.sees_from)).where(mb.c.chat_id == job.chat_id, mb.c.sees_from <= its)
-        return await self._connection.scalar(query) or 0
+        if self._known_floor is None:
+            mb, m, job = t.members, t.messages, self._job
+            its = sa.select(m.c.seq).where(m.c.chat_id == job.chat_id, m.c.id == job.message_id).scalar_subquery()
+            query = sa.select(sa.func.max(mb.c.sees_from)).where(mb.c.chat_id == job.chat_id, mb.c.sees_from <= its)
+            self._known_floor = await self._connection.scalar(query) or 0
+        return self._known_floor
 
     async def _ancestors(self, chat_id: str, message_id: str, most: int) -> Sequence[Any]:
         """A message and those that it continues. One that an older version stored continues the one before it."""
@@ -243,6 +242,19 @@ def _spoken(from_oldest: bool = False) -> sa.Select[Any]:
     columns = (m.c.chat_id, m.c.seq, m.c.id, m.c.kind, m.c.sender_id, m.c.status, m.c.body, m.c.reply_to, *names)
     spoken = sa.select(*columns).select_from(m.join(t.users, t.users.c.id == m.c.sender_id))
     return spoken.where(said).order_by(m.c.seq if from_oldest else m.c.seq.desc())
+
+
+async def remarks_of(connection: AsyncConnection, chat_id: str, message_ids: Sequence[str]) -> dict[str, list[str]]:
+    """By answer: what was added to its question while it waited, oldest first."""
+    x = t.changes
+    mine = sa.and_(x.c.chat_id == chat_id, x.c.message_id.in_(message_ids))
+    steered = x.c.type == sa.literal_column("'reply.steered'")
+    query = sa.select(x.c.message_id, x.c.data).where(mine, steered).order_by(x.c.seq)
+    found: dict[str, list[str]] = {}
+    for row in await connection.execute(query):
+        if row.data["text"]:
+            found.setdefault(row.message_id, []).append(row.data["text"])
+    return found
 
 
 def summary_of(row: Any) -> Summary:

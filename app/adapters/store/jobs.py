@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.adapters.store import tables as t
-from app.adapters.store.context_reads import ContextReads, summary_of
+from app.adapters.store.context_reads import ContextReads, remarks_of, summary_of
 from app.adapters.store.database import Database
 from app.adapters.store.read_facts import Facts
 from app.application.ports.jobs import Asked, Attempt, DayOfUse, Job, Part, Provenance, Quiet, Written
@@ -170,14 +170,7 @@ class SqlJobs:
             mine = (t.summaries.c.chat_id == chat_id, t.summaries.c.id == last)
             row = (await connection.execute(sa.select(t.summaries).where(*mine))).one_or_none() if last else None
             summary = summary_of(row) if row is not None else None
-            x = t.changes
-            steered = (
-                x.c.chat_id == chat_id,
-                x.c.message_id == message_id,
-                x.c.type == sa.literal_column("'reply.steered'"),
-            )
-            said = (await connection.execute(sa.select(x.c.data).where(*steered).order_by(x.c.seq))).scalars()
-            remarks = tuple(data["text"] for data in said if data["text"])
+            remarks = tuple((await remarks_of(connection, chat_id, [message_id])).get(message_id, ()))
             return Provenance(reply.sender_id, reply.version, attempts, tuple(reply.policies or ()), summary, remarks)
 
     async def used(self, user_id: str | None, since: datetime, until: datetime) -> list[DayOfUse]:

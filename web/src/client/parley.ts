@@ -689,17 +689,24 @@ export class Parley {
     await this.loadChat(chatId).catch(() => setTimeout(() => void this.reload(chatId), 2_000));
   }
 
-  async loadMembers(chatId: string): Promise<void> {
-    const found = new Map<string, MemberJson>();
+  /** A whole list, page by page. */
+  async allOf<T>(path: string): Promise<T[]> {
+    const all: T[] = [];
     let cursor: string | null = null;
     do {
-      const page: Listing<MemberJson> = await this.rest.get(`v1/chats/${chatId}/members`, { cursor, limit: 100 });
-      for (const member of page.items) {
-        found.set(member.user.id, member);
-        this.chats?.meet(member.user);
-      }
+      const page: Listing<T> = await this.rest.get<Listing<T>>(path, { cursor, limit: 100 });
+      all.push(...page.items);
       cursor = page.next_cursor;
     } while (cursor);
+    return all;
+  }
+
+  async loadMembers(chatId: string): Promise<void> {
+    const found = new Map<string, MemberJson>();
+    for (const member of await this.allOf<MemberJson>(`v1/chats/${chatId}/members`)) {
+      found.set(member.user.id, member);
+      this.chats?.meet(member.user);
+    }
     const view = this.chats?.get(chatId);
     if (view) {
       view.members = found;

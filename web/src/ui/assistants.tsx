@@ -1,6 +1,6 @@
 /** The assistants: which one to talk with, and for operators what they are. */
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
-import type { AssistantUserJson, Listing } from "../client";
+import type { AssistantUserJson } from "../client";
 import { t } from "./i18n";
 import { Avatar, Name, personName, visible } from "./names";
 import { PersonSearch } from "./person_search";
@@ -10,15 +10,8 @@ import { attempt, parley, useParley, usePage } from "./store";
 export function useAssistants(): { all: AssistantUserJson[] | null; again: () => void } {
   const [all, setAll] = useState<AssistantUserJson[] | null>(null);
   async function load(): Promise<void> {
-    const found: AssistantUserJson[] = [];
-    for (let cursor: string | null = null; ; ) {
-      const page: Listing<AssistantUserJson> | undefined = await attempt(parley.rest.get<Listing<AssistantUserJson>>("v1/assistants", { cursor, limit: 100 }));
-      if (!page) return;
-      found.push(...page.items);
-      cursor = page.next_cursor;
-      if (!cursor) break;
-    }
-    setAll(found);
+    const found = await attempt(parley.allOf<AssistantUserJson>("v1/assistants"));
+    if (found) setAll(found);
   }
   useEffect(() => void load(), []);
   return { all, again: () => void load() };

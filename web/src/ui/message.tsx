@@ -166,20 +166,19 @@ function Pager({ siblings, at, onSibling }: { siblings: MessageJson[]; at: numbe
 function Actions({ view, message, mine, role, place, onPick }: { view: ChatView; message: MessageJson; mine: boolean; role: string; place: string; onPick: () => void }): ReactNode {
   const chatId = message.chat_id;
   const [, go] = useLocation();
-  const queued = message.status === "pending" && message.kind === "assistant" && view.messages.find((one) => one.kind === "assistant" && one.status === "pending")?.id !== message.id;
   const writes = role !== "reader" && !view.chat.archived;
+  const queued = writes && message.status === "pending" && message.kind === "assistant" && view.messages.find((one) => one.kind === "assistant" && one.status === "pending")?.id !== message.id;
   const manages = role === "owner" || role === "admin";
   const branches = view.chat.kind === "assistant";
   const isReply = message.kind === "assistant";
   const link = `${ROOT}c/${chatId}/m/${message.seq}`;
-  const queuedHere = writes && queued;
   const edit = () => usePage.setState({ editing: message, inPlace: !branches, place });
   const remove = () => { if (confirm(t("Delete this message for everyone?"))) command("message.delete")(); };
   const command = (type: string) => () => void attempt(parley.command(type, chatId, { message_id: message.id }), { action: type, chat_id: chatId });
   const more: Choice[] = [
     // A finger finds here what has no room beside the message.
-    ...(TOUCH && queuedHere ? [{ words: t("Stop"), act: command("reply.stop") }] : []),
-    ...(TOUCH && queuedHere && branches ? [{ words: t("Add a remark"), act: remark }] : []),
+    ...(TOUCH && queued ? [{ words: t("Stop"), act: command("reply.stop") }] : []),
+    ...(TOUCH && queued && branches ? [{ words: t("Add a remark"), act: remark }] : []),
     ...(TOUCH && writes && isReply && message.status !== "pending" ? [{ words: t("Regenerate"), act: command("reply.regenerate") }] : []),
     ...(TOUCH && writes && mine ? [{ words: t("Edit"), act: edit }] : []),
     ...(TOUCH && (mine || manages) && !view.chat.archived ? [{ words: t("Delete"), act: remove }] : []),
@@ -212,8 +211,8 @@ function Actions({ view, message, mine, role, place, onPick }: { view: ChatView;
       {writes && <button type="button" aria-label={t("thumbs up")} title="👍" onClick={() => react(message, "👍", true)}><Icon name="thumb" /></button>}
       {writes && <button type="button" aria-label={t("React")} title={t("React")} onClick={onPick}><Icon name="smile" /></button>}
       {writes && <button type="button" aria-label={t("Reply")} title={t("Reply")} onClick={() => { usePage.setState({ replyTo: { ...usePage.getState().replyTo, [chatId]: message } }); document.querySelector<HTMLTextAreaElement>("textarea[name=message]")?.focus(); }}><Icon name="reply" /></button>}
-      {queuedHere && <button type="button" onClick={command("reply.stop")}>{t("Stop")}</button>}
-      {queuedHere && branches && <button type="button" onClick={remark}>{t("Add a remark")}</button>}
+      {queued && <button type="button" onClick={command("reply.stop")}>{t("Stop")}</button>}
+      {queued && branches && <button type="button" onClick={remark}>{t("Add a remark")}</button>}
       {writes && isReply && message.status !== "pending" && <button type="button" onClick={command("reply.regenerate")}>{t("Regenerate")}</button>}
       {writes && mine && <button type="button" aria-label={t("Edit")} title={t("Edit")} onClick={edit}><Icon name="edit" /></button>}
       {(mine || manages) && !view.chat.archived && <button type="button" aria-label={t("Delete")} title={t("Delete")} onClick={remove}><Icon name="trash" /></button>}

@@ -1,20 +1,13 @@
 /** Texts with gaps that one keeps: made and changed among the settings, filled where one writes. */
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
-import type { Listing, PromptJson } from "../client";
+import type { PromptJson } from "../client";
 import { Dialog } from "./dialog";
 import { t } from "./i18n";
 import { attempt, parley, usePage } from "./store";
 
 /** All that one may use, put into the page; those of before stay where they can't be had, and it fails. */
 export async function loadPrompts(): Promise<void> {
-  const all: PromptJson[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: Listing<PromptJson> = await parley.rest.get<Listing<PromptJson>>("v1/prompts", { cursor, limit: 100 });
-    all.push(...page.items);
-    cursor = page.next_cursor;
-  } while (cursor);
-  usePage.setState({ prompts: all });
+  usePage.setState({ prompts: await parley.allOf<PromptJson>("v1/prompts") });
 }
 
 export function filled(text: string, values: Record<string, string>): string {

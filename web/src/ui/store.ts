@@ -1,7 +1,7 @@
 /** The one client of this page, and what only the page knows: what is open beside the chats. */
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { create } from "zustand";
-import { Parley, Problem, shownOf, Unreachable, type AssistantUserJson, type ChatView, type Chosen, type Listing, type MessageJson, type PersonJson, type PromptJson, type Shown } from "../client";
+import { Parley, Problem, shownOf, Unreachable, type AssistantUserJson, type ChatView, type Chosen, type MessageJson, type PersonJson, type PromptJson, type Shown } from "../client";
 import { t } from "./i18n";
 
 /** Where the service is: beside this script's folder, also where a proxy shows it under a path. */
@@ -57,8 +57,7 @@ export const usePage = create<Page>(() => ({ phase: "starting", ...NOBODYS, said
 
 /** The assistants that one may ask, put into the page. */
 export async function loadAssistants(): Promise<void> {
-  const { items } = await parley.rest.get<Listing<AssistantUserJson>>("v1/assistants", { limit: 100 });
-  const mine = items.filter((one) => one.may_ask).map((one) => ({ id: one.user_id, username: one.username, display_name: one.display_name, kind: "assistant" as const }));
+  const mine = (await parley.allOf<AssistantUserJson>("v1/assistants")).filter((one) => one.may_ask).map((one) => ({ id: one.user_id, username: one.username, display_name: one.display_name, kind: "assistant" as const }));
   usePage.setState({ assistants: mine });
 }
 
