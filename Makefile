@@ -33,6 +33,7 @@ coverage: .venv/dev.ok ## branch coverage over unit, contract and scenario tests
 
 test-long: .venv/dev.ok ## what make test has no time for: tests marked long, surroundings, rolling, upgrade, journey; at most 40 minutes
 	@$(BIN)/python -m stack.packages
+	@$(BIN)/python -m stack.build_web
 	@COME_AND_GO_S=60 $(BIN)/python -m pytest -m long -n 2 --dist loadgroup --durations=10 --ignore tests/faults/test_surroundings.py --ignore tests/faults/test_clocks.py
 	@$(MAKE) -s surroundings rolling upgrade journey
 

@@ -11,8 +11,9 @@ class UserJson(TypedDict):
     id: str
     username: str
     display_name: str
-    kind: Literal["human", "assistant"]
+    kind: Literal["human", "assistant", "bot"]
     role: Literal["user", "operator"]
+    email: str | None
     preferences: dict[str, Any]
 
 
@@ -50,6 +51,13 @@ class FailureJson(TypedDict):
     reason: str
 
 
+class ViaJson(TypedDict):
+    """The key of a host that says it for its sender."""
+
+    key_id: str
+    name: str
+
+
 class UsageJson(TypedDict):
     prompt_tokens: int
     completion_tokens: int
@@ -72,6 +80,7 @@ class MessageJson(TypedDict):
     attempt: NotRequired[int]
     regenerates: NotRequired[str]
     failure: NotRequired[FailureJson]
+    via: NotRequired[ViaJson]
     usage: NotRequired[UsageJson]
     queue: NotRequired[int]
     parent_id: str | None
@@ -270,7 +279,7 @@ class PersonJson(TypedDict):
     id: str
     username: str
     display_name: str
-    kind: Literal["human", "assistant"]
+    kind: Literal["human", "assistant", "bot"]
 
 
 class MemberJson(TypedDict):

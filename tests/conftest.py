@@ -8,6 +8,7 @@ from hypothesis import Phase, settings
 
 from stack.servers import Servers
 from tests.halves import LONG, is_long
+from tests.issuer import Issuer
 from tests.world import People, World, start_embedded, start_real, stop_embedded
 
 TESTS = Path(__file__).parent
@@ -66,15 +67,26 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def embedded() -> Iterator[World]:
-    world = start_embedded({"LOG_LEVEL": "debug"})
+def issuer() -> Iterator[Issuer]:
+    """Who vouches for people in both worlds, beside a host with a shared secret."""
+    made = Issuer()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def embedded(issuer: Issuer) -> Iterator[World]:
+    world = start_embedded({"LOG_LEVEL": "debug", "ISSUERS": issuer.settings})
+    world.issuer = issuer
     yield world
     stop_embedded(world)
 
 
 @pytest.fixture(scope="session")
-def real(servers: Servers) -> Iterator[World]:
-    world = start_real(servers, environment={"LOG_LEVEL": "debug", "ASSISTANT_SUMMARIES": "on"})
+def real(servers: Servers, issuer: Issuer) -> Iterator[World]:
+    environment = {"LOG_LEVEL": "debug", "ASSISTANT_SUMMARIES": "on", "ISSUERS": issuer.settings}
+    world = start_real(servers, environment=environment)
+    world.issuer = issuer
     yield world
     assert world.stack is not None and world.model is not None
     world.stack.stop()

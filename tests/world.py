@@ -32,6 +32,7 @@ from stack.pace import paced, within
 from stack.parley import ROOT, Role, Stack
 from stack.processes import Child, free_port, wait_until
 from stack.servers import Servers
+from tests.issuer import Issuer
 
 PASSWORD = "correct horse battery"
 SHARDS = 8
@@ -60,6 +61,7 @@ class World:
     def __init__(self, name: str, urls: list[str], stack: Stack | None = None, role: Role | None = None) -> None:
         self.name, self.urls, self.stack, self.role = name, urls, stack, role
         self.model: ModelServer | None = None
+        self.issuer: Issuer | None = None
         self._operator: str | None = None
 
     def make_operator(self, username: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 
 def origin_is_good(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
     """Absent, the same host, or listed; `null` never. allowed: plain ones."""
@@ -19,3 +21,11 @@ def plain_origin(text: str) -> str:
         if made.startswith(scheme):
             return made.removesuffix(port)
     return made
+
+
+def is_loopback(name: str) -> bool:
+    """Whether this host is the machine itself."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from app.application.assistants import CONFIGURE
-from app.application.authorize import Pep, Reader, asked_of_service, permit_of_service
-from app.application.operators import ADMINISTER
+from app.application.authorize import ADMINISTER, Pep, Reader, asked_of_service, permit_of_service
 from app.application.ports.history import History
 from app.application.ports.jobs import DayOfUse, Provenance, Provenances
 from app.application.ports.model import Place

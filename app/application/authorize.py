@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.application.bounded import Bounded
 from app.application.ports.history import History
@@ -14,6 +14,7 @@ from app.domain.policy import Answer, Question, question
 from app.domain.values import Chat, Member
 
 _REMEMBERED_MAX = 10_000
+ADMINISTER = "users.administer"
 
 T = TypeVar("T")
 
@@ -65,10 +66,10 @@ class Reader:
         self._pep = pep
         self._history = history
 
-    async def permit(self, user_id: str, chat_id: str, action: str = "chat.read") -> tuple[Chat, Member]:
+    async def permit(self, user_id: str, chat_id: str, action: str = "chat.read", **facts: Any) -> tuple[Chat, Member]:
         """The chat and the reader's membership, or ParleyError; a stranger hears what a missing chat says."""
         chat, member = await self._history.chat_for(chat_id, user_id)
-        answer = self._pep.ask(question(action, chat, member, self._history.now()))
+        answer = self._pep.ask(question(action, chat, member, self._history.now(), **facts))
         if not answer.allowed:
             raise ParleyError(answer.code, answer.reason, policies=answer.policies)
         if chat is None or member is None:

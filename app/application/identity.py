@@ -8,15 +8,15 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from time import monotonic
 
 from app.application.bounded import Bounded
+from app.application.keys import KEY_BEGINS, KeyRing, hash_of
+from app.application.other_issuers import OtherIssuers
 from app.application.ports.errors import Unavailable
-from app.application.ports.fan_out import FanOut
+from app.application.ports.invitations import Invitations
 from app.application.ports.limits import SignInLimiter
 from app.application.ports.people import Account, Accounts, Bearer, LiveSession, Passwords, Tokens
-from app.application.signals import Note, pack_note, user_channel
 from app.domain.errors import Code, ParleyError, rate_limited, unavailable
 from app.domain.text import password_forms
 from app.domain.values import UserKind
@@ -26,6 +26,8 @@ REFRESH_GRACE_S = 30.0
 REFRESH_TTL_S = 30 * 86_400.0
 TICKET_TTL_S = 30
 SESSION_CACHE_S = 2.0
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
 HELD_BACK_MAX = 1_000
 """Sign-ins whose answers wait."""
 _SESSIONS_REMEMBERED_MAX = 50_000
@@ -58,6 +60,14 @@ def clean_username(username: str) -> str:
     return name
 
 
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Who comes in. registration: open, invite, closed. passwords: whether there are local accounts at all."""
+
+    registration: str = "open"
+    passwords: bool = True
+
+
 class Identity:
     def __init__(
         self,
@@ -65,15 +75,21 @@ class Identity:
         passwords: Passwords,
         tokens: Tokens,
         limiter: SignInLimiter,
-        fan_out: FanOut,
+        keys: KeyRing,
         new_id: Callable[[], str],
+        invitations: Invitations,
+        entrance: Entrance = Entrance(),
+        others: OtherIssuers | None = None,
         refresh_ttl_s: float = REFRESH_TTL_S,
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords
         self._tokens = tokens
         self._limiter = limiter
-        self._fan_out = fan_out
+        self._keys = keys
+        self._invitations = invitations
+        self.entrance = entrance
+        self._others = others
         self._new_id = new_id
         self._refresh_ttl_s = refresh_ttl_s
         self._held_back = 0
@@ -81,25 +97,53 @@ class Identity:
         self._signed: Bounded[str, Bearer] = Bounded(_TOKENS_REMEMBERED_MAX)
 
     async def register(
-        self, username: str, password: str, display_name: str | None, address: str, client: str = ""
+        self,
+        username: str,
+        password: str,
+        display_name: str | None,
+        address: str,
+        client: str = "",
+        invitation: str | None = None,
     ) -> SignedIn:
         """Raises ParleyError."""
-        name = clean_username(username)
-        hashed = await self._hash(password, address)
-        account = Account(self._new_id(), name, display_name or name, UserKind.HUMAN, "user", {}, hashed)
+        if not self.entrance.passwords or self.entrance.registration == "closed":
+            raise ParleyError(Code.NOT_ALLOWED, "nobody registers here")
+        name, user_id = clean_username(username), self._new_id()
+        if self.entrance.registration == "invite":
+            await self._come_by(invitation, user_id)
+        try:
+            return await self._register(user_id, name, password, display_name, address, client)
+        except BaseException:
+            if self.entrance.registration == "invite" and invitation is not None:
+                await asyncio.shield(self._invitations.give_back(invitation, user_id))
+            raise
+
+    async def _come_by(self, invitation: str | None, user_id: str) -> None:
+        taken = await self._invitations.take(invitation, user_id) if invitation else None
+        if taken is None or taken[0].chat_id is not None:
+            if taken is not None and invitation:
+                await self._invitations.give_back(invitation, user_id)
+            raise ParleyError(Code.NOT_ALLOWED, "who registers here needs a good invitation")
+
+    async def _register(
+        self, user_id: str, name: str, password: str, display_name: str | None, address: str, client: str
+    ) -> SignedIn:
+        hashed = await self.hashed(password, address)
+        account = Account(user_id, name, display_name or name, UserKind.HUMAN, "user", {}, hashed)
         if not await self._accounts.create(account):
             raise ParleyError(Code.CONFLICT, "this username is taken")
         return await self._start(account, client)
 
-    async def _hash(self, password: str, address: str) -> str:
+    async def hashed(self, password: str, address: str) -> str:
+        """As it is kept. Raises ParleyError `unavailable`."""
         try:
             return await self._passwords.hash(password_forms(password)[0], address)
         except Unavailable as error:
             raise unavailable(str(error)) from error
 
-    async def _start(self, account: Account, client: str) -> SignedIn:
+    async def _start(self, account: Account, client: str, vouched: tuple[str, str] | None = None) -> SignedIn:
         refresh = secrets.token_urlsafe(32)
-        session_id = await self._accounts.start_session(account, _hash(refresh), self._refresh_ttl_s, client)
+        session_id = await self._accounts.start_session(account, hash_of(refresh), self._refresh_ttl_s, client, vouched)
         if session_id is None:
             raise SignInRefused("invalid_grant", "the account was changed just now")
         return self._signed_in(account, session_id, refresh)
@@ -111,6 +155,8 @@ class Identity:
     async def sign_in(self, username: str, password: str, address: str, client: str = "", device: str = "") -> SignedIn:
         """device: a refresh token that is or was this account's: others' failures don't hold it up. Raises
         SignInRefused."""
+        if not self.entrance.passwords:
+            raise SignInRefused("unsupported_grant_type", "nobody has a password here")
         name = username.strip().lower()
         account = await self._checked(name, password, address, device)
         if account is None:
@@ -129,7 +175,7 @@ class Identity:
         self._hold_back(name, address)  # others may have failed meanwhile
         delay_s = self._limiter.delay_s(name) - (asyncio.get_running_loop().time() - began)
         if delay_s > 0 and not (
-            device and account and await self._accounts.was_refreshed_by(account.id, _hash(device))
+            device and account and await self._accounts.was_refreshed_by(account.id, hash_of(device))
         ):
             await self._wait(delay_s)
         if good is not None and not good.disabled:
@@ -177,7 +223,7 @@ class Identity:
             raise rate_limited(refused.description, wait_ms) from refused
         if checked is None:
             raise ParleyError(Code.NOT_ALLOWED, "the current password is another")
-        hashed = await self._hash(new, address)
+        hashed = await self.hashed(new, address)
         await self.tell_ended(
             bearer.user_id, await self._accounts.change_password(bearer.user_id, hashed, bearer.session_id)
         )
@@ -202,9 +248,34 @@ class Identity:
             bearer.user_id, await self._accounts.end_other_sessions(bearer.user_id, bearer.session_id)
         )
 
+    @property
+    def has_others(self) -> bool:
+        return self._others is not None and bool(self._others.issuers)
+
+    async def exchange(self, token: str, token_type: str, client: str) -> SignedIn:
+        """A session of ours for another issuer's token (RFC 8693). Raises SignInRefused, ParleyError, Unavailable."""
+        if self._others is None or not self.has_others:
+            raise SignInRefused("unsupported_grant_type", "no other issuer is set")
+        kind = token_type.removeprefix(TOKEN_TYPE)
+        if kind == token_type or kind not in ("access_token", "id_token", "jwt"):
+            raise SignInRefused("invalid_request", f"subject_token_type: {TOKEN_TYPE}access_token, id_token or jwt")
+        account, vouched = await self._others.exchanged(token, kind == "id_token")
+        return await self.start_vouched(account, client, vouched.issuer.issuer, vouched.session)
+
+    async def start_for(self, account: Account, client: str) -> SignedIn:
+        """As a host says who it is. Raises ParleyError."""
+        try:
+            return await self._start(account, client)
+        except SignInRefused as refused:
+            raise ParleyError(Code.CONFLICT, refused.description) from refused
+
+    async def start_vouched(self, account: Account, client: str, issuer: str, issuer_session: str) -> SignedIn:
+        """As this issuer says who it is: its sign-out ends it. Raises SignInRefused."""
+        return await self._start(account, client, (issuer, issuer_session))
+
     async def refresh(self, token: str) -> SignedIn:
         new = secrets.token_urlsafe(32)
-        tried = await self._accounts.use_refresh(_hash(token), _hash(new), REFRESH_GRACE_S, self._refresh_ttl_s)
+        tried = await self._accounts.use_refresh(hash_of(token), hash_of(new), REFRESH_GRACE_S, self._refresh_ttl_s)
         if tried is not None and tried.replayed:
             await self.tell_ended(tried.user_id, [tried.session_id])
         account = await self._accounts.by_id(tried.user_id) if tried and not tried.replayed else None
@@ -220,25 +291,28 @@ class Identity:
         """Their sockets close, on whatever gateway; what is lost on the way, the poll finds."""
         for session_id in session_ids:
             self._alive.pop(session_id, None)
-        notes = [(user_channel(user_id), pack_note(Note("revoked", session_id))) for session_id in session_ids]
-        if notes:
-            await self._fan_out.publish(notes)
+        await self._keys.tell_ended(user_id, session_ids)
 
     async def ticket(self, bearer: Bearer) -> str:
         ticket = secrets.token_urlsafe(32)
-        await self._accounts.add_ticket(_hash(ticket), bearer.session_id, TICKET_TTL_S)
+        await self._accounts.add_ticket(hash_of(ticket), bearer.session_id, TICKET_TTL_S)
         return ticket
 
     async def by_ticket(self, ticket: str) -> Bearer:
         """A ticket's socket lives as long as a token that is issued now."""
-        found = await self._accounts.use_ticket(_hash(ticket))
+        found = await self._accounts.use_ticket(hash_of(ticket))
         if found is None:
             raise ParleyError(Code.UNAUTHENTICATED, "this ticket is not good any more")
-        session_id, user_id = found
-        return self._tokens.verify(self._tokens.issue(user_id, session_id))
+        bearer = self._tokens.verify(self._tokens.issue(found.user_id, found.session_id))
+        return replace(bearer, scopes=found.scopes)
 
     def is_signed(self, token: str) -> bool:
-        """Whether we signed it, and it isn't over: not whether its session lives."""
+        """Whether we signed it, and it isn't over: not whether its session lives. A key, or what another issuer signed:
+        whether it was good a moment ago."""
+        if token.startswith(KEY_BEGINS):
+            return self._keys.is_known(token)
+        if self._others is not None and self._others.is_theirs(token):
+            return self._others.is_known(token)
         try:
             return bool(self.named(token))
         except ParleyError:
@@ -252,9 +326,21 @@ class Identity:
             bearer = self._signed[token] = self._tokens.verify(token)
         return bearer
 
+    async def hello(self, token: str) -> Bearer:
+        """As `bearer`, for a socket: whether the session lives is seen when its account is read."""
+        if token.startswith(KEY_BEGINS) or (self._others is not None and self._others.is_theirs(token)):
+            return await self.bearer(token)
+        return self.named(token)
+
     async def bearer(self, token: str) -> Bearer:
-        """Whom the token names, if the session lives; looked up at most every 2 s for a session."""
-        bearer = self.named(token)
+        """Whom the token names, if the session lives; looked up at most every 2 s for a session. It may be a key, or another
+        issuer's."""
+        if token.startswith(KEY_BEGINS):
+            return await self._keys.bearer(token)
+        if self._others is not None and self._others.is_theirs(token):
+            bearer = await self._others.bearer(token)
+        else:
+            bearer = self.named(token)
         now = monotonic()
         until, whose = self._alive.get(bearer.session_id, (0.0, ""))
         if until < now or whose != bearer.user_id:
@@ -262,7 +348,3 @@ class Identity:
                 raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
             self._alive[bearer.session_id] = (now + SESSION_CACHE_S, bearer.user_id)
         return bearer
-
-
-def _hash(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()

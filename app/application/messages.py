@@ -15,6 +15,7 @@ from app.domain.errors import Code, ParleyError, not_found
 from app.domain.events import Event, Opaque
 from app.domain.messages import SendMessage
 from app.domain.replies import RegenerateReply
+from app.domain.scopes import Scopes
 from app.domain.values import Chat, Member, Message
 
 _PAGE_TRIES = 3
@@ -40,9 +41,12 @@ class Messages:
         self._history = history
         self._timeline = timeline
 
-    async def send(self, user_id: str, chat_id: str, id_: str, action: SendMessage) -> Done[Message]:
-        """The same id again is the first message again; to who is out meanwhile only what was theirs to know."""
-        done = await self._submitter.run(user_id, chat_id, action, id_)
+    async def send(
+        self, user_id: str, chat_id: str, id_: str, action: SendMessage, scopes: Scopes = None
+    ) -> Done[Message]:
+        """The same id again is the first message again; to who is out meanwhile only what was theirs to know. scopes: of the
+        key that asks."""
+        done = await self._submitter.run(user_id, chat_id, action, id_, scopes)
         message = await self._as_known_to(user_id, await self._at(chat_id, done.seq))
         return Done(message, done.seq, done.made)
 
@@ -59,9 +63,11 @@ class Messages:
             message = replace(message, body=None, edited_at=None, deleted_at=None)
         return replace(message, reactions=())
 
-    async def regenerate(self, user_id: str, chat_id: str, message_id: str, id_: str | None) -> Done[Message]:
+    async def regenerate(
+        self, user_id: str, chat_id: str, message_id: str, id_: str | None, scopes: Scopes = None
+    ) -> Done[Message]:
         """The new reply."""
-        done = await self._submitter.run(user_id, chat_id, RegenerateReply(message_id), id_)
+        done = await self._submitter.run(user_id, chat_id, RegenerateReply(message_id), id_, scopes)
         return await self._shown_after(user_id, done, await self._at(chat_id, done.seq))
 
     async def act(self, user_id: str, chat_id: str, message_id: str, action: Action, id_: str | None) -> Done[Message]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from app.application.authorize import Pep, Reader, permit_of_service
+from app.application.authorize import ADMINISTER, Pep, Reader, permit_of_service
 from app.application.identity import Identity
 from app.application.ports.history import History
 from app.application.ports.people import Account, Accounts, AuditEntry, Bearer, LastOperator
@@ -15,8 +15,6 @@ from app.application.submit import Done, Submitter
 from app.domain.errors import Code, ParleyError, not_found
 from app.domain.moderation import Act, Moderate
 from app.domain.values import Member, Message, UserKind
-
-ADMINISTER = "users.administer"
 
 
 class Operators:
@@ -62,6 +60,8 @@ class Operators:
             raise ParleyError(Code.NOT_FOUND, "no such person")
         if account.kind == UserKind.ASSISTANT:
             raise ParleyError(Code.CONFLICT, "an assistant is no person")
+        if account.kind == UserKind.BOT and role == "operator":
+            raise ParleyError(Code.CONFLICT, "only people are operators")
         try:
             ended = await self._accounts.administer(bearer.user_id, user_id, disabled, role, quotas)
         except LastOperator:

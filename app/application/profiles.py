@@ -33,8 +33,14 @@ class Profiles:
             raise not_found()
         return account
 
-    async def change(self, user_id: str, display_name: str | None, preferences: dict[str, Any] | None) -> Account:
-        """None: that stays. preferences: merged into those that there are, by RFC 7396. Raises ParleyError."""
+    async def change(
+        self,
+        user_id: str,
+        display_name: str | None,
+        preferences: dict[str, Any] | None,
+        email: str | None = None,
+    ) -> Account:
+        """None: that stays; an empty email takes it away. preferences: merged into those that there are, by RFC 7396. Raises ParleyError."""
 
         def merge(kept: dict[str, object]) -> dict[str, object]:
             made: dict[str, object] = merged(kept, preferences)
@@ -46,7 +52,7 @@ class Profiles:
         if preferences is not None:
             check_preferences(preferences)
         before = await self.account(user_id) if display_name is not None else None
-        await self._accounts.update(user_id, display_name, merge if preferences is not None else None)
+        await self._accounts.update(user_id, display_name, merge if preferences is not None else None, email)
         account = await self.account(user_id)
         if before is not None and account.display_name != before.display_name:
             await self.tell_all(account.person)
@@ -80,14 +86,14 @@ def merged(kept: Any, patch: Any) -> Any:
     return made
 
 
-def check_preferences(preferences: dict[str, Any]) -> None:
+def check_preferences(preferences: dict[str, Any], what: str = "preferences") -> None:
     """What every store can keep, and not too much of it. Raises ParleyError `too_large`, `invalid`."""
     if len(json.dumps(preferences, ensure_ascii=False, separators=(",", ":")).encode()) > PREFERENCES_BYTES_MAX:
-        raise ParleyError(Code.TOO_LARGE, "preferences take at most 16 KiB of JSON")
+        raise ParleyError(Code.TOO_LARGE, f"{what} take at most 16 KiB of JSON")
     if _depth(preferences) > PREFERENCES_DEPTH_MAX:
-        raise ParleyError(Code.INVALID, f"preferences hold at most {PREFERENCES_DEPTH_MAX} levels")
+        raise ParleyError(Code.INVALID, f"{what} hold at most {PREFERENCES_DEPTH_MAX} levels")
     if not _can_be_kept(preferences):
-        raise ParleyError(Code.INVALID, "preferences hold a NUL character, or a number that is too large")
+        raise ParleyError(Code.INVALID, f"{what} hold a NUL character, or a number that is too large")
 
 
 def _depth(value: Any) -> int:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from app.application.authorize import Pep, permit_of_service
-from app.application.operators import ADMINISTER
+from app.application.authorize import ADMINISTER, Pep, permit_of_service
 from app.application.ports.assistants import KeptPrompt, PromptStore
 from app.application.ports.people import Accounts, Bearer
 from app.domain.errors import Code, ParleyError, not_found

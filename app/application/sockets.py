@@ -50,7 +50,7 @@ class Sockets:
             raise Unavailable("too many come in at once") from None
         if account is None:
             raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
-        return Session(self._new_id(), bearer.user_id, bearer.session_id, sink), account
+        return Session(self._new_id(), bearer.user_id, bearer.session_id, sink, bearer.scopes), account
 
     async def welcome(self, session: Session, account: Account, resume: dict[str, int], epoch: str) -> bool:
         """Give it its chats, and what it missed: chat id → last seq applied, in the client's epoch. False where it was
@@ -70,7 +70,7 @@ class Sockets:
         bearer = await self._identity.bearer(token)
         if bearer.user_id != session.user_id:
             raise ParleyError(Code.UNAUTHENTICATED, "this token is another user's")
-        session.auth_session_id = bearer.session_id
+        session.auth_session_id, session.scopes = bearer.session_id, bearer.scopes
         if not await self.still_alive(session):
             raise ParleyError(Code.UNAUTHENTICATED, "the session has ended")
         return bearer

@@ -24,6 +24,7 @@ from app.domain.errors import Code, ParleyError, rate_limited, unavailable
 from app.domain.members import STRANGERS_MAX
 from app.domain.messages import SendMessage
 from app.domain.replies import SteerReply
+from app.domain.scopes import Scopes
 from app.domain.state import Outcome
 from app.domain.text import check_body
 
@@ -100,7 +101,10 @@ class Submitter:
             return settled()
         tag, is_send = next(self._tags), type(action) is SendMessage
         origin = self._hub.process_id
-        command = Command(chat_id, session.user_id, id_ or self._new_id(), action, origin, not is_send, tag)
+        id_ = id_ or self._new_id()
+        command = Command(
+            chat_id, session.user_id, id_, action, origin, not is_send, tag, scopes=session.scopes
+        )  # fmt: skip
         self._hub.outcomes.ask(session, tag, command.key, ref, is_send)
         future = self._bus.submit(command)
         future.add_done_callback(lambda done: self._accepted(session, command, ref, done, settled))
@@ -121,11 +125,14 @@ class Submitter:
 
     # From a caller that waits
 
-    async def run(self, user_id: str, chat_id: str, action: Action, id_: str | None = None) -> Done[None]:
-        """Do it, and wait for its outcome. Raises ParleyError where nothing was accepted, and for a refusal; StillOpen
+    async def run(
+        self, user_id: str, chat_id: str, action: Action, id_: str | None = None, scopes: Scopes = None
+    ) -> Done[None]:
+        """Do it, and wait for its outcome. scopes: of the key that asks. Raises ParleyError where nothing was accepted, and for a refusal; StillOpen
         where the outcome is not known in 10 s."""
         self._check(user_id, action)
-        command = Command(chat_id, user_id, id_ or self._new_id(), action, self._hub.process_id, wait=True)
+        id_ = id_ or self._new_id()
+        command = Command(chat_id, user_id, id_, action, self._hub.process_id, wait=True, scopes=scopes)
         told = self._hub.outcomes.expect(command.key)
         deadline = asyncio.get_running_loop().time() + OUTCOME_WAIT_S
         try:

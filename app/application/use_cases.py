@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from app.application.answers import Answers
 from app.application.assistants import Assistants
 from app.application.background import Background
+from app.application.bots import Bots
 from app.application.chats import Chats
 from app.application.explain import Explain
 from app.application.hub.hub import Hub
 from app.application.identity import Identity
+from app.application.invitations import Invitations
+from app.application.keys import KeyRing
 from app.application.members import Members
 from app.application.messages import Messages
 from app.application.operators import Operators
@@ -18,7 +21,10 @@ from app.application.ports.limits import Limiter
 from app.application.profiles import Profiles
 from app.application.prompts import Prompts
 from app.application.read_marks import ReadMarks
+from app.application.recovery import Recovery
 from app.application.search import MessageSearch
+from app.application.server import Server
+from app.application.sign_in import SignIn
 from app.application.sockets import Sockets
 from app.application.strangers import Strangers
 from app.application.submit import Submitter
@@ -31,6 +37,12 @@ class UseCases:
     """draining: nothing new is begun. background: for what a socket starts and doesn't wait for."""
 
     identity: Identity
+    sign_in: SignIn
+    keys: KeyRing
+    bots: Bots
+    recovery: Recovery
+    invitations: Invitations
+    server: Server
     profiles: Profiles
     operators: Operators
     submitter: Submitter

@@ -8,7 +8,7 @@ from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.fold import Fold, Refused
 from app.domain.ids import ASSISTANT_ID, DEFAULT_PROVIDER
-from app.domain.policy import AssistantFacts, question
+from app.domain.policy import AssistantFacts, KeyFacts, question
 from app.domain.state import Needs, Silence, Spent, Spoken
 from app.domain.text import called, calls, tokens_of
 from app.domain.values import Assistant, Attention, Chat, ChatKind, Member, UserKind
@@ -40,7 +40,7 @@ def asked(fold: Fold, command: Command, chat: Chat, body: str) -> list[Assistant
 
 def _is_assistant(fold: Fold, command: Command) -> bool:
     member = fold.state.members.get((command.chat_id, command.actor_id))
-    return member is not None and member.user.kind != UserKind.HUMAN
+    return member is not None and member.user.kind == UserKind.ASSISTANT
 
 
 def permit_asking(
@@ -59,7 +59,11 @@ def permit_asking(
     if one.deleted:
         raise Refused(Code.NOT_ALLOWED, "this assistant is no more")
     may = fold.allowing(
-        command, "assistant.ask", operator=operator, assistant=AssistantFacts(asked_by=one.asked_by, listed=listed)
+        command,
+        "assistant.ask",
+        operator=operator,
+        assistant=AssistantFacts(asked_by=one.asked_by, listed=listed),
+        key=KeyFacts(command.scopes) if command.scopes is not None else None,
     )
     speaks = permit_speaking(fold, command.chat_id, one, addressed, quiet)
     _check_quotas(fold, command.actor_id, ahead, reserve(fold, one, body))

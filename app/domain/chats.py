@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -106,13 +107,20 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
         assistant=assistant,
         terms=replace(NO_TERMS, forked_from=do.forked_from, local_only=do.local_only),
     )
+    begin(fold, command, chat, roles)
+    members.note_added(fold, command, others, strangers, 1)
+    return 1
+
+
+def begin(fold: Fold, command: Command, chat: Chat, roles: Mapping[str, str]) -> int:
+    """A new chat and who is in it from the start, whoever may. roles: by user id."""
     fold.state.chats[chat.id] = chat
     fold.state.changes.new_chats.add(chat.id)
-    first = tuple(Member(chat.id, fold.state.people[u], role, None, now, 1) for u, role in roles.items())
+    people, at = fold.state.people, chat.created_at
+    first = tuple(Member(chat.id, people[user_id], role, None, at, 1) for user_id, role in roles.items())
     for member in first:
         members.put(fold, member)
         fold.state.changes.read[(chat.id, member.user.id)] = member.joined_seq
-    members.note_added(fold, command, others, strangers, 1)
     created = ChatCreated(replace(chat, head=1), first)
     return fold.append(chat.id, "chat.created", command.actor_id, created, command.id)
 
@@ -127,7 +135,7 @@ def _check_members(fold: Fold, kind: str, others: list[str]) -> None:
     unknown = [user_id for user_id in others if user_id not in fold.state.people or user_id in fold.state.disabled]
     if unknown:
         raise Refused(Code.INVALID, f"member_ids names nobody: {', '.join(unknown[:5])}")
-    if kind == ChatKind.DIRECT and (len(others) != 1 or fold.state.people[others[0]].kind != UserKind.HUMAN):
+    if kind == ChatKind.DIRECT and (len(others) != 1 or fold.state.people[others[0]].kind == UserKind.ASSISTANT):
         raise Refused(Code.INVALID, "a direct chat takes exactly one other person")
     if len(others) + 1 > fold.limits.group_members_max:
         raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
@@ -162,7 +170,7 @@ def update(fold: Fold, command: Command, do: UpdateChat) -> int | None:
         changed = _with_consent(fold, command, changed, do.assistant_consent)
     if changed == chat:
         return None
-    return _changed(fold, command, changed)
+    return change(fold, command, changed)
 
 
 def _with_consent(fold: Fold, command: Command, chat: Chat, agrees: bool) -> Chat:
@@ -200,10 +208,11 @@ def name(fold: Fold, command: Command, do: NameChat) -> int | None:
         return None
     if chat.title is not None or chat.archived:
         return None
-    return _changed(fold, command, replace(chat, title=do.title))
+    return change(fold, command, replace(chat, title=do.title))
 
 
-def _changed(fold: Fold, command: Command, chat: Chat) -> int:
+def change(fold: Fold, command: Command, chat: Chat) -> int:
+    """The chat as it is from now on, whoever may."""
     fold.state.chats[chat.id] = chat
     fold.state.changes.whole_chats.add(chat.id)
     after = replace(chat, head=chat.head + 1)

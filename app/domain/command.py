@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from app.domain.scopes import Scopes
 from app.domain.value import value
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Command:
     origin: the process that waits for the outcome, "" for none. wait: tell it every outcome, not only those
     that no new event shows. tag: which request of that process asked, 0 for none.
     trace, sent_at: for whoever watches: the W3C traceparent that it belongs to, and Unix seconds of its submission.
+    scopes: of the key that it came with; None without one.
     """
 
     chat_id: str
@@ -61,6 +63,7 @@ class Command:
     tag: int = 0
     trace: str = ""
     sent_at: float = 0.0
+    scopes: Scopes = None
 
     @property
     def type(self) -> str:
@@ -78,6 +81,7 @@ class Command:
             self.tag,
             trace,
             sent_at,
+            self.scopes,
         )
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
-from app.domain import chats, members, messages, moderation, pins, reactions, replies
+from app.domain import chats, members, messages, moderation, pins, provisioning, reactions, replies
 from app.domain.command import Action, Command, Cost, UnknownAction
 from app.domain.errors import Code
 from app.domain.events import Event, EventKind, Opaque
@@ -44,7 +44,7 @@ def add_subject(subject: ModuleType) -> None:
             raise ValueError(f"two events are called {kind.type}")
 
 
-for _subject in (messages, reactions, pins, chats, members, replies, moderation):
+for _subject in (messages, reactions, pins, chats, members, replies, moderation, provisioning):
     add_subject(_subject)
 
 

@@ -38,3 +38,12 @@ def created_chat_id(creator_id: str, command_id: str) -> str:
 def shard_of(chat_id: str, shards: int) -> int:
     """The shard that orders this chat. Stable across processes, unlike hash()."""
     return int(chat_id.replace("-", ""), 16) % shards
+
+
+def external_user_id(external_id: str) -> str:
+    """Of a user of the host's: whoever speaks of them, and whenever, means the same."""
+    return derived_id("external user", external_id)
+
+
+def external_chat_id(external_id: str) -> str:
+    return derived_id("external chat", external_id)

@@ -21,9 +21,12 @@ STRANGERS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class AddMember:
+    """invited: they come by an invitation of the actor's, and want to."""
+
     type: ClassVar[str] = "member.add"
     user_id: str
     role: str
+    invited: bool = False
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         _needs_person(facts, chat_id, self.user_id)
@@ -104,20 +107,21 @@ def add(fold: Fold, command: Command, do: AddMember) -> int | None:
     person = fold.state.people.get(do.user_id)
     if person is None or do.user_id in fold.state.disabled:
         raise Refused(Code.INVALID, f"user_id names nobody: {do.user_id}")
-    strangers = check_consent(fold, command, [do.user_id])
-    seq = _take_in(fold, command, person, do.role)
+    strangers = [] if do.invited else check_consent(fold, command, [do.user_id])
+    seq = take_in(fold, command, person, do.role)
     note_added(fold, command, [do.user_id], strangers, seq)
     return seq
 
 
-def _take_in(fold: Fold, command: Command, person: Person, role: str) -> int:
+def take_in(fold: Fold, command: Command, person: Person, role: str) -> int:
+    """Whoever may."""
     chat = fold.state.chats[command.chat_id]
     if chat.members_count >= fold.limits.group_members_max:
         raise Refused(Code.CONFLICT, f"a chat takes at most {fold.limits.group_members_max} members")
-    _check_manager(person, role)
+    check_manager(person, role)
     _count(fold, chat, +1)
     seq = chat.head + 1
-    hides = chat.terms.history == Seen.FROM_JOINING and person.kind == UserKind.HUMAN
+    hides = chat.terms.history == Seen.FROM_JOINING and person.kind != UserKind.ASSISTANT
     member = Member(chat.id, person, role, None, fold.at(chat.id), seq, sees_from=seq if hides else 0)
     put(fold, member)
     fold.state.changes.read[(chat.id, person.id)] = member.joined_seq
@@ -127,14 +131,14 @@ def _take_in(fold: Fold, command: Command, person: Person, role: str) -> int:
 def make_owner(fold: Fold, command: Command, user_id: str) -> int | None:
     """Of a person who is in the chat or not, whoever may."""
     person, member = fold.state.people[user_id], fold.state.members.get((command.chat_id, user_id))
-    _check_manager(person, Role.OWNER)
+    check_manager(person, Role.OWNER)
     if user_id in fold.state.disabled:
         raise Refused(Code.INVALID, "a disabled account owns nothing")
     if member is not None:
-        return _change(fold, command, replace(member, role=Role.OWNER))
+        return change(fold, command, replace(member, role=Role.OWNER))
     if (command.chat_id, user_id) in fold.state.bans:
         raise Refused(Code.BANNED, "this person is banned from the chat")
-    return _take_in(fold, command, person, Role.OWNER)
+    return take_in(fold, command, person, Role.OWNER)
 
 
 def mute(fold: Fold, command: Command, user_id: str, until: datetime | None) -> int | None:
@@ -142,17 +146,19 @@ def mute(fold: Fold, command: Command, user_id: str, until: datetime | None) -> 
     member = fold.state.members.get((command.chat_id, user_id))
     if member is None:
         raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
-    return _change(fold, command, replace(member, muted_until=until))
+    return change(fold, command, replace(member, muted_until=until))
 
 
-def _change(fold: Fold, command: Command, changed: Member) -> int | None:
+def change(fold: Fold, command: Command, changed: Member) -> int | None:
+    """Whoever may. None where nothing differs."""
     if changed == fold.state.members[(command.chat_id, changed.user.id)]:
         return None
     put(fold, changed)
     return fold.append(command.chat_id, "member.updated", command.actor_id, changed, command.id)
 
 
-def _check_manager(person: Person, role: str) -> None:
+def check_manager(person: Person, role: str) -> None:
+    """Raises Refused."""
     if person.kind != UserKind.HUMAN and role in (Role.OWNER, Role.ADMIN):
         raise Refused(Code.INVALID, "only people are owners and admins")
 
@@ -216,7 +222,7 @@ def update(fold: Fold, command: Command, do: UpdateMember) -> int | None:
         raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
     changed = member
     if "role" in do.given and do.role is not None:
-        _check_manager(member.user, do.role)
+        check_manager(member.user, do.role)
         changed = replace(changed, role=do.role)
     if "muted_until" in do.given:
         changed = replace(changed, muted_until=do.muted_until)
@@ -225,7 +231,7 @@ def update(fold: Fold, command: Command, do: UpdateMember) -> int | None:
         if member.user.kind != UserKind.ASSISTANT:
             raise Refused(Code.INVALID, "attention and budget_per_hour: only of an assistant")
         changed = replace(changed, **takes_part)
-    return _change(fold, command, changed)
+    return change(fold, command, changed)
 
 
 def remove(fold: Fold, command: Command, do: RemoveMember) -> int:
@@ -234,11 +240,11 @@ def remove(fold: Fold, command: Command, do: RemoveMember) -> int:
         fold.permit(command, "member.leave", own=True)
         if member is not None and member.role == Role.OWNER and fold.state.owners.get(command.chat_id, 0) <= 1:
             raise Refused(Code.CONFLICT, "the last owner cannot leave: make another owner first")
-        return _drop(fold, command, do.user_id, "left")
+        return drop(fold, command, do.user_id, "left")
     fold.permit(command, "member.remove", target_role=member.role if member else "")
     if member is None:
         raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
-    return _drop(fold, command, do.user_id, "removed")
+    return drop(fold, command, do.user_id, "removed")
 
 
 def ban(fold: Fold, command: Command, do: BanMember) -> int | None:
@@ -253,7 +259,7 @@ def ban(fold: Fold, command: Command, do: BanMember) -> int | None:
 def keep_out(fold: Fold, command: Command, user_id: str, until: datetime | None) -> int | None:
     """Remove a person, and keep them out for ever or until then."""
     key = (command.chat_id, user_id)
-    seq = _drop(fold, command, user_id, "banned") if key in fold.state.members else None
+    seq = drop(fold, command, user_id, "banned") if key in fold.state.members else None
     if key not in fold.state.bans or fold.state.ban_ends.get(key) != until:
         fold.state.bans.add(key)
         fold.state.changes.bans[key] = command.actor_id
@@ -294,7 +300,8 @@ def put(fold: Fold, member: Member) -> None:
     fold.state.changes.members.add(key)
 
 
-def _drop(fold: Fold, command: Command, user_id: str, reason: str) -> int:
+def drop(fold: Fold, command: Command, user_id: str, reason: str) -> int:
+    """Whoever may."""
     chat = fold.state.chats[command.chat_id]
     if chat.assistant is not None and chat.assistant.user_id == user_id:
         raise Refused(Code.CONFLICT, "the assistant stays in its chat")

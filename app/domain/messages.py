@@ -11,9 +11,10 @@ from app.domain.command import Command
 from app.domain.errors import Code
 from app.domain.events import EventKind
 from app.domain.fold import Fold, Refused, Rule
+from app.domain.scopes import ASK_FIRST
 from app.domain.state import Needs
 from app.domain.value import value
-from app.domain.values import Assistant, Chat, ChatKind, Message, MessageKind, Status
+from app.domain.values import Assistant, Chat, ChatKind, Message, MessageKind, Status, Via
 
 BEGINS = ""
 
@@ -62,11 +63,12 @@ class DeleteMessage:
         facts.pins[chat_id] = None
 
 
-def send(fold: Fold, command: Command, do: SendMessage) -> int:
-    chat = fold.permit(command, "message.send")
-    verdicts: Verdicts = (
-        _verdicts(fold, command, chat, do.body) if chat.kind == ChatKind.ASSISTANT or "@" in do.body else ()
-    )
+def send(fold: Fold, command: Command, do: SendMessage, via: Via | None = None, unasked: bool = False) -> int:
+    """via: whose key says it for its sender. unasked: the chat is there, and who says it may; they ask nobody."""
+    chat = fold.state.chats[command.chat_id] if unasked else fold.permit(command, "message.send")
+    verdicts: Verdicts = ()
+    if (chat.kind == ChatKind.ASSISTANT or "@" in do.body) and not unasked:
+        verdicts = _verdicts(fold, command, chat, do.body)
     if do.reply_to is not None and not _is_seen(fold, command, do.reply_to):
         raise Refused(Code.INVALID, "reply_to names no message of this chat")
     parent_id = _parent_of(fold, chat, do) if chat.kind == ChatKind.ASSISTANT or do.parent_id else None
@@ -83,6 +85,7 @@ def send(fold: Fold, command: Command, do: SendMessage) -> int:
         status=Status.COMPLETE,
         created_at=at,
         parent_id=parent_id,
+        via=via,
     )
     fold.append_message(sent)
     if do.parent_id == BEGINS:
@@ -141,7 +144,9 @@ def _verdicts(fold: Fold, command: Command, chat: Chat, body: str) -> Verdicts:
         try:
             verdicts.append((one, assistants.permit_asking(fold, command, one, body, ahead)))
         except Refused as refused:
-            if chat.kind == ChatKind.ASSISTANT and refused.code == Code.QUOTA_EXCEEDED:
+            if chat.kind == ChatKind.ASSISTANT and (
+                refused.code == Code.QUOTA_EXCEEDED or ASK_FIRST in refused.policies
+            ):
                 raise
             verdicts.append((one, refused))
     return verdicts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from app.domain.errors import Code
@@ -31,6 +32,14 @@ class AssistantFacts:
 
 
 @value(frozen=True, slots=True)
+class KeyFacts:
+    """scopes: what the key is good for. scope: what of that it takes; "" where that isn't asked."""
+
+    scopes: frozenset[str] = frozenset()
+    scope: str = ""
+
+
+@value(frozen=True, slots=True)
 class Question:
     """May this principal do this action here?
 
@@ -39,6 +48,7 @@ class Question:
     added_by, shares, refused, operator: of a person to be added: whom they let, whether they share a chat with who adds
     them, whether they refused this chat, whether who adds them is an operator.
     assistant: what else counts where one is asked, or would speak; role, mute and ban are its own then.
+    key: of what is done with one, what it is good for, and what that takes.
     target_role: present role of the person acted on, "" where there is none. new_role: the one asked for.
     """
 
@@ -56,6 +66,7 @@ class Question:
     shares: bool = False
     refused: bool = False
     operator: bool = False
+    key: KeyFacts | None = None
     assistant: AssistantFacts | None = None
 
 
@@ -71,23 +82,31 @@ class Answer:
 
 Ask = Callable[[Question], Answer]
 
+USE_KEY, USE_SERVER = "key.use", "server.use"
+"""Whether a person's key, or a service's at the server API, is good for what is done with it."""
+
 
 def question(action: str, chat: Chat | None, me: Member | None, now: datetime, **facts: Any) -> Question:
     """The facts that policies see, from what is known of the chat and the asker. Shared by every door."""
     if chat is None:
         return Question(action)
-    return Question(
-        action,
-        role=me.role if me else "",
-        chat_kind=chat.kind,
-        archived=chat.archived,
-        muted=me is not None and me.muted_until is not None and me.muted_until > now,
-        **facts,
-    )
+    muted = me is not None and me.muted_until is not None and me.muted_until > now
+    if not facts:
+        return _plain(action, me.role if me else "", chat.kind, chat.archived, muted)
+    role = me.role if me else ""
+    return Question(action, role=role, chat_kind=chat.kind, archived=chat.archived, muted=muted, **facts)
+
+
+@lru_cache(1_000)
+def _plain(action: str, role: str, chat_kind: str, archived: bool, muted: bool) -> Question:
+    """The same one for the same facts: what remembers answers needn't compare it."""
+    return Question(action, role, chat_kind, archived, muted)
 
 
 def facts_of(asked: Question) -> dict[str, Any]:
     """All that policies are told, by name, the action aside."""
     facts = asdict(asked)
-    del facts["action"], facts["assistant"]
+    del facts["action"], facts["assistant"], facts["key"]
+    key = asked.key or KeyFacts()
+    facts |= {"by_key": asked.key is not None, "scopes": sorted(key.scopes), "scope": key.scope}
     return facts | asdict(asked.assistant or AssistantFacts())

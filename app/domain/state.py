@@ -48,6 +48,8 @@ class Needs:
     """(chat, message) of replies whose assistant is asked once more."""
     operators: dict[str, None] = field(default_factory=dict)
     """Users of whom is wanted whether they are operators."""
+    rosters: dict[str, None] = field(default_factory=dict)
+    """Chats of which all members are wanted."""
 
     def add(self, command: Command) -> None:
         self.chats[command.chat_id] = None

@@ -28,6 +28,7 @@ class Role(StrEnum):
 class UserKind(StrEnum):
     HUMAN = "human"
     ASSISTANT = "assistant"
+    BOT = "bot"
 
 
 class AddedBy(StrEnum):
@@ -212,9 +213,17 @@ class Usage:
     completion_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Via:
+    """A host's key that says something as a user of its."""
+
+    key_id: str
+    name: str
+
+
 @value(frozen=True, slots=True)
 class Message:
-    """queue: of an answer whose turn hasn't come, how many are before it; None of all else. parent_id: in a chat with an
+    """via: whose key said it for its sender. queue: of an answer whose turn hasn't come, how many are before it; None of all else. parent_id: in a chat with an
     assistant of its own the message that this one continues; None where it begins a line, and of all else.
     """
 
@@ -237,6 +246,7 @@ class Message:
     usage: Usage | None = None
     queue: int | None = None
     parent_id: str | None = None
+    via: Via | None = None
 
 
 @dataclass(frozen=True, slots=True)

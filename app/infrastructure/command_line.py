@@ -145,9 +145,20 @@ def check(json: Annotated[bool, typer.Option("--json", help="one JSON object a l
     acts.check_all(json)
 
 
+@app.command("password-link")
+def password_link(name: str) -> None:
+    """Print a link by which the person with this username sets a new password: good once, for a day."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.link_password(name)
+
+
 @app.command()
-def operator(name: str) -> None:
+def operator(
+    name: str,
+    make: Annotated[bool, typer.Option("--make", help="make the account too, where nobody registers")] = False,
+) -> None:
     """Make an operator of the person with this username."""
     from app.infrastructure import command_line_acts as acts
 
-    acts.make_operator(name)
+    acts.make_operator(name, make)

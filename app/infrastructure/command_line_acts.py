@@ -7,12 +7,14 @@ import json
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
 import uvloop
 
 from app.adapters.store.accounts import SqlAccounts
+from app.adapters.store.codes import SqlCodes
 from app.adapters.store.database import Database
 from app.adapters.store.migrate import (
     LanesInUse,
@@ -24,7 +26,12 @@ from app.adapters.store.migrate import (
     migrate,
 )
 from app.adapters.store.word_index import SqlWordIndex
+from app.application.identity import clean_username
 from app.application.ports.errors import Transient
+from app.application.ports.people import Account
+from app.application.recovery import password_link
+from app.domain.errors import ParleyError
+from app.domain.text import rfc3339
 from app.domain.values import UserKind
 from app.infrastructure import backup, check, telemetry, wiring
 from app.infrastructure.roles import process
@@ -185,18 +192,54 @@ def check_all(as_json: bool) -> None:
     _run(work())
 
 
-def make_operator(name: str) -> None:
+def link_password(name: str) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        database = wiring.make_database(settings)  # also while the service runs
+        accounts = SqlAccounts(database)
+        try:
+            account = await accounts.by_name(name.lower())
+            if account is None:
+                raise SettingsError(f"no person is called {name}")
+            link, until = await _password_link(settings, database, account)
+        except ParleyError as error:
+            raise SettingsError(f"{name}: {error.reason}") from None
+        finally:
+            await database.close()
+        print(f"{link}\ngood once, until {rfc3339(until)}")
+
+    _run(work())
+
+
+async def _password_link(settings: Settings, database: Database, account: Account) -> tuple[str, datetime]:
+    """Raises ParleyError."""
+    url = settings.public_url or f"http://{settings.host}:{settings.port}"
+    return await password_link(SqlCodes(database), SqlAccounts(database), account, None, url.rstrip("/"))
+
+
+def make_operator(name: str, make: bool) -> None:
     settings = _settings()
 
     async def work() -> None:
         database = wiring.make_database(settings)  # also while the service runs: it reads roles anew
-        accounts = SqlAccounts(database)
+        accounts, said = SqlAccounts(database), ""
         account = await accounts.by_name(name.lower())
+        if account is None and make:
+            try:
+                new = Account(wiring.new_id(), clean_username(name), name, UserKind.HUMAN, "user", {})
+            except ParleyError as error:
+                raise SettingsError(error.reason) from None
+            await accounts.create(new)
+            account = await accounts.by_name(new.username)
+            assert account is not None
+            link, until = await _password_link(settings, database, account)
+            said = f"; sets a password here, once, until {rfc3339(until)}:\n{link}"
         if account is not None and account.kind == UserKind.HUMAN and account.role != "operator":
             await accounts.administer(None, account.id, None, "operator")
         await database.close()
         if account is None or account.kind != UserKind.HUMAN:
-            raise SettingsError(f"no person is called {name}: register first")
-        print(f"{account.username} is an operator now")
+            raise SettingsError(f"no person is called {name}: register first, or say --make")
+        print(f"{account.username} is an operator now{said}")
 
     _run(work())

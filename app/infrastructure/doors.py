@@ -12,6 +12,8 @@ from app.adapters.rest import (
     accounts,
     assistants,
     chats,
+    invitations,
+    keys,
     members,
     messages,
     openapi,
@@ -19,6 +21,7 @@ from app.adapters.rest import (
     pins,
     policies,
     replies,
+    server,
 )
 from app.adapters.rest.cursors import Cursors
 from app.adapters.rest.history_at_once import HistoryAtOnce
@@ -28,7 +31,21 @@ from app.application.use_cases import UseCases
 from app.domain.errors import Code, ParleyError
 from app.infrastructure import telemetry
 
-ROUTED = (accounts, chats, members, messages, pins, replies, assistants, policies, operators, pages)
+ROUTED = (
+    accounts,
+    keys,
+    invitations,
+    chats,
+    members,
+    messages,
+    pins,
+    replies,
+    assistants,
+    policies,
+    operators,
+    server,
+    pages,
+)
 
 SOCKET_PATH = "/v1/ws"
 
@@ -54,9 +71,12 @@ class Doors:
     cursors: Cursors
     web: bool
     """Whether the web client is served."""
+    public_url: str
+    """"": as each request came."""
 
     def open(self, app: FastAPI) -> None:
         app.state.use_cases, app.state.cursors = self.use_cases, self.cursors
+        app.state.public_url = self.public_url
 
         app.add_middleware(SocketFirst, door=self.socket)
         app.router.routes.append(HistoryAtOnce())

@@ -35,6 +35,19 @@ class Settings(BaseSettings):
     database_pool: int = Field(8, ge=2, le=100, description="connections of one process to the database")
     broker_url: str = Field("memory://", description="memory:// or amqp://…")
     redis_url: str = Field("", description="redis://… ; empty: in process")
+    public_url: str = Field(
+        "", description="under which people reach the service, for links: https://chat.example.org; empty: as they came"
+    )
+    registration: Literal["open", "invite", "closed"] = Field(
+        "open", description="who may make an account: open (anybody), invite (by an operator's link), closed"
+    )
+    passwords: Literal["on", "off"] = Field("on", description="off: no local accounts, only other issuers' people")
+    issuers: str = Field("", description="who else vouches for people: JSON by name, see docs/identity.md")
+    oidc_issuer: str = Field("", description="one OpenID Connect provider, in short: its issuer")
+    oidc_client_id: str = Field("", description="as which client people sign in there")
+    oidc_client_secret: str = Field("", description="that client's secret; empty: a public one")
+    smtp_url: str = Field("", description="smtp://user:password@host:587 or smtps://…; empty: no letters are sent")
+    mail_from: str = Field("", description="whom letters come from")
     jwt_secret: str = Field("", description="comma-separated: the first signs, all verify; empty: made in DATA_DIR")
     access_token_ttl_s: int = Field(900, ge=10, le=86_400, description="life of an access token, seconds")
     command_shards: int = Field(8, ge=1, le=256, description="stored at first start; see `python -m app shards`")
@@ -131,6 +144,12 @@ def check_world(settings: Settings, role: str) -> None:
             raise SettingsError(
                 f"ALLOWED_ORIGINS: {origin} is no origin: http(s)://host or http(s)://host:port, no path"
             )
+    if settings.public_url and not _ORIGIN.match(settings.public_url):
+        raise SettingsError("PUBLIC_URL: http(s)://host, with a path where the service stands under one")
+    if settings.smtp_url and not (settings.mail_from and settings.public_url):
+        raise SettingsError("SMTP_URL asks for MAIL_FROM and PUBLIC_URL too: letters hold links")
+    if settings.smtp_url and not settings.smtp_url.startswith(("smtp://", "smtps://")):
+        raise SettingsError("SMTP_URL: smtp://… or smtps://…")
     for proxy in listed(settings.trusted_proxies):
         try:
             ipaddress.ip_network(proxy if proxy != "*" else "::/0", strict=False)

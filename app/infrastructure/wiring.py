@@ -23,6 +23,7 @@ from app.adapters.broker.rabbitmq.consumer import RabbitConsumer
 from app.adapters.broker.rabbitmq.publisher import RabbitPublisher
 from app.adapters.fan_out.in_process import InProcessFanOut, InProcessLiveTexts
 from app.adapters.fan_out.redis_pubsub import RedisFanOut, RedisLiveTexts
+from app.adapters.identity.issuers import HttpIssuerTokens
 from app.adapters.identity.local import Argon2Passwords, JwtTokens
 from app.adapters.limits.counting import LimitSettings, UserLimits
 from app.adapters.limits.redis_shared import SharedLimits
@@ -33,11 +34,16 @@ from app.adapters.signing import Signer
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.address import BadAddress
 from app.adapters.store.assistants import SqlAssistants, SqlPrompts
+from app.adapters.store.codes import SqlCodes
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
+from app.adapters.store.external import SqlExternal
 from app.adapters.store.heal import PostgresHeal, SqliteHeal
 from app.adapters.store.history import SqlHistory
+from app.adapters.store.identities import SqlIdentities
+from app.adapters.store.invitations import SqlInvitations
 from app.adapters.store.jobs import SqlJobs
+from app.adapters.store.keys import SqlKeys
 from app.adapters.store.reports import SqlReports
 from app.adapters.store.timeline_reads import SqlTimeline
 from app.adapters.store.word_index import SqlWordIndex
@@ -49,18 +55,23 @@ from app.application.answers import Answers
 from app.application.assistants import Assistants
 from app.application.authorize import Pep, Reader
 from app.application.background import Background
+from app.application.bots import Bots
 from app.application.chats import Chats
 from app.application.explain import Explain
 from app.application.hub.hub import Hub
-from app.application.identity import Identity
+from app.application.identity import Entrance, Identity
+from app.application.invitations import Invitations
+from app.application.keys import KeyRing
 from app.application.lanes import Lanes
 from app.application.members import Members
 from app.application.messages import Messages
 from app.application.operators import Operators
+from app.application.other_issuers import OtherIssuers
 from app.application.ports.bus import CommandBus, CommandSource, Workers
 from app.application.ports.fan_out import FanOut, LiveTexts, OpenSockets
 from app.application.ports.history import History
 from app.application.ports.jobs import Jobs, Provenances
+from app.application.ports.mail import Mailer
 from app.application.ports.model import Model, Provider
 from app.application.ports.people import Accounts, Passwords
 from app.application.ports.store import CommandLog, Heal, Timeline, WordIndex
@@ -68,8 +79,11 @@ from app.application.process import Worker
 from app.application.profiles import Profiles
 from app.application.prompts import Prompts
 from app.application.read_marks import ReadMarks
+from app.application.recovery import Recovery
 from app.application.reply import DRAIN_S, AssistantWorker, Expirer
 from app.application.search import Indexer, MessageSearch
+from app.application.server import Server
+from app.application.sign_in import SignIn
 from app.application.sockets import Sockets
 from app.application.strangers import Strangers
 from app.application.submit import Submitter
@@ -78,6 +92,7 @@ from app.application.use_cases import UseCases
 from app.domain.fold import Limits
 from app.domain.ids import DEFAULT_PROVIDER
 from app.infrastructure import telemetry
+from app.infrastructure.issuers import issuers
 from app.infrastructure.observed import ObservedBus, ObservedModel, observed_announce, observed_delivery, observed_reply
 from app.infrastructure.providers import ProviderSettings, provider_settings, providers
 from app.infrastructure.settings import SECRET_MIN, Settings, SettingsError, listed
@@ -380,13 +395,36 @@ def make_use_cases(world: World) -> UseCases:
         on_rejected=limiter.rejected,
         watch=partial(observed_delivery, world.database.clock),
     )
-    tokens = JwtTokens(world.secrets, settings.access_token_ttl_s)
-    identity = Identity(world.accounts, world.passwords, tokens, limiter, world.fan_out, new_id)
     reader = Reader(pep, history)
     profiles = Profiles(world.accounts, world.timeline, world.fan_out, world.codec)
+    keys = KeyRing(SqlKeys(world.database), world.accounts, world.fan_out, pep, new_id)
+    kept_invitations, codes = SqlInvitations(world.database), SqlCodes(world.database)
+    issuer_tokens = HttpIssuerTokens(issuers(settings), world.background)
+    others = OtherIssuers(
+        issuer_tokens, SqlIdentities(world.database), world.accounts, new_id, profiles.tell_all
+    )  # fmt: skip
+    identity = Identity(
+        world.accounts,
+        world.passwords,
+        JwtTokens(world.secrets, settings.access_token_ttl_s),
+        limiter,
+        keys,
+        new_id,
+        kept_invitations,
+        Entrance(settings.registration, settings.passwords == "on"),
+        others,
+    )
     submitter = Submitter(world.bus, hub, history, world.codec, limiter, new_id, settings.body_max)
+    chats = Chats(submitter, reader, history, new_id, settings.group_members_max, world.fan_out, world.codec)
     return UseCases(
         identity=identity,
+        sign_in=SignIn(issuer_tokens, others, identity, world.accounts, codes, _keys_for(world, "sign-in")),
+        keys=keys,
+        bots=Bots(world.accounts, keys, pep, new_id),
+        recovery=Recovery(
+            codes, world.accounts, identity, pep, make_mailer(settings), world.background, telemetry.trouble
+        ),
+        invitations=Invitations(kept_invitations, world.accounts, pep, reader, submitter, history, chats, new_id),
         profiles=profiles,
         assistants=Assistants(
             SqlAssistants(world.database), world.accounts, pep, profiles, world.fan_out, new_id, world.providers
@@ -396,7 +434,18 @@ def make_use_cases(world: World) -> UseCases:
             world.accounts, identity, pep, submitter, reader, history, SqlReports(world.database), new_id
         ),
         submitter=submitter,
-        chats=Chats(submitter, reader, history, new_id, settings.group_members_max, world.fan_out, world.codec),
+        server=Server(
+            SqlExternal(world.database),
+            world.accounts,
+            identity,
+            profiles,
+            submitter,
+            history,
+            world.codec,
+            pep,
+            new_id,
+        ),
+        chats=chats,
         members=Members(submitter, reader, history),
         messages=Messages(submitter, reader, history, world.timeline, world.codec),
         answers=Answers(
@@ -427,4 +476,16 @@ def make_use_cases(world: World) -> UseCases:
 
 def cursor_keys(world: World) -> list[bytes]:
     """The first signs lists' cursors, all verify."""
-    return [sha256(b"parley cursor\x00" + secret.encode()).digest() for secret in world.secrets]
+    return _keys_for(world, "cursor")
+
+
+def _keys_for(world: World, purpose: str) -> list[bytes]:
+    return [sha256(f"parley {purpose}\x00{secret}".encode()).digest() for secret in world.secrets]
+
+
+def make_mailer(settings: Settings) -> Mailer | None:
+    if not settings.smtp_url:
+        return None
+    from app.adapters.mail.smtp import SmtpMailer
+
+    return SmtpMailer(settings.smtp_url, settings.mail_from)

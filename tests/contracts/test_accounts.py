@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from app.adapters.store import tables
 from app.adapters.store.database import Database
 from app.application.clock import utc_now
+from app.application.ports.people import TicketUse
 from app.domain.command import Command
 from app.domain.fold import Limits
 from tests import actions as c
@@ -51,7 +52,7 @@ async def test_a_ticket_is_good_once_and_not_for_long(database: Database) -> Non
     await store.accounts.add_ticket("k1", session, 60)
     await store.accounts.add_ticket("k2", session, 0.05)
     await asyncio.sleep(0.1)
-    assert await store.accounts.use_ticket("k1") == (session, account.id)
+    assert await store.accounts.use_ticket("k1") == TicketUse(session, account.id)
     assert await store.accounts.use_ticket("k1") is None and await store.accounts.use_ticket("k2") is None
     await store.accounts.add_ticket("k3", session, 60)
     await store.accounts.end_session(session)

@@ -91,7 +91,9 @@ class MemoryStore:
             State(
                 now=state.now,
                 chats={key: chat for key, chat in state.chats.items() if key in needs.chats},
-                members={key: member for key, member in state.members.items() if key in members},
+                members={
+                    key: member for key, member in state.members.items() if key in members or key[0] in needs.rosters
+                },
                 owners={key: count for key, count in state.owners.items() if key in needs.owners},
                 bans={key for key in state.bans if key in bans},
                 ban_ends={key: until for key, until in state.ban_ends.items() if key in bans},

@@ -27,6 +27,9 @@ TABLES = {
     "reads": "one of a person and chat", "suspects": "a day (CommandLog.prune)", "workers": "a minute (Workers.beat)",
     "assistant_versions": "one of each change by an operator; kept, answers name it", "prompts": "500 of a person",
     "summaries": "one of twenty messages of a chat; gone with a change of what it sums up (a trigger)",
+    "keys": "50 of a person, 50 of services; ended ones go after a week (Accounts.prune)", "identities": "one of a person and issuer; kept: a subject means one person for ever",
+    "invitations": "100 of a maker", "invited": "who came by one; gone with it", "external_chats": "one of a chat that a host names; kept",
+    "one_time_codes": "a link to set a password of a person; sign-ins for a minute (Accounts.prune)",
     "batches": "ten minutes (CommandLog.prune)",
 }  # fmt: skip
 
@@ -42,6 +45,8 @@ COLLECTIONS = {
     "adapters/fan_out/redis_pubsub.py RedisFanOut._channels": "chats that sockets here hear",
     "adapters/fan_out/redis_pubsub.py RedisFanOut._heard": "of those",
     "adapters/fan_out/redis_pubsub.py RedisFanOut._waiting": "a second each",
+    "adapters/identity/issuers.py _Keys._keys": "100 keys of an issuer that the settings name",
+    "adapters/identity/issuers.py _Keys._document": "256 KiB of an issuer that the settings name",
     "adapters/limits/counting.py TokenBuckets.taken": "100,000, emptied at each settling",
     "adapters/limits/counting.py Windows.hits": "100,000, emptied at each settling",
     "adapters/open_sockets/in_process.py InProcessOpenSockets._open": "sockets of this process",

@@ -37,10 +37,15 @@ INTERNAL: set[Any] = {replies.CompleteReply, replies.ExpireReply, replies.SpeakU
 """Commands of our own processes: asked by no door, and no policy refuses them."""
 BY_REST_ALONE = {
     "chat.create", "chat.update", "member.add", "member.update", "member.remove", "member.ban", "member.unban",
-    "chat.moderate",
+    "chat.moderate", "chat.provision", "message.post",
 }  # fmt: skip
 """Commands that the socket doesn't take."""
-BY_OTHER_NAME = {"member.remove": {"member.remove", "member.leave"}, "member.unban": {"member.ban"}}
+BY_OTHER_NAME = {
+    "member.remove": {"member.remove", "member.leave"},
+    "member.unban": {"member.ban"},
+    "chat.provision": {"server.use"},
+    "message.post": {"server.use"},
+}
 """Commands that ask the policies another question than their own type."""
 
 
@@ -68,7 +73,7 @@ def test_a_command_is_in_the_policies_in_the_matrix_and_in_the_contract(action: 
     asked = BY_OTHER_NAME.get(action.type, {action.type})
     for name in asked:
         assert cedar.knows(name), f"{name} is missing in policies/schema.cedarschema"
-    in_matrix = {row["action"].partition(" ")[0] for row in rows} | {"chat.create"}
+    in_matrix = {row["action"].partition(" ")[0] for row in rows} | {"chat.create", "server.use"}
     assert asked & in_matrix, f"{action.type} is missing in policies/matrix.csv"
     group, _, verb = action.type.partition(".")
     assert re.search(rf"(?<![a-z.]){group}\.(\w+/)*{verb}(?![a-z])", protocol), (

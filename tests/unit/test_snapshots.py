@@ -26,7 +26,7 @@ async def ready() -> tuple[str, dict[str, str | None]]:
 
 
 def openapi() -> dict[str, Any]:
-    doors = Doors(cast(Any, Nothing()), cast(Any, Nothing()), cast(Any, Nothing()), False)
+    doors = Doors(cast(Any, Nothing()), cast(Any, Nothing()), cast(Any, Nothing()), False, "")
     return make_app(Settings(_env_file=None), ready, doors.open, with_metrics=True).openapi()
 
 

@@ -1,7 +1,7 @@
 """An envelope: commands of one lane that travel, are confirmed and acked together. Signed, versioned.
 
 Form: 32 bytes HMAC-SHA256 of the rest, then msgpack [version, lane, [command, …]]. A command is
-[type, chat id, actor id, id, origin, wait, tag, action, trace, sent at], and what later versions add: a command whose
+[type, chat id, actor id, id, origin, wait, tag, action, trace, sent at, scopes of its key], and what later versions add: a command whose
 action this version doesn't know is carried as it came. Who may publish is the broker's affair; the signature makes what
 someone else puts on the queue worthless.
 """
@@ -55,20 +55,21 @@ class EnvelopeCodec:
             fields = {"body": action.body, "reply_to": action.reply_to, "parent_id": action.parent_id}
         else:
             fields = action.fields if isinstance(action, UnknownAction) else asdict(cast(Any, action))
-        return _encoder.encode(
-            [
-                command.type,
-                command.chat_id,
-                command.actor_id,
-                command.id,
-                command.origin,
-                command.wait,
-                command.tag,
-                fields,
-                command.trace,
-                command.sent_at,
-            ]
-        )
+        packed = [
+            action.type,
+            command.chat_id,
+            command.actor_id,
+            command.id,
+            command.origin,
+            command.wait,
+            command.tag,
+            fields,
+            command.trace,
+            command.sent_at,
+        ]
+        if command.scopes is not None:
+            packed.append(sorted(command.scopes))
+        return _encoder.encode(packed)
 
     def seal(self, lane: int, packed: Sequence[bytes]) -> bytes:
         body = _encoder.encode([VERSION, lane, [msgspec.Raw(part) for part in packed]])
@@ -99,10 +100,11 @@ class EnvelopeCodec:
 
 
 def _command(item: Any) -> Command:
-    type_, chat_id, actor_id, id_, origin, wait, tag, fields, trace, sent_at, *_ = item
-    known = ACTIONS.get(type_)
+    type_, chat_id, actor_id, id_, origin, wait, tag, fields, trace, sent_at, *more = item
     try:
-        action = msgspec.convert(fields, known) if known is not None else UnknownAction(type_, fields)
-    except msgspec.ValidationError:  # of another form: it is as unknown as of another name
+        action = msgspec.convert(fields, ACTIONS[type_])
+    except (KeyError, msgspec.ValidationError):  # of another form it is as unknown as of another name
         action = UnknownAction(type_, fields)
+    if more and more[0] is not None:
+        return Command(chat_id, actor_id, id_, action, origin, wait, tag, trace, sent_at, frozenset(more[0]))
     return Command(chat_id, actor_id, id_, action, origin, wait, tag, trace, sent_at)

@@ -30,10 +30,10 @@ _ALGORITHM = "HS256"
 _ISSUER = "parley"
 _AUDIENCE = "parley"
 _CLAIMS = ["sub", "sid", "iat", "exp", "iss", "aud"]
-_TOKEN_MAX = 4_096
+TOKEN_MAX = 4_096
 CLOCKS_S = 30.0
 """How far apart clocks may be."""
-_LIFE_MAX_S = 86_400.0
+LIFE_MAX_S = 86_400.0
 
 
 def _behind_all_else() -> None:
@@ -95,7 +95,7 @@ class JwtTokens:
         return jwt.encode(claims, self._keys[self._signing], algorithm=_ALGORITHM, headers={"kid": self._signing})
 
     def verify(self, token: str) -> Bearer:
-        if len(token) <= _TOKEN_MAX:
+        if len(token) <= TOKEN_MAX:
             try:
                 claims = jwt.decode(
                     token,
@@ -107,7 +107,7 @@ class JwtTokens:
                     leeway=CLOCKS_S,
                 )
                 lives_s = float(claims["exp"]) - float(claims["iat"])
-                if is_id(claims["sub"]) and is_id(claims["sid"]) and lives_s <= _LIFE_MAX_S:
+                if is_id(claims["sub"]) and is_id(claims["sid"]) and lives_s <= LIFE_MAX_S:
                     left_s = float(claims["exp"]) - time.time()
                     return Bearer(claims["sub"], claims["sid"], time.monotonic() + left_s)
             except (jwt.PyJWTError, LookupError, ValueError, TypeError):

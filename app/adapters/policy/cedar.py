@@ -9,7 +9,7 @@ from pathlib import Path
 import cedarpy
 
 from app.domain.errors import Code
-from app.domain.policy import Answer, Question, facts_of
+from app.domain.policy import USE_SERVER, Answer, Question, facts_of
 
 # Where several refusals hold, the one told is the most basic: what cannot be seen, then what cannot be changed
 # by waiting, then the state of the chat, then one's own; a code that is not here comes last.
@@ -47,7 +47,7 @@ class CedarPolicies:
 
     def decide(self, question: Question) -> Answer:
         request = {
-            "principal": {"type": "User", "id": "asker"},
+            "principal": {"type": "Service" if question.action == USE_SERVER else "User", "id": "asker"},
             "action": {"type": "Action", "id": question.action},
             "resource": {"type": "Chat", "id": "chat"},
             "context": facts_of(question),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Header, Request, Response
 
-from app.adapters.origins import origin_is_good
+from app.adapters.origins import is_loopback, origin_is_good
 from app.application.identity import REFRESH_TTL_S
 from app.domain.errors import Code, ParleyError
 
 COOKIE = "parley_refresh"
+SIGN_IN_COOKIE = "parley_sign_in"
+"""Of a sign-in that is under way at another issuer's page."""
 _PATH = "/v1/auth"
 
 
@@ -38,18 +39,17 @@ class BrowserSession:
             answer.delete_cookie(COOKIE, **self._attributes())
         return answer
 
+    def remember(self, answer: Response, name: str, value: str, max_age_s: int) -> None:
+        """Till somebody comes back from another site's page."""
+        answer.set_cookie(name, value, max_age=max_age_s, **(self._attributes() | {"samesite": "lax"}))
+
+    def drop(self, answer: Response, name: str) -> None:
+        answer.delete_cookie(name, **(self._attributes() | {"samesite": "lax"}))
+
     def _attributes(self) -> dict[str, Any]:
         path = self._scope.get("root_path", "").rstrip("/") + _PATH
-        secure = self._scope["scheme"] == "https" or not _is_loopback(self._host)
+        secure = self._scope["scheme"] == "https" or not is_loopback(urlsplit(f"//{self._host}").hostname or "")
         return {"path": path, "httponly": True, "samesite": "strict", "secure": secure}
-
-
-def _is_loopback(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
 
 
 async def _session(

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response, params
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel
@@ -18,11 +18,13 @@ from app.adapters.rest.problems import TOKEN_PATH, problem
 from app.adapters.rest.transport import READ_BYTES_MAX
 from app.adapters.wire.text import encode_bytes, parse
 from app.adapters.wire.values import Id
+from app.application.ports.errors import Unavailable
 from app.application.ports.people import Bearer
 from app.application.submit import Done
 from app.application.use_cases import UseCases
-from app.domain.errors import Code, ParleyError
+from app.domain.errors import Code, ParleyError, unavailable
 from app.domain.ids import UUID_PATTERN
+from app.domain.scopes import Scope as KeyScope
 
 BODY_BYTES_MAX = 512 * 1024
 READ_UNIT_BYTES = 16 * 1024
@@ -65,7 +67,7 @@ RULES = (Code.NOT_FOUND, Code.NOT_ALLOWED, Code.MUTED, Code.BANNED, Code.ARCHIVE
 
 
 def _is_form(route: APIRoute) -> bool:
-    return route.path == TOKEN_PATH
+    return any(isinstance(one.field_info, params.Form) for one in route.dependant.body_params)
 
 
 def _check_media_type(request: Request) -> None:
@@ -162,26 +164,63 @@ CursorsArg = Annotated[Cursors, Depends(cursors_of)]
 oauth2 = OAuth2PasswordBearer(tokenUrl=TOKEN_PATH, refreshUrl=TOKEN_PATH, scheme_name="bearer", auto_error=False)
 
 
-async def bearer(request: Request, use_cases: UseCasesArg, token: Annotated[str | None, Depends(oauth2)]) -> Bearer:
+async def any_bearer(request: Request, use_cases: UseCasesArg, token: Annotated[str | None, Depends(oauth2)]) -> Bearer:
+    """Whoever comes, with whatever; counted."""
     if not token:
         raise ParleyError(Code.UNAUTHENTICATED, "send an access token as Authorization: Bearer")
-    found = await use_cases.identity.bearer(token)
-    limiter = use_cases.limiter
+    try:
+        found = await use_cases.identity.bearer(token)
+    except Unavailable as error:
+        raise unavailable(str(error)) from error
+    limiter, who = use_cases.limiter, found.counted
     if request.method == "GET":
         try:
-            use_cases.count_read(found.user_id)
+            use_cases.count_read(who)
         finally:
-            request.state.rate = ("reads", limiter.reads_left(found.user_id))
-        request.state.answered = lambda size: limiter.was_read(found.user_id, size / READ_UNIT_BYTES)
+            request.state.rate = ("reads", limiter.reads_left(who))
+        request.state.answered = lambda size: limiter.was_read(who, size / READ_UNIT_BYTES)
     else:
         try:
-            use_cases.count_request(found.user_id)
+            use_cases.count_request(who)
         finally:
-            request.state.rate = ("requests", limiter.remaining(found.user_id))
+            request.state.rate = ("requests", limiter.remaining(who))
+    return found
+
+
+AnyBearerArg = Annotated[Bearer, Depends(any_bearer)]
+
+
+async def bearer(request: Request, use_cases: UseCasesArg, found: AnyBearerArg) -> Bearer:
+    """A key does what its scopes say."""
+    use_cases.keys.permit(found.scopes, KeyScope.READ if request.method == "GET" else KeyScope.WRITE)
+    return found
+
+
+async def reader(use_cases: UseCasesArg, found: AnyBearerArg) -> Bearer:
+    """Of a call that changes nothing, whatever its method."""
+    use_cases.keys.permit(found.scopes, KeyScope.READ)
+    return found
+
+
+async def session(found: AnyBearerArg) -> Bearer:
+    """Keys, passwords and sessions are the affair of who signed in."""
+    if found.scopes is not None:
+        raise ParleyError(Code.NOT_ALLOWED, "not with a key: sign in")
     return found
 
 
 BearerArg = Annotated[Bearer, Depends(bearer)]
+ReaderArg = Annotated[Bearer, Depends(reader)]
+SessionArg = Annotated[Bearer, Depends(session)]
+
+
+async def public_url_of(request: Request) -> str:
+    """Under which people reach the service, without a slash at its end."""
+    given: str = request.app.state.public_url
+    return given or f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '').rstrip('/')}"
+
+
+PublicUrlArg = Annotated[str, Depends(public_url_of)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 FromDay = Annotated[date | None, Query(alias="from", description="the first day, in UTC; 30 days before `to`")]
 ToDay = Annotated[date | None, Query(description="the day behind the last one, in UTC; tomorrow")]

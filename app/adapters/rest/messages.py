@@ -60,7 +60,7 @@ async def messages(
              response_model=wire.MessageJson, responses=responses(*RULES, Code.EMPTY, Code.TOO_LARGE))  # fmt: skip
 async def send(chat_id: PathId, body: wire.NewMessage, who: BearerArg, use_cases: UseCasesArg) -> Response:
     action = SendMessage(body.body, body.reply_to, wire.parent_of(body))
-    done = await use_cases.messages.send(who.user_id, chat_id, body.client_message_id, action)
+    done = await use_cases.messages.send(who.user_id, chat_id, body.client_message_id, action, who.scopes)
     return made(done, wire.message_json, 201)
 
 

@@ -19,11 +19,14 @@ from app.domain.errors import Code
 _PREFIXES_MAX = 8
 TAGS = (
     ("identity", "Accounts, tokens, sessions, oneself and others."),
+    ("keys and bots", "What programs sign in with, and the users that they are."),
+    ("invitations", "Into the service, and into chats, by link."),
     ("chats", "Chats, their members and bans. Commands take the socket's path and answer with their outcome."),
     ("messages", "History, timeline, search, and what people write."),
     ("assistant", "Answers that stream: stop them, have them written anew."),
     ("policies", "Why may, or may not, somebody do this."),
     ("operators", "For operators of the service; each act is written down."),
+    ("server API", "For the backend of a product that this service is put under, with a service's key."),
     ("operation", "Probes and metrics."),
 )
 _TOKEN_ERROR = {

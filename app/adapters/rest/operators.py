@@ -15,7 +15,9 @@ from app.adapters.rest.door import (
     IdempotencyKey,
     Limit,
     PathId,
+    PublicUrlArg,
     Route,
+    SessionArg,
     ToDay,
     UseCasesArg,
     answer,
@@ -73,6 +75,16 @@ async def change_user(user_id: PathId, body: wire.AccountChanges, who: BearerArg
     refuse_nulls(body)
     quotas = body.quotas.model_dump(exclude_unset=True) if body.quotas is not None else None
     return answer(wire.account_json(await use_cases.operators.change(who, user_id, body.disabled, body.role, quotas)))
+
+
+@router.post("/users/{user_id}/password-link", status_code=201, summary="A link to set a new password",
+             description="Good once, for a day; those before it are good no more. Setting it ends all sessions.",
+             response_model=wire.LinkJson,
+             responses=responses(Code.NOT_ALLOWED, Code.NOT_FOUND, Code.CONFLICT))  # fmt: skip
+async def password_link(user_id: PathId, who: SessionArg, use_cases: UseCasesArg, public_url: PublicUrlArg) -> Response:
+    made = answer(wire.link_json(*await use_cases.recovery.link(who, user_id, public_url)), 201)
+    made.headers["Cache-Control"] = "no-store"
+    return made
 
 
 @router.get("/audit", summary="What operators did, newest first", response_model=Listed[wire.AuditJson],

@@ -42,4 +42,6 @@ async def steer(
 async def regenerate(
     chat_id: PathId, message_id: PathId, who: BearerArg, use_cases: UseCasesArg, key: IdempotencyKey = None
 ) -> Response:
-    return made(await use_cases.messages.regenerate(who.user_id, chat_id, message_id, key), message_json, 201)
+    return made(
+        await use_cases.messages.regenerate(who.user_id, chat_id, message_id, key, who.scopes), message_json, 201
+    )

@@ -15,9 +15,10 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time
 from app.adapters.together import Together
-from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry
+from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry, TicketUse
 from app.domain.errors import ParleyError
 from app.domain.text import NAME_MAX, clean_name, folded
+from app.domain.values import UserKind
 
 SESSIONS_MAX = 50
 """Live ones of a user; one more ends the oldest."""
@@ -37,13 +38,16 @@ class SqlAccounts:
         async with self._database.write() as connection:
             made = await connection.scalar(
                 sa.text(
-                    "insert into users (id, username, display_name, kind, role, password_hash, preferences, created_at, folded_name)"
-                    " values (:id, :username, :display_name, :kind, :role, :password_hash, :preferences, :created_at, :folded)"
-                    " on conflict (username) do nothing returning 1"
+                    "insert into users (id, username, display_name, kind, role, password_hash, preferences, created_at,"
+                    " folded_name, external_id, attributes, made_by) values (:id, :username, :display_name, :kind, :role,"
+                    " :password_hash, :preferences, :created_at, :folded, :external_id, :attributes, :made_by)"
+                    " on conflict do nothing returning 1"
                 ).bindparams(
                     sa.bindparam("created_at", type_=t.Time()),
                     sa.bindparam("preferences", type_=t.Json),
+                    sa.bindparam("attributes", type_=t.Json),
                     sa.bindparam("id", type_=t.Id),
+                    sa.bindparam("made_by", type_=t.Id),
                 ),
                 {
                     "id": account.id,
@@ -55,6 +59,9 @@ class SqlAccounts:
                     "preferences": account.preferences,
                     "created_at": await self._database.now(connection),
                     "folded": folded(account.display_name),
+                    "external_id": account.external_id,
+                    "attributes": dict(account.attributes) or None,
+                    "made_by": account.made_by,
                 },
             )
         return made is not None
@@ -76,11 +83,11 @@ class SqlAccounts:
             f"select s.id as session_id, u.* from {source} join sessions s on s.id = v.id join users u on u.id = s.user_id"
             " where s.ended_at is null and not u.disabled"
         )
-        return {str(row.session_id): _account(row) for row in await self._database.fetch(sql, params)}
+        return {str(row.session_id): account_of(row) for row in await self._database.fetch(sql, params)}
 
     async def _one(self, sql: str, **params: str) -> Account | None:
         for row in await self._database.fetch(sql, params):
-            return _account(row)
+            return account_of(row)
         return None
 
     async def search(self, query: str, after: tuple[int, str] | None, limit: int) -> list[tuple[int, Account]]:
@@ -92,7 +99,7 @@ class SqlAccounts:
             found = found.where(sa.or_(rank > after[0], sa.and_(rank == after[0], by_name > after[1])))
         async with self._database.read() as connection:
             accounts = await connection.execute(found.order_by(rank, by_name).limit(limit))
-            return [(row.rank, _account(row)) for row in accounts]
+            return [(row.rank, account_of(row)) for row in accounts]
 
     async def fold_names(self) -> None:
         u, last = t.users.c, ""
@@ -115,11 +122,14 @@ class SqlAccounts:
         user_id: str,
         display_name: str | None,
         preferences: Callable[[dict[str, object]], dict[str, object]] | None,
+        email: str | None = None,
     ) -> None:
         u = t.users
         values: dict[str, Any] = {}
         if display_name is not None:
             values |= {"display_name": display_name, "folded_name": folded(display_name)}
+        if email is not None:
+            values["email"] = email or None
         kept = sa.select(u.c.preferences).where(u.c.id == user_id)
         if self._database.postgresql:
             kept = kept.with_for_update()
@@ -135,18 +145,34 @@ class SqlAccounts:
         if prefix:
             query = query.where(name_begins(prefix, self._database.postgresql))
         async with self._database.read() as connection:
-            return [_account(row) for row in await connection.execute(query)]
+            return [account_of(row) for row in await connection.execute(query)]
 
-    async def change_password(self, user_id: str, password_hash: str, keep_session: str) -> list[str]:
+    async def made_by(self, user_id: str, after_name: str, limit: int) -> list[Account]:
+        u = t.users.c
+        query = sa.select(t.users).where(u.made_by == user_id, u.kind == UserKind.BOT, u.username > after_name)
+        async with self._database.read() as connection:
+            return [account_of(row) for row in await connection.execute(query.order_by(u.username).limit(limit))]
+
+    async def end_keys(self, user_id: str) -> list[str]:
+        s = t.sessions.c
+        async with self._database.write() as connection:
+            return await end_sessions(self._database, connection, s.user_id == user_id, s.is_key)
+
+    async def change_password(self, user_id: str, password_hash: str, keep_session: str | None) -> list[str]:
         async with self._database.write() as connection:
             await connection.execute(
                 sa.update(t.users).where(t.users.c.id == user_id).values(password_hash=password_hash)
             )
-            return await self._end(connection, t.sessions.c.user_id == user_id, t.sessions.c.id != keep_session)
+            return await self._end_others(connection, user_id, keep_session)
 
     async def end_other_sessions(self, user_id: str, keep_session: str) -> list[str]:
         async with self._database.write() as connection:
-            return await self._end(connection, t.sessions.c.user_id == user_id, t.sessions.c.id != keep_session)
+            return await self._end_others(connection, user_id, keep_session)
+
+    async def _end_others(self, connection: AsyncConnection, user_id: str, keep_session: str | None) -> list[str]:
+        s = t.sessions.c
+        others = [s.user_id == user_id, ~s.is_key] + ([s.id != keep_session] if keep_session is not None else [])
+        return await end_sessions(self._database, connection, *others)
 
     async def rehash(self, account: Account, password_hash: str) -> bool:
         u = t.users.c
@@ -183,7 +209,12 @@ class SqlAccounts:
             await rows.write_down(
                 connection, await self._database.now(connection), actor_id, "user.changed", user_id, changes
             )
-            return await self._end(connection, t.sessions.c.user_id == user_id) if disabled else []
+            return await end_sessions(self._database, connection, t.sessions.c.user_id == user_id) if disabled else []
+
+    async def write_down(self, actor_id: str | None, act: str, target_id: str, **details: object) -> None:
+        async with self._database.write() as connection:
+            now = await self._database.now(connection)
+            await rows.write_down(connection, now, actor_id, act, target_id, details)
 
     async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:
         query = sa.select(t.audit).order_by(t.audit.c.id.desc()).limit(limit)
@@ -195,7 +226,14 @@ class SqlAccounts:
                 for row in await connection.execute(query)
             ]
 
-    async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
+    async def start_session(
+        self,
+        account: Account,
+        refresh_hash: str,
+        refresh_ttl_s: float,
+        client: str,
+        vouched: tuple[str, str] | None = None,
+    ) -> str | None:
         session_id, u = str(uuid.uuid7()), t.users.c
         same = sa.select(u.id).where(u.id == account.id, u.password_hash == account.password_hash, ~u.disabled)
         if self._database.postgresql:
@@ -204,14 +242,22 @@ class SqlAccounts:
             if await connection.scalar(same) is None:
                 return None
             now = await self._database.now(connection)
+            issuer, issuer_session = vouched or (None, None)
             await connection.execute(
-                sa.insert(t.sessions).values(id=session_id, user_id=account.id, created_at=now, client=client[:200])
+                sa.insert(t.sessions).values(
+                    id=session_id,
+                    user_id=account.id,
+                    created_at=now,
+                    client=client[:200],
+                    issuer=issuer,
+                    issuer_session=issuer_session,
+                )
             )
             await _add_refresh(connection, session_id, refresh_hash, now + timedelta(seconds=refresh_ttl_s))
             s = t.sessions.c
-            live = sa.select(s.id).where(s.user_id == account.id, s.ended_at.is_(None))
+            live = sa.select(s.id).where(s.user_id == account.id, s.ended_at.is_(None), ~s.is_key)
             oldest = live.order_by(s.created_at.desc(), s.id.desc()).offset(SESSIONS_MAX)
-            await self._end(connection, s.id.in_(oldest))
+            await end_sessions(self._database, connection, s.id.in_(oldest))
         return session_id
 
     async def sessions(self, user_id: str, before_id: str | None, limit: int) -> list[LiveSession]:
@@ -245,7 +291,7 @@ class SqlAccounts:
             if row is None or row.expires_at <= now:
                 return None
             if row.used_at is not None and row.used_at < now - timedelta(seconds=grace_s):
-                await self._end(connection, s.c.id == row.session_id)
+                await end_sessions(self._database, connection, s.c.id == row.session_id)
                 return RefreshTry(row.session_id, row.user_id, replayed=True)
             await connection.execute(
                 sa.update(r).where(r.c.hash == refresh_hash, r.c.used_at.is_(None)).values(used_at=now)
@@ -267,27 +313,7 @@ class SqlAccounts:
 
     async def end_session(self, session_id: str) -> None:
         async with self._database.write() as connection:
-            await self._end(connection, t.sessions.c.id == session_id)
-
-    async def _end(self, connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[str]:
-        """End these sessions, and leave it where the gateways' poll finds it. Their ids."""
-        ended = list(
-            await connection.scalars(
-                sa.update(t.sessions)
-                .where(*which, t.sessions.c.ended_at.is_(None))
-                .values(ended_at=await self._database.now(connection))
-                .returning(t.sessions.c.id)
-            )
-        )
-        if self._database.postgresql and ended:
-            await connection.execute(
-                sa.text(
-                    "insert into batches (heads, users, refused, revoked)"
-                    " values ('{}', '[]', '[]', cast(:ended as jsonb))"
-                ),
-                {"ended": self._database.json(ended)},
-            )
-        return ended
+            await end_sessions(self._database, connection, t.sessions.c.id == session_id)
 
     async def prune(self) -> None:
         r, s, k = t.refresh_tokens, t.sessions, t.tickets
@@ -296,11 +322,16 @@ class SqlAccounts:
             now = await self._database.now(connection)
             await connection.execute(sa.delete(k).where(k.c.expires_at < now))
             await connection.execute(sa.delete(r).where(r.c.expires_at < now))
+            await connection.execute(sa.delete(t.one_time_codes).where(t.one_time_codes.c.expires_at < now))
             over = sa.select(s.c.id).where(s.c.ended_at < now - timedelta(seconds=_ENDED_KEPT_S))
             await connection.execute(sa.delete(k).where(k.c.session_id.in_(over)))
             await connection.execute(sa.delete(r).where(r.c.session_id.in_(over)))
-            without = sa.select(s.c.id).where(~kept, s.c.created_at < now - timedelta(seconds=_ENDED_KEPT_S))
+            a_week_ago = now - timedelta(seconds=_ENDED_KEPT_S)
+            key_over = sa.and_(s.c.is_key, sa.or_(s.c.ended_at < a_week_ago, s.c.id.in_(_keys_over(a_week_ago))))
+            old = sa.and_(~s.c.is_key, s.c.created_at < a_week_ago)
+            without = sa.select(s.c.id).where(~kept, sa.or_(old, key_over))
             await connection.execute(sa.delete(k).where(k.c.session_id.in_(without)))
+            await connection.execute(sa.delete(t.keys).where(t.keys.c.id.in_(without)))
             await connection.execute(sa.delete(s).where(s.c.id.in_(without)))
 
     async def add_ticket(self, ticket_hash: str, session_id: str, ttl_s: float) -> None:
@@ -312,7 +343,7 @@ class SqlAccounts:
                 )
             )
 
-    async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:
+    async def use_ticket(self, ticket_hash: str) -> TicketUse | None:
         k, s = t.tickets, t.sessions
         async with self._database.write() as connection:
             now = await self._database.now(connection)
@@ -323,10 +354,40 @@ class SqlAccounts:
             ).one_or_none()
             if row is None:
                 return None
-            user_id = await connection.scalar(
-                sa.select(s.c.user_id).where(s.c.id == row.session_id, s.c.ended_at.is_(None))
-            )
-        return (row.session_id, user_id) if user_id else None
+            found = (
+                await connection.execute(
+                    sa.select(s.c.user_id, t.keys.c.scopes)
+                    .select_from(s.outerjoin(t.keys, t.keys.c.id == s.c.id))
+                    .where(s.c.id == row.session_id, s.c.ended_at.is_(None))
+                )
+            ).one_or_none()
+        if found is None:
+            return None
+        return TicketUse(row.session_id, found.user_id, frozenset(found.scopes) if found.scopes is not None else None)
+
+
+async def end_sessions(database: Database, connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[str]:
+    """End these sessions, and leave it where the gateways' poll finds it. Their ids."""
+    ended = list(
+        await connection.scalars(
+            sa.update(t.sessions)
+            .where(*which, t.sessions.c.ended_at.is_(None))
+            .values(ended_at=await database.now(connection))
+            .returning(t.sessions.c.id)
+        )
+    )
+    if database.postgresql and ended:
+        await connection.execute(
+            sa.text(
+                "insert into batches (heads, users, refused, revoked) values ('{}', '[]', '[]', cast(:ended as jsonb))"
+            ),
+            {"ended": database.json(ended)},
+        )
+    return ended
+
+
+def _keys_over(before: datetime) -> sa.Select[Any]:
+    return sa.select(t.keys.c.id).where(t.keys.c.expires_at < before)
 
 
 def name_begins(query: str, postgresql: bool) -> sa.ColumnElement[bool]:
@@ -360,7 +421,7 @@ def _as_stored_today(display_name: str, username: str) -> str:
         return username
 
 
-def _account(row: Any) -> Account:
+def account_of(row: Any) -> Account:
     return Account(
         id=str(row.id),
         username=row.username,
@@ -372,4 +433,8 @@ def _account(row: Any) -> Account:
         disabled=bool(row.disabled),
         created_at=to_time(row.created_at),
         quotas=from_json(row.quotas) or {},
+        email=row.email,
+        external_id=row.external_id,
+        attributes=from_json(row.attributes) or {},
+        made_by=rows.text_or_none(row.made_by),
     )

@@ -343,7 +343,7 @@ class _Transaction:
         )  # fmt: skip
         names = ", ".join(columns)
         self._together.append((f"insert into messages ({names}) select {names} from {source}", params, len(messages)))
-        failed = [message for message in messages if message.failure is not None]
+        failed = [message for message in messages if message.failure is not None or message.via is not None]
         if failed:
             await self._run_together()
             await self._update_messages(failed)
@@ -362,6 +362,7 @@ class _Transaction:
                     failure=asdict(m.failure) if m.failure else sa.null(),
                     usage=asdict(m.usage) if m.usage else sa.null(),
                     queue=m.queue,
+                    via=asdict(m.via) if m.via else sa.null(),
                 )
             )
 

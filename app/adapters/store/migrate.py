@@ -38,6 +38,8 @@ CONCURRENT_INDEXES = {
     "ix_changes_leaving": "on changes (chat_id, seq) where type = 'member.removed'",
     "ix_members_ambient": "on members (chat_id) where attention = 'ambient'",
     "ix_replies_spoken": "on replies (chat_id, assistant_id, asked_at)",
+    "ix_sessions_issuer_session": "on sessions (issuer_session) where issuer_session is not null",
+    "ix_users_made_by": "on users (made_by) where made_by is not null",
     "ix_changes_remarks": "on changes (chat_id, message_id) where type = 'reply.steered'",
 }
 OBSOLETE_INDEXES = ("ix_messages_words",)

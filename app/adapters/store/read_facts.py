@@ -50,6 +50,8 @@ class Facts:
             await self._read_messages(state, messages)
         assistants = await self._read_assistants(state, needs)
         await self._read_members(state, needs.members | assistants)
+        if needs.rosters:
+            await self._read_rosters(state, needs.rosters)
         if needs.people:
             await self._read_people(state, needs.people)
         if needs.bans or assistants:
@@ -187,9 +189,16 @@ class Facts:
             " join members m on m.chat_id = v.chat_id and m.user_id = v.user_id join users u on u.id = m.user_id",
             params,
         )
-        for row in found:
-            member = rows.member_of(row)
-            state.members[(member.chat_id, member.user.id)] = member
+        _keep_members(state, found)
+
+    async def _read_rosters(self, state: State, chat_ids: Iterable[str]) -> None:
+        source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
+        found = await self._rows(
+            f"select {_MEMBERS}, u.username, u.display_name, u.kind as user_kind from {source}"
+            " join members m on m.chat_id = v.id join users u on u.id = m.user_id",
+            params,
+        )
+        _keep_members(state, found)
 
     async def _read_people(self, state: State, user_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in user_ids])
@@ -385,3 +394,9 @@ class Facts:
         ):
             key = (str(row.chat_id), str(row.message_id))
             state.reactions.setdefault(key, {}).setdefault(row.emoji, {})[str(row.user_id)] = row.seq
+
+
+def _keep_members(state: State, found: Sequence[Any]) -> None:
+    for row in found:
+        member = rows.member_of(row)
+        state.members[(member.chat_id, member.user.id)] = member

@@ -34,6 +34,7 @@ from app.domain.values import (
     Reaction,
     Terms,
     Usage,
+    Via,
 )
 
 
@@ -126,6 +127,7 @@ def message_of(row: Any, reactions: tuple[Reaction, ...] = ()) -> Message:
         usage=_shape(row.usage, Usage),
         queue=row.queue,
         parent_id=_parent_of(row),
+        via=_shape(row.via, Via),
         reactions=reactions,
     )
 

@@ -50,6 +50,12 @@ Names = sa.JSON().with_variant(postgresql.ARRAY(sa.Text()), "postgresql")
 Words = sa.Text().with_variant(postgresql.ARRAY(sa.Text(collation="C")), "postgresql")
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+
+def _where(condition: str) -> dict[str, Any]:
+    """An index of those rows alone."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
 meta = sa.Table("meta", metadata, sa.Column("key", sa.String(64), primary_key=True), sa.Column("value", sa.Text()))
 
 users = sa.Table(
@@ -66,13 +72,20 @@ users = sa.Table(
     sa.Column("created_at", Time(), nullable=False),
     sa.Column("folded_name", sa.Text()),
     sa.Column("quotas", Json),
+    sa.Column("email", sa.String(254)),
+    sa.Column("external_id", sa.String(255)),
+    sa.Column("attributes", Json),
+    sa.Column("made_by", Id),
+    sa.Column("erased_at", Time()),
     sa.Index("ix_users_folded_name", "folded_name", postgresql_ops={"folded_name": "text_pattern_ops"}),
     sa.Index("ix_users_username_pattern", "username", postgresql_ops={"username": "text_pattern_ops"}),
     sa.CheckConstraint("username = lower(username)", name="username_lower"),
-    sa.CheckConstraint("kind in ('human', 'assistant')", name="kind"),
+    sa.Index("ix_users_made_by", "made_by", **_where("made_by is not null")),
+    sa.CheckConstraint("kind in ('human', 'assistant', 'bot')", name="kind"),
     sa.CheckConstraint("role in ('user', 'operator')", name="role"),
 )
-"""folded_name: the display name as it is compared (`domain.text.folded`); none yet in rows of older versions."""
+"""folded_name: the display name as it is compared (`domain.text.folded`); none yet in rows of older versions. external_id: the
+person's in the host's own product. attributes: what the host, or an issuer, says of them. made_by: of a bot."""
 
 sessions = sa.Table(
     "sessions",
@@ -83,8 +96,81 @@ sessions = sa.Table(
     sa.Column("ended_at", Time()),
     sa.Column("last_used_at", Time()),
     sa.Column("client", sa.String(200), nullable=False, server_default=""),
+    sa.Column("is_key", sa.Boolean(), nullable=False, server_default=sa.false()),
+    sa.Column("issuer", sa.Text()),
+    sa.Column("issuer_session", sa.Text()),
+    sa.Index("ix_sessions_issuer_session", "issuer_session", **_where("issuer_session is not null")),
 )
-"""last_used_at: of its last refresh. client: what the program called itself when it signed in."""
+"""last_used_at: of its last refresh. client: what the program called itself when it signed in. is_key: a key's, as long as
+the key is good. issuer, issuer_session: of one that another issuer vouched for: who, and what it calls the session."""
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("user_id", Id, nullable=False, index=True),
+    sa.Column("service", sa.Boolean(), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("prefix", sa.String(32), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("scopes", Names, nullable=False),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.Column("expires_at", Time()),
+    sa.Column("last_used_at", Time()),
+)
+"""A key is a session of its user that is named by a hash in place of tokens: the two have one id."""
+
+identities = sa.Table(
+    "identities",
+    metadata,
+    sa.Column("issuer", sa.Text(), primary_key=True),
+    sa.Column("subject", sa.Text(), primary_key=True),
+    sa.Column("user_id", Id, nullable=False, index=True),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.Column("signed_out_at", Time()),
+)
+"""Whom an issuer's subject means, for ever. signed_out_at: what was issued before is good no more."""
+
+external_chats = sa.Table(
+    "external_chats",
+    metadata,
+    sa.Column("external_id", sa.String(255), primary_key=True),
+    sa.Column("chat_id", Id, nullable=False),
+    sa.Column("created_at", Time(), nullable=False),
+)
+"""What a host calls its chats."""
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("chat_id", Id),
+    sa.Column("made_by", Id, nullable=False, index=True),
+    sa.Column("created_at", Time(), nullable=False),
+    sa.Column("expires_at", Time()),
+    sa.Column("uses", sa.Integer()),
+)
+"""chat_id: none for one into the service. uses: how many may come by it; none for any number."""
+
+invited = sa.Table(
+    "invited",
+    metadata,
+    sa.Column("code", sa.String(64), primary_key=True),
+    sa.Column("user_id", Id, primary_key=True),
+    sa.Column("at", Time(), nullable=False),
+)
+"""Who came by an invitation."""
+
+one_time_codes = sa.Table(
+    "one_time_codes",
+    metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("purpose", sa.String(16), nullable=False),
+    sa.Column("user_id", Id, nullable=False, index=True),
+    sa.Column("expires_at", Time(), nullable=False),
+    sa.Column("details", Json, nullable=False),
+)
+"""purpose: password (a link to set a new one), sign_in (behind another issuer's page)."""
 
 audit = sa.Table(
     "audit",
@@ -249,6 +335,7 @@ messages = sa.Table(
     sa.Column("queue", sa.Integer()),
     sa.Column("command_id", Id),
     sa.Column("parent_id", Id),
+    sa.Column("via", Json),
     sa.UniqueConstraint("chat_id", "id"),
     sa.UniqueConstraint("chat_id", "sender_id", "client_message_id"),
     sa.CheckConstraint("seq >= 1", name="seq"),

@@ -39,6 +39,7 @@ from app.application.ports.socket import Close
 from app.application.turns import OTHERS
 from app.application.use_cases import UseCases
 from app.domain.errors import Code, ParleyError, rate_limited, unavailable
+from app.domain.scopes import Scope
 
 SUBPROTOCOL = "parley.v1"
 HELLO_BYTES_MAX = 64 * 1024
@@ -238,6 +239,7 @@ class _Connection:
         self._charge(len(resume.chats) if resume else 0)
         try:
             bearer = await self._bearer(hello)
+            self._use_cases.keys.permit(bearer.scopes, Scope.READ)
             session, account = await sockets.signed_in(bearer, self._outbox)
             if self._outbox.closed:  # it left while it waited
                 return self._machine.closed()
@@ -270,16 +272,15 @@ class _Connection:
             self._pace_reading()
 
     async def _bearer(self, hello: Hello) -> Bearer:
-        """Whether the session lives is seen when its account is read."""
         identity = self._use_cases.identity
         if hello.ticket is not None:
             return await identity.by_ticket(hello.ticket)
         if hello.token is not None:
-            return identity.named(hello.token)
+            return await identity.hello(hello.token)
         scheme, _, token = self._websocket.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise ParleyError(Code.UNAUTHENTICATED, "no credentials")
-        return identity.named(token.strip())
+        return await identity.hello(token.strip())
 
     def _expire_at(self, bearer: Bearer) -> None:
         for timer in self._timers:
@@ -298,7 +299,7 @@ class _Connection:
     def _submit(self, command: Submit) -> None:
         session = self._session
         assert session is not None
-        if not self._is_within_limit(session, command.ref):
+        if not self._is_within_limit(session, command.ref) or not self._may_write(session, command.ref):
             return
         size = len(getattr(command.action, "body", "")) * 2 + 200
         self._in_flight += 1
@@ -318,6 +319,8 @@ class _Connection:
             case Sync():
                 self._charge(len(request.chats))  # each is looked up, and may be given much
                 self._use_cases.hub.sync(session, request.ref, dict(request.chats))
+            case Typing() | ReadMark() if not self._may_write(session, getattr(request, "ref", None)):
+                pass
             case Typing():
                 self._use_cases.typing.say(session, request.chat_id)
             case ReadMark():
@@ -338,6 +341,15 @@ class _Connection:
         if over is not None:
             self._outbox.close(over.code, over.reason)
         return False
+
+    def _may_write(self, session: Session, ref: str | None) -> bool:
+        """A key may be good for reading alone."""
+        try:
+            self._use_cases.keys.permit(session.scopes, Scope.WRITE)
+            return True
+        except ParleyError as error:
+            self._outbox.send(self._codec.error(ref, error))
+            return False
 
     def _settled(self, size: int) -> None:
         self._in_flight -= 1

@@ -41,6 +41,13 @@ class UsageJson(TypedDict):
     completion_tokens: int
 
 
+class ViaJson(TypedDict):
+    """The key of a host that says it for its sender."""
+
+    key_id: str
+    name: str
+
+
 class MessageJson(TypedDict):
     id: str
     chat_id: str
@@ -58,6 +65,7 @@ class MessageJson(TypedDict):
     attempt: NotRequired[int]
     regenerates: NotRequired[str]
     failure: NotRequired[FailureJson]
+    via: NotRequired[ViaJson]
     usage: NotRequired[UsageJson]
     queue: NotRequired[int]
     parent_id: str | None
@@ -90,6 +98,8 @@ def message_json(message: Message) -> dict[str, Any]:
         made["regenerates"] = message.regenerates
     if message.failure is not None:
         made["failure"] = {"code": message.failure.code, "reason": message.failure.reason}
+    if message.via is not None:
+        made["via"] = {"key_id": message.via.key_id, "name": message.via.name}
     if message.queue is not None:
         made["queue"] = message.queue
     if message.usage is not None:

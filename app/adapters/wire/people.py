@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, Field
@@ -9,7 +11,8 @@ from typing_extensions import TypedDict
 
 from app.adapters.wire.examples import ANNA, AT, BEN, COMMAND, SESSION
 from app.adapters.wire.values import Request, Shown
-from app.application.identity import SignedIn
+from app.application.identity import Entrance, SignedIn
+from app.application.ports.issuers import Issuer
 from app.application.ports.people import Account, AuditEntry, LiveSession
 from app.domain.text import NAME_MAX, check_text, clean_name, rfc3339, rfc3339_or_none
 from app.domain.values import Person
@@ -19,7 +22,7 @@ class PersonJson(TypedDict):
     id: str
     username: str
     display_name: str
-    kind: Literal["human", "assistant"]
+    kind: Literal["human", "assistant", "bot"]
 
 
 def person_json(person: Person) -> dict[str, Any]:
@@ -35,11 +38,17 @@ class UserJson(PersonJson):
     """Oneself."""
 
     role: Literal["user", "operator"]
+    email: str | None
     preferences: dict[str, Any]
 
 
 def user_json(account: Account) -> dict[str, Any]:
-    return {**person_json(account.person), "role": account.role, "preferences": account.preferences}
+    return {
+        **person_json(account.person),
+        "role": account.role,
+        "email": account.email,
+        "preferences": account.preferences,
+    }
 
 
 class AccountJson(UserJson):
@@ -136,20 +145,78 @@ DisplayName = Annotated[
 ]
 
 
+InvitationCode = Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(check_text)]
+
+
 class Registration(Request):
     username: Username
     password: Password
     display_name: DisplayName | None = None
+    invitation: InvitationCode | None = None
+
+
+Email = Annotated[
+    str,
+    Field(strict=True, max_length=254, pattern=r"^$|^[^\s@<>\x00-\x1f]+@[^\s@<>\x00-\x1f]+\.[^\s@<>\x00-\x1f]+$"),
+    AfterValidator(check_text),
+]
 
 
 class ProfileChanges(Request):
+    """email: where letters go; empty: nowhere."""
+
     display_name: DisplayName | None = None
+    email: Email | None = None
     preferences: dict[str, Any] | None = None
 
 
 class PasswordChange(Request):
     current_password: Annotated[str, Field(strict=True, max_length=256), AfterValidator(check_text)]
     new_password: Password
+
+
+class Forgotten(Request):
+    username: Annotated[str, Field(strict=True, min_length=1, max_length=64), AfterValidator(check_text)]
+
+
+class PasswordReset(Request):
+    code: Annotated[str, Field(strict=True, min_length=1, max_length=100), AfterValidator(check_text)]
+    new_password: Password
+
+
+class LinkJson(TypedDict):
+    """A link that is good once."""
+
+    url: str
+    expires_at: str
+
+
+def link_json(url: str, expires_at: datetime) -> dict[str, Any]:
+    return {"url": url, "expires_at": rfc3339(expires_at)}
+
+
+class ProviderJson(TypedDict):
+    """Where one signs in beside here. start_url: where the browser goes, with `?return_to=` a path of ours."""
+
+    id: str
+    name: str
+    start_url: str
+
+
+class ProvidersJson(TypedDict):
+    registration: Literal["open", "invite", "closed"]
+    password: bool
+    providers: list[ProviderJson]
+
+
+def providers_json(entrance: Entrance, providers: Iterable[Issuer]) -> dict[str, Any]:
+    return {
+        "registration": entrance.registration if entrance.passwords else "closed",
+        "password": entrance.passwords,
+        "providers": [
+            {"id": one.id, "name": one.name, "start_url": f"/v1/auth/providers/{one.id}/start"} for one in providers
+        ],
+    }
 
 
 Quota = Annotated[int, Field(strict=True, ge=0, le=10**12)]
@@ -185,9 +252,11 @@ class UserUpdated(TypedDict):
 
 PERSON = {"id": BEN, "username": "ben", "display_name": "Ben", "kind": "human"}
 USER = {
-    "id": ANNA, "username": "anna", "display_name": "Anna", "kind": "human", "role": "user",
+    "id": ANNA, "username": "anna", "display_name": "Anna", "kind": "human", "role": "user", "email": None,
     "preferences": {"theme": "dark"},
 }  # fmt: skip
+
+PROVIDER = {"id": "company", "name": "Company", "start_url": "/v1/auth/providers/company/start"}
 
 SIGNALS = (
     Shown(PreferencesChanged, {"preferences": {"theme": "dark"}}),
@@ -202,6 +271,11 @@ BODIES = (
         PasswordChange, {"current_password": "correct horse battery", "new_password": "another horse battery"},
     ),
     Shown(AccountChanges, {"disabled": True}),
+    Shown(Forgotten, {"username": "anna"}),
+    Shown(PasswordReset, {"code": "u7Tq…", "new_password": "another horse battery"}),
+    Shown(LinkJson, {"url": "https://chat.example.org/password#code=u7Tq…", "expires_at": AT}),
+    Shown(ProviderJson, PROVIDER),
+    Shown(ProvidersJson, {"registration": "open", "password": True, "providers": [PROVIDER]}),
     Shown(Quotas, {"replies_per_day": 20, "tokens_per_day": None}),
     Shown(UserJson, USER),
     Shown(PersonJson, PERSON),

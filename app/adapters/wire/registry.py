@@ -11,6 +11,8 @@ from typing_extensions import TypedDict, get_type_hints
 from app.adapters.wire import (
     assistants,
     chats,
+    invitations,
+    keys,
     members,
     messages,
     moderation,
@@ -20,6 +22,7 @@ from app.adapters.wire import (
     problems,
     reactions,
     replies,
+    server,
     socket,
 )
 from app.adapters.wire.examples import ANNA, AT, CHAT
@@ -53,7 +56,20 @@ def _add(registry: dict[str, Any], rows: Iterable[tuple[str, Any]]) -> None:
             raise ValueError(f"two are called {name}")
 
 
-for _subject in (people, chats, members, messages, reactions, pins, replies, assistants, moderation):
+for _subject in (
+    people,
+    keys,
+    invitations,
+    chats,
+    members,
+    messages,
+    reactions,
+    pins,
+    replies,
+    assistants,
+    moderation,
+    server,
+):
     add_subject(_subject)
 SIGNALS.update((type_of(signal.shape), signal) for signal in socket.SIGNALS)
 BODIES.update((body.shape.__name__, body) for body in (*policies.BODIES, *problems.BODIES))

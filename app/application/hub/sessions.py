@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.application.bounded import Bounded
 from app.application.ports.socket import Close, Sink
+from app.domain.scopes import Scopes
 
 _PENDING_MAX = 1_000
 LOOK_UP_AFTER_S = 1.0
@@ -44,6 +45,7 @@ class Asked:
 class Session:
     """One socket of a signed-in person.
 
+    scopes: of the key that it came with; None without one.
     cursors: the last seq given, of each chat that it hears. behind: the chats that are not live for it now.
     replies: message id → (attempt, next index) of the deltas given. asked, over: by tag, requests whose end was not
     told, and those whose rejection was. joining, recheck: chats whose membership is being read, or must be once opened.
@@ -56,6 +58,7 @@ class Session:
     user_id: str
     auth_session_id: str
     sink: Sink
+    scopes: Scopes = None
     cursors: dict[str, int] = field(default_factory=dict)
     behind: dict[str, CatchUp] = field(default_factory=dict)
     replies: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -8,11 +8,15 @@ from datetime import datetime
 from typing import Protocol
 
 from app.application.ports.held import Held
+from app.domain.scopes import Scopes
 from app.domain.values import Person
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """external_id: who they are in the host's own product. attributes: what the host, or an issuer, says of them. made_by: of a
+    bot, who made it."""
+
     id: str
     username: str
     display_name: str
@@ -24,6 +28,10 @@ class Account:
     created_at: datetime | None = None
     quotas: Mapping[str, int] = field(default_factory=dict)
     """Of answers, by name; those that aren't there are the settings'."""
+    email: str | None = None
+    external_id: str | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    made_by: str | None = None
 
     @property
     def person(self) -> Person:
@@ -59,6 +67,15 @@ class AuditEntry:
     act: str
     target_id: str | None
     details: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketUse:
+    """Whose it was. scopes: of the key that it was made with."""
+
+    session_id: str
+    user_id: str
+    scopes: Scopes = None
 
 
 class LastOperator(Exception):
@@ -100,8 +117,9 @@ class Accounts(Protocol):
         user_id: str,
         display_name: str | None,
         preferences: Callable[[dict[str, object]], dict[str, object]] | None,
+        email: str | None = None,
     ) -> None:
-        """None leaves it as it is. preferences: from those that there are to those that shall be, in one transaction;
+        """None leaves it as it is; an empty email takes it away. preferences: from those that there are to those that shall be, in one transaction;
         what it raises leaves all as it was. Of a stranger nothing is changed."""
         ...
 
@@ -109,8 +127,8 @@ class Accounts(Protocol):
         """At most limit by username, after that one; disabled ones too; an empty prefix finds all."""
         ...
 
-    async def change_password(self, user_id: str, password_hash: str, keep_session: str) -> list[str]:
-        """Ends all other sessions in the same transaction; their ids."""
+    async def change_password(self, user_id: str, password_hash: str, keep_session: str | None) -> list[str]:
+        """Ends all other sessions in the same transaction, keys not; their ids."""
         ...
 
     async def rehash(self, account: Account, password_hash: str) -> bool:
@@ -129,16 +147,35 @@ class Accounts(Protocol):
         write it down, in one transaction. Ids of the ended sessions. Raises LastOperator."""
         ...
 
+    async def write_down(self, actor_id: str | None, act: str, target_id: str, **details: object) -> None:
+        """What was done, into the audit. actor_id: None at the command line."""
+        ...
+
     async def audit(self, before_id: str | None, limit: int) -> list[AuditEntry]:
         """At most limit, newest first, before that one (exclusive)."""
         ...
 
-    async def prune(self) -> None:
-        """Forget tokens and tickets that are over, and sessions that ended a week ago."""
+    async def made_by(self, user_id: str, after_name: str, limit: int) -> list[Account]:
+        """Bots of this person's making, by username, after that one; disabled ones too."""
         ...
 
-    async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
-        """The new session's id; of more than 50 live ones the oldest is ended. None where the account was disabled, or got another password, since it was read."""
+    async def end_keys(self, user_id: str) -> list[str]:
+        """All of this user's; their ids."""
+        ...
+
+    async def prune(self) -> None:
+        """Forget tokens, tickets and codes that are over, and sessions and keys that ended a week ago."""
+        ...
+
+    async def start_session(
+        self,
+        account: Account,
+        refresh_hash: str,
+        refresh_ttl_s: float,
+        client: str,
+        vouched: tuple[str, str] | None = None,
+    ) -> str | None:
+        """The new session's id; vouched: the issuer that says who it is, and what that calls the session; of more than 50 live ones the oldest is ended. None where the account was disabled, or got another password, since it was read."""
         ...
 
     async def sessions(self, user_id: str, before_id: str | None, limit: int) -> list[LiveSession]:
@@ -175,8 +212,8 @@ class Accounts(Protocol):
         """Keep it for so many seconds, by the database's clock."""
         ...
 
-    async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:
-        """(session id, user id) the first time, within its life; None ever after."""
+    async def use_ticket(self, ticket_hash: str) -> TicketUse | None:
+        """The first time, within its life; None ever after."""
         ...
 
 
@@ -195,12 +232,18 @@ class Passwords(Held, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whom a valid access token names. until: monotonic seconds: a wall clock that is set ends nothing, and lets
-    nothing live on."""
+    """Whom a valid access token, or a key, names. until: monotonic seconds: a wall clock that is set ends nothing, and lets
+    nothing live on. scopes: of a key, whose id is the session's; None of a token."""
 
     user_id: str
     session_id: str
     until: float
+    scopes: Scopes = None
+
+    @property
+    def counted(self) -> str:
+        """Whose limits it counts against: a key has its own."""
+        return self.user_id if self.scopes is None else self.session_id
 
 
 class Tokens(Protocol):

@@ -33,7 +33,13 @@ class GatewayRole:
             frame_max=world.settings.frame_max,
             on_turn=telemetry.TURN_SECONDS.observe,
         )
-        self.doors = Doors(self._use_cases, socket, Cursors(wiring.cursor_keys(world)), world.settings.web == "on")
+        self.doors = Doors(
+            self._use_cases,
+            socket,
+            Cursors(wiring.cursor_keys(world)),
+            world.settings.web == "on",
+            world.settings.public_url,
+        )
         self._healed = dict.fromkeys(self._hub.counts, 0)
 
     async def start(self, life: Life) -> None:

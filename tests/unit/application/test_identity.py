@@ -6,6 +6,7 @@ import asyncio
 import time
 import unicodedata
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -15,13 +16,16 @@ import app.application.identity as identity_module
 from app.adapters.fan_out.in_process import InProcessFanOut
 from app.adapters.identity.local import JwtTokens
 from app.adapters.limits.counting import LimitSettings, UserLimits
-from app.application.identity import Identity, SignInRefused
+from app.application.identity import Entrance, Identity, SignInRefused
+from app.application.keys import KeyRing
 from app.application.ports.errors import Unavailable
 from app.application.ports.held import NothingHeld
-from app.application.ports.people import Account, RefreshTry
+from app.application.ports.invitations import Invitation
+from app.application.ports.people import Account, RefreshTry, TicketUse
 from app.application.signals import user_channel
 from app.domain.errors import ParleyError
 from app.domain.ids import derived_id
+from tests.unit.memory import PEP
 from tests.unit.virtual_time import run
 
 
@@ -58,7 +62,9 @@ class Accounts:
     async def by_id(self, user_id: str) -> Account | None:
         return self.people.get(user_id)
 
-    async def start_session(self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str) -> str | None:
+    async def start_session(
+        self, account: Account, refresh_hash: str, refresh_ttl_s: float, client: str, vouched: Any = None
+    ) -> str | None:
         if account.disabled or self.changed is account:
             return None
         id_ = derived_id("session", str(len(self.sessions)))
@@ -104,8 +110,30 @@ class Accounts:
         assert ttl_s == 30
         self.tickets[ticket_hash] = (session_id, self.sessions[session_id])
 
-    async def use_ticket(self, ticket_hash: str) -> tuple[str, str] | None:
-        return self.tickets.pop(ticket_hash, None)
+    async def use_ticket(self, ticket_hash: str) -> TicketUse | None:
+        found = self.tickets.pop(ticket_hash, None)
+        return TicketUse(*found) if found is not None else None
+
+
+class Invitations:
+    """Of one good code, for one."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+
+    async def take(self, code: str, user_id: str) -> tuple[Invitation, bool] | None:
+        if code != "good" or self.taken:
+            return None
+        self.taken.append(user_id)
+        return Invitation("good", None, "root", datetime(2026, 1, 1, tzinfo=UTC), None, 1), True
+
+    async def give_back(self, code: str, user_id: str) -> None:
+        self.taken.remove(user_id)
+
+    async def _not_asked(self, *_: Any) -> Any:
+        raise AssertionError
+
+    add = of = end = _not_asked
 
 
 class Setting:
@@ -117,7 +145,20 @@ class Setting:
         self.tokens = JwtTokens(["a secret of sixteen"], 900)
         ids = iter(derived_id("user", str(n)) for n in range(100))
         accounts: Any = self.accounts
-        self.identity = Identity(accounts, self.passwords, self.tokens, self.limiter, self.fan_out, lambda: next(ids))
+        nobodys: Any = None  # of what isn't asked here
+        keys = KeyRing(nobodys, accounts, self.fan_out, PEP, lambda: next(ids))
+        self.invitations = Invitations()
+        self.entrance = Entrance()
+        self.identity = Identity(
+            accounts,
+            self.passwords,
+            self.tokens,
+            self.limiter,
+            keys,
+            lambda: next(ids),
+            self.invitations,
+            self.entrance,
+        )
 
     async def ann(self) -> Any:
         return await self.identity.register("Ann", "a long password", None, "1.1.1.1", "curl")

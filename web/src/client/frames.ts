@@ -24,8 +24,9 @@ export interface AccountJson {
   created_at: string;
   disabled: boolean;
   display_name: string;
+  email: string | null;
   id: string;
-  kind: "human" | "assistant";
+  kind: "human" | "assistant" | "bot";
   preferences: Record<string, unknown>;
   quotas: Record<string, unknown>;
   role: "user" | "operator";
@@ -146,11 +147,18 @@ export interface BecauseUntil {
   until?: string | null;
 }
 
+export interface Bodybackchannellogoutv1authprovidersprovideridbackchannellogoutpost {
+  logout_token?: string;
+}
+
 export interface Bodytokenv1authtokenpost {
+  code?: string;
   device?: string;
   grant_type?: string;
   password?: string;
   refresh_token?: string;
+  subject_token?: string;
+  subject_token_type?: string;
   username?: string;
 }
 
@@ -293,6 +301,10 @@ export interface FailureJson {
   reason: string;
 }
 
+export interface Forgotten {
+  username: string;
+}
+
 export interface ForkJson {
   chat_id: string;
   seq: number;
@@ -320,6 +332,7 @@ export interface FoundMessageJson {
   seq: number;
   status: "pending" | "complete" | "stopped" | "failed";
   usage?: UsageJson;
+  via?: ViaJson;
 }
 
 /** Not a member, or no such chat: drop it. */
@@ -336,11 +349,79 @@ export interface Hello {
   resume?: Resume | null;
 }
 
+/** The chat as it shall be. members: who isn't named stays, unless `exact`. */
+export interface HostedChatBody {
+  exact?: boolean;
+  kind?: "direct" | "group";
+  members?: HostedMember[];
+  title?: string | null;
+}
+
+export interface HostedChatJson {
+  archived: boolean;
+  external_id: string;
+  head: number;
+  id: string;
+  kind: "direct" | "group";
+  members_count: number;
+  title: string | null;
+}
+
+export interface HostedMember {
+  external_id: string;
+  role?: "owner" | "admin" | "member" | "reader";
+}
+
+/** as: the external id of the user who says it; absent: the key's own bot. */
+export interface HostedMessage {
+  as?: string | null;
+  body: string;
+  client_message_id: string;
+}
+
+export interface HostedUserJson {
+  attributes: Record<string, unknown>;
+  disabled: boolean;
+  display_name: string;
+  external_id: string;
+  id: string;
+  username: string;
+}
+
+/** chat_id: null for one into the service. uses: how many may come by it; null: any number. used: how many did. */
+export interface InvitationJson {
+  chat_id: string | null;
+  code: string;
+  created_at: string;
+  created_by: string;
+  expires_at: string | null;
+  url: string;
+  used: number;
+  uses: number | null;
+}
+
+/** Without itself. */
+export interface KeyJson {
+  created_at: string;
+  expires_at: string | null;
+  id: string;
+  last_used_at: string | null;
+  name: string;
+  prefix: string;
+  scopes: string[];
+}
+
 export interface LimitsJson {
   body_max: number;
   frame_max: number;
   group_members_max: number;
   sockets_per_user: number;
+}
+
+/** A link that is good once. */
+export interface LinkJson {
+  expires_at: string;
+  url: string;
 }
 
 export interface ListedBySeqMessageJson {
@@ -385,6 +466,18 @@ export interface ListedFoundMessageJson {
 }
 
 /** next_cursor: of the next page; null at the end. */
+export interface ListedInvitationJson {
+  items: InvitationJson[];
+  next_cursor: string | null;
+}
+
+/** next_cursor: of the next page; null at the end. */
+export interface ListedKeyJson {
+  items: KeyJson[];
+  next_cursor: string | null;
+}
+
+/** next_cursor: of the next page; null at the end. */
 export interface ListedMemberJson {
   items: MemberJson[];
   next_cursor: string | null;
@@ -418,6 +511,28 @@ export interface ListedReportJson {
 export interface ListedSessionJson {
   items: SessionJson[];
   next_cursor: string | null;
+}
+
+/** key: what the bot signs in with; shown here, and never again. */
+export interface MadeBotJson {
+  key: string;
+  user: PersonJson;
+}
+
+/** With itself: shown here, and never again. */
+export interface MadeKeyJson {
+  created_at: string;
+  expires_at: string | null;
+  id: string;
+  key: string;
+  last_used_at: string | null;
+  name: string;
+  prefix: string;
+  scopes: string[];
+}
+
+export interface ManyUsers {
+  users: UserOfMany[];
 }
 
 export interface MemberAdded {
@@ -555,6 +670,7 @@ export interface MessageJson {
   attempt?: number;
   regenerates?: string;
   failure?: FailureJson;
+  via?: ViaJson;
   usage?: UsageJson;
   queue?: number;
   parent_id: string | null;
@@ -628,6 +744,11 @@ export interface NewBody {
   body: string;
 }
 
+export interface NewBot {
+  display_name: string;
+  username: string;
+}
+
 export interface NewChat {
   assistant?: NewAssistant | null;
   kind: "direct" | "group" | "assistant";
@@ -637,6 +758,18 @@ export interface NewChat {
 
 export interface NewFork {
   message_id: string;
+}
+
+export interface NewInvitation {
+  chat_id?: string | null;
+  expires_at?: string | null;
+  uses?: number | null;
+}
+
+export interface NewKey {
+  expires_at?: string | null;
+  name: string;
+  scopes: ("read" | "write" | "ask")[];
 }
 
 export interface NewMember {
@@ -670,6 +803,12 @@ export interface NewReport {
   reason: string;
 }
 
+export interface NewServiceKey {
+  expires_at?: string | null;
+  name: string;
+  scopes: ("users" | "chats" | "messages" | "feed" | "tokens")[];
+}
+
 /** Of read.mark: chat_id, read_seq, unread. Of auth.refresh: expires_in, in seconds. */
 export interface Ok {
   type: "ok";
@@ -692,11 +831,16 @@ export interface PasswordChange {
   new_password: string;
 }
 
+export interface PasswordReset {
+  code: string;
+  new_password: string;
+}
+
 export interface PersonJson {
   id: string;
   username: string;
   display_name: string;
-  kind: "human" | "assistant";
+  kind: "human" | "assistant" | "bot";
 }
 
 export interface Ping {
@@ -733,8 +877,10 @@ export interface ProblemJson {
   type: string;
 }
 
+/** email: where letters go; empty: nowhere. */
 export interface ProfileChanges {
   display_name?: string | null;
+  email?: string | null;
   preferences?: Record<string, unknown> | null;
 }
 
@@ -767,6 +913,31 @@ export interface ProvenanceJson {
   summary: SummaryJson | null;
   usage: UsageJson | null;
   version: number;
+}
+
+/** Where one signs in beside here. start_url: where the browser goes, with `?return_to=` a path of ours. */
+export interface ProviderJson {
+  id: string;
+  name: string;
+  start_url: string;
+}
+
+export interface ProvidersJson {
+  password: boolean;
+  providers: ProviderJson[];
+  registration: "open" | "invite" | "closed";
+}
+
+/** status: 201 made, 200 as it shall be, else why not, with its code. */
+export interface PutUserJson {
+  code?: string;
+  external_id: string;
+  id: string;
+  status: number;
+}
+
+export interface PutUsersJson {
+  items: PutUserJson[];
 }
 
 /** name: `replies_per_hour`, `replies_per_day` or `tokens_per_day`. */
@@ -863,6 +1034,7 @@ export interface ReadyJson {
 
 export interface Registration {
   display_name?: string | null;
+  invitation?: string | null;
   password: string;
   username: string;
 }
@@ -1089,20 +1261,43 @@ export interface UseJson {
   quotas: QuotaJson[];
 }
 
+/** A user as the host has them; what isn't named stays as it is. */
+export interface UserChanges {
+  attributes?: Record<string, unknown> | null;
+  disabled?: boolean | null;
+  display_name?: string | null;
+  username?: string | null;
+}
+
 /** Oneself. */
 export interface UserJson {
   id: string;
   username: string;
   display_name: string;
-  kind: "human" | "assistant";
+  kind: "human" | "assistant" | "bot";
   role: "user" | "operator";
+  email: string | null;
   preferences: Record<string, unknown>;
+}
+
+export interface UserOfMany {
+  attributes?: Record<string, unknown> | null;
+  disabled?: boolean | null;
+  display_name?: string | null;
+  external_id: string;
+  username?: string | null;
 }
 
 /** To everyone who shares a chat with them, and to their own sessions: apply it to what is shown of them. */
 export interface UserUpdated {
   type: "user.updated";
   user: PersonJson;
+}
+
+/** The key of a host that says it for its sender. */
+export interface ViaJson {
+  key_id: string;
+  name: string;
 }
 
 /** The first frame. chats: the 200 latest and all named in resume; live events begin at their head. */

@@ -1,0 +1,137 @@
+"""Where a browser may be sent back to, and what a sign-in is kept by. With real pages: tests/scenarios/test_provider.py."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from app.application.ports.codes import CodeUse, Purpose
+from app.application.ports.errors import Unavailable
+from app.application.ports.issuers import Issuer, Vouched
+from app.application.sign_in import SignIn, is_path
+from app.domain.errors import ParleyError
+
+US = "https://chat.example.org"
+COMPANY = Issuer("company", "Company", "https://id.example.org", ("parley",), client_id="chat")
+OTHER = Issuer("other", "Other", "https://other.example.org", ("parley",), client_id="chat")
+TOKENS_ONLY = Issuer("shop", "Shop", "https://shop.example.org", ("parley",), host=True)
+
+
+@pytest.mark.parametrize("path", ["/", "/chats/1", "/talk/chats/1?message=2", "/ä"])
+def test_a_path_of_ours(path: str) -> None:
+    assert is_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "x", "//evil.example.org", "/\\evil.example.org", "https://evil.example.org", "/a\\b", "/a#b", "/a\nb", "/\tb", "javascript:x"],
+)  # fmt: skip
+def test_what_a_browser_takes_for_another_place_is_none(path: str) -> None:
+    assert not is_path(path)
+
+
+class Tokens:
+    """A provider that asks for the number of the sign-in that it began. vouches: for whom."""
+
+    issuers = {one.id: one for one in (COMPANY, OTHER, TOKENS_ONLY)}
+
+    def __init__(self) -> None:
+        self.verifiers: list[str] = []
+        self.down = False
+        self.vouches = COMPANY
+
+    async def authorize_url(self, issuer: Issuer, redirect_uri: str, state: str, nonce: str, challenge: str) -> str:
+        return (
+            f"{issuer.issuer}/authorize?state={state}&nonce={nonce}&challenge={challenge}&redirect_uri={redirect_uri}"
+        )
+
+    async def redeem(self, issuer: Issuer, code: str, redirect_uri: str, verifier: str) -> str:
+        if self.down:
+            raise Unavailable("down")
+        assert redirect_uri == f"{US}/v1/auth/providers/{issuer.id}/callback"
+        self.verifiers.append(verifier)
+        return "an ID token"
+
+    async def identity(self, token: str, nonce: str | None = None) -> Vouched:
+        assert nonce
+        return Vouched(self.vouches, "s-1", "sid-1", 0.0, 0.0, {})
+
+
+class Others:
+    async def person(self, vouched: Vouched) -> Any:
+        return type("Account", (), {"id": "anna"})()
+
+
+class Codes:
+    def __init__(self) -> None:
+        self.kept: dict[str, CodeUse] = {}
+
+    async def add(
+        self, hash_: str, purpose: Purpose, user_id: str, ttl_s: float, details: Any, each_s: float = 0
+    ) -> None:
+        assert purpose is Purpose.SIGN_IN and ttl_s == 60
+        self.kept[hash_] = CodeUse(user_id, details)
+
+
+def made(*keys: bytes) -> tuple[SignIn, Tokens, Codes]:
+    tokens, codes = Tokens(), Codes()
+    anything: Any = None
+    given: list[Any] = [tokens, Others(), anything, anything, codes, keys or (b"k" * 32,)]
+    return SignIn(*given), tokens, codes
+
+
+async def begun(sign_in: SignIn, to: str = "/chats/1") -> tuple[str, str]:
+    """(cookie, state)"""
+    started = await sign_in.start("company", to, US)
+    return started.cookie, parse_qs(urlsplit(started.url).query)["state"][0]
+
+
+async def test_who_comes_back_gets_a_code_of_ours_behind_the_hash() -> None:
+    sign_in, tokens, codes = made()
+    cookie, state = await begun(sign_in)
+    to = await sign_in.end("company", cookie, state, "theirs", "", US)
+    assert to.startswith("/chats/1#code=") and len(codes.kept) == 1 and len(tokens.verifiers[0]) >= 43
+    [kept] = codes.kept.values()
+    assert kept == CodeUse("anna", {"issuer": COMPANY.issuer, "session": "sid-1"})
+
+
+async def test_another_gateway_and_an_older_secret_end_what_was_begun() -> None:
+    older, newer = b"o" * 32, b"n" * 32
+    cookie, state = await begun(made(older)[0])
+    assert "#code=" in await made(newer, older)[0].end("company", cookie, state, "theirs", "", US)
+    assert await made(newer)[0].end("company", cookie, state, "theirs", "", US) == "/#error=expired"
+
+
+async def test_what_is_not_of_this_browser_s_sign_in_is_refused() -> None:
+    sign_in, tokens, codes = made()
+    cookie, state = await begun(sign_in)
+    other_cookie, other_state = await begun(sign_in)
+    for given, said, where in (
+        (cookie, other_state, "/chats/1#error=invalid_state"),
+        (cookie, "", "/chats/1#error=invalid_state"),
+        (cookie, "ü", "/chats/1#error=invalid_state"),
+        ("", state, "/#error=expired"),
+        (cookie[:-3], state, "/#error=expired"),
+        (cookie.replace(".", "!"), state, "/#error=expired"),
+        ("a.b.c.d", state, "/#error=expired"),
+        (other_cookie.rpartition(".")[0] + "." + cookie.rpartition(".")[2], state, "/#error=expired"),
+    ):
+        assert await sign_in.end("company", given, said, "theirs", "", US) == where
+    assert await sign_in.end("other", cookie, state, "theirs", "", US) == "/#error=expired", "begun at another provider"
+    assert await sign_in.end("company", cookie, state, "", "access_denied", US) == "/chats/1#error=access_denied"
+    assert await sign_in.end("company", cookie, state, "", "a b&c", US) == "/chats/1#error=a%20b%26c"
+    tokens.vouches = OTHER
+    assert await sign_in.end("company", cookie, state, "theirs", "", US) == "/chats/1#error=access_denied"
+    tokens.down = True
+    assert (await sign_in.end("company", cookie, state, "theirs", "", US)).endswith("#error=temporarily_unavailable")
+    assert not codes.kept
+
+
+async def test_only_providers_with_a_page_are_begun_at() -> None:
+    sign_in, _, _ = made()
+    assert [one.id for one in sign_in.providers] == ["company", "other"]
+    for provider, to in (("shop", "/"), ("none", "/"), ("company", "//evil")):
+        with pytest.raises(ParleyError):
+            await sign_in.start(provider, to, US)
