@@ -115,7 +115,7 @@ class Rest:
     async def _json(self, method: str, path: str, **request: Any) -> Any:
         began = time.monotonic()
         answer = await self.call(method, path, **request)
-        while answer.status_code == 202:  # not known in time: repeating with the same id is safe
+        while answer.status_code == 202 and answer.content:  # not known in time: repeating with the same id is safe
             command_id = answer.json()["command_id"]
             if time.monotonic() - began > self._unanswered_s:
                 raise Unanswered(command_id)

@@ -7,7 +7,7 @@ from app.domain.members import AddMember, BanMember, RemoveMember, UnbanMember, 
 from app.domain.messages import DeleteMessage, EditMessage, SendMessage
 from app.domain.moderation import Moderate
 from app.domain.pins import PinMessage, UnpinMessage
-from app.domain.provisioning import PostMessage, ProvisionChat
+from app.domain.provisioning import ImportMessage, PostMessage, ProvisionChat
 from app.domain.reactions import AddReaction, RemoveReaction
 from app.domain.replies import CompleteReply, ExpireReply, RegenerateReply, SpeakUp, SteerReply, StopReply
 from app.domain.values import Failure, Usage
@@ -15,7 +15,7 @@ from app.domain.values import Failure, Usage
 __all__ = [
     "EXAMPLES",
     "AddMember", "AddReaction", "BanMember", "CompleteReply", "CreateChat", "DeleteMessage", "EditMessage",
-    "ExpireReply", "Moderate", "NameChat", "PinMessage", "PostMessage", "ProvisionChat", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "SpeakUp", "SteerReply", "StopReply",
+    "ExpireReply", "ImportMessage", "Moderate", "NameChat", "PinMessage", "PostMessage", "ProvisionChat", "RegenerateReply", "RemoveMember", "RemoveReaction", "SendMessage", "SpeakUp", "SteerReply", "StopReply",
     "UnbanMember", "UnpinMessage", "UpdateChat", "UpdateMember",
 ]  # fmt: skip
 
@@ -27,6 +27,7 @@ EXAMPLES = (
     Moderate("ban", "u", "why", datetime(2026, 1, 1, tzinfo=UTC)),
     CompleteReply("m", 2, "failed", "text", Failure("cut", "why"), Usage(1, 2)), ExpireReply("m", 1),
     SpeakUp("m", 3, "u"), SteerReply("m", "shorter"),
-    ProvisionChat("group", "t", (("u", "member"),), True), PostMessage("hello", "k", "a service"),
+    ProvisionChat("group", "t", (("u", "member"),), True, datetime(2020, 1, 1, tzinfo=UTC)), PostMessage("hello", "k", "a service"),
+    ImportMessage("m", "hello", datetime(2020, 1, 1, tzinfo=UTC), "m"),
 )  # fmt: skip
 """One of each, with every field given: for tests that go over all."""

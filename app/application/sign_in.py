@@ -101,10 +101,8 @@ class SignIn:
             return f"{return_to}#error={quote(error or 'invalid_request', safe='')}"
         try:
             redirect_uri = _redirect_uri(provider, public_url)
-            id_token = await self._tokens.redeem(provider, code, redirect_uri, _derived(key, "verifier", number))
-            vouched = await self._tokens.identity(id_token, _derived(key, "nonce", number))
-            if vouched.issuer is not provider:
-                raise ParleyError(Code.UNAUTHENTICATED, "another issuer's token")
+            verifier, nonce = _derived(key, "verifier", number), _derived(key, "nonce", number)
+            vouched = await self._tokens.signed_in(provider, code, redirect_uri, verifier, nonce)
             account = await self._others.person(vouched)
         except ParleyError:
             return f"{return_to}#error=access_denied"

@@ -9,7 +9,7 @@ from typing import ClassVar
 from app.domain import members
 from app.domain.command import Command, Cost
 from app.domain.errors import Code
-from app.domain.events import EventKind
+from app.domain.events import Event, EventKind
 from app.domain.fold import Fold, Refused, Rule
 from app.domain.ids import ASSISTANT_ID
 from app.domain.policy import Question
@@ -122,7 +122,10 @@ def begin(fold: Fold, command: Command, chat: Chat, roles: Mapping[str, str]) ->
         members.put(fold, member)
         fold.state.changes.read[(chat.id, member.user.id)] = member.joined_seq
     created = ChatCreated(replace(chat, head=1), first)
-    return fold.append(chat.id, "chat.created", command.actor_id, created, command.id)
+    fold.state.chats[chat.id] = chat.moved(1, at)
+    fold.state.changes.chats.add(chat.id)
+    fold.events.append(Event("chat.created", chat.id, 1, at, command.actor_id, created, command.id))
+    return 1
 
 
 def _check_assistant(fold: Fold, assistant_id: str) -> None:

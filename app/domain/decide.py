@@ -104,7 +104,7 @@ def _step(fold: Fold, command: Command) -> Result:
         return _refused(fold, command, refusal)
     result = Result(command, Outcome(command.type, seq))
     fold.state.known[command.key] = result.outcome
-    if type(command.action) is not messages.SendMessage:  # whose row is its own trace
+    if type(command.action) not in (messages.SendMessage, provisioning.ImportMessage):  # whose row is its own trace
         fold.state.changes.traces.append(result)
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import ClassVar
 
 from app.domain import chats, members, messages
@@ -13,7 +14,7 @@ from app.domain.fold import Fold, Refused, Rule
 from app.domain.policy import USE_SERVER, KeyFacts, Question
 from app.domain.scopes import ServiceScope
 from app.domain.state import Needs
-from app.domain.values import Chat, ChatKind, Member, Role, Via
+from app.domain.values import Chat, ChatKind, Member, Message, MessageKind, Role, Status, Via
 
 Wanted = tuple[str, str]
 """(user id, role)."""
@@ -21,13 +22,15 @@ Wanted = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ProvisionChat:
-    """The chat as it shall be. title: None leaves it. exact: who isn't named goes."""
+    """The chat as it shall be. title: None leaves it. exact: who isn't named goes. created_at: of one that was
+    made elsewhere; where it is here already it stays as it is."""
 
     type: ClassVar[str] = "chat.provision"
     kind: str
     title: str | None = None
     members: tuple[Wanted, ...] = ()
     exact: bool = False
+    created_at: datetime | None = None
 
     def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
         for user_id, _ in self.members:
@@ -52,6 +55,20 @@ class PostMessage:
         messages.SendMessage(self.body).needs(facts, chat_id, actor_id)
 
 
+@dataclass(frozen=True, slots=True)
+class ImportMessage:
+    """What was said elsewhere, at its time. id: what it is called from now on; it follows from its origin."""
+
+    type: ClassVar[str] = "message.import"
+    id: str
+    body: str
+    created_at: datetime
+    reply_to: str | None = None
+
+    def needs(self, facts: Needs, chat_id: str, actor_id: str) -> None:
+        pass
+
+
 def _permit(fold: Fold, command: Command, scope: ServiceScope) -> None:
     fold.ask(Question(USE_SERVER, key=KeyFacts(command.scopes or frozenset(), scope)))
 
@@ -62,9 +79,11 @@ def provision(fold: Fold, command: Command, do: ProvisionChat) -> int | None:
     roles = {user_id: Role.MEMBER if do.kind == ChatKind.DIRECT else role for user_id, role in do.members}
     chat = fold.state.chats.get(command.chat_id)
     if chat is None:
-        now = fold.state.now
-        new = Chat(command.chat_id, do.kind, do.title, False, now, command.actor_id, 0, len(roles), now)
+        at = do.created_at or fold.state.now
+        new = Chat(command.chat_id, do.kind, do.title, False, at, command.actor_id, 0, len(roles), at)
         return chats.begin(fold, command, new, roles)
+    if do.created_at is not None:
+        return None
     if chat.kind != do.kind:
         raise Refused(Code.CONFLICT, f"this chat is of kind {chat.kind}")
     here = [user_id for chat_id, user_id in fold.state.members if chat_id == chat.id]
@@ -124,6 +143,31 @@ def post(fold: Fold, command: Command, do: PostMessage) -> int:
     return messages.send(fold, replace(command, scopes=None), said, via)
 
 
+def bring(fold: Fold, command: Command, do: ImportMessage) -> int:
+    """By who runs the service: at the command line, and by no door. Nobody is asked, and nobody answers."""
+    chat = fold.state.chats.get(command.chat_id)
+    if chat is None:
+        raise Refused(Code.NOT_FOUND, NOT_FOUND_REASON)
+    seq = chat.head + 1
+    fold.state.chats[chat.id] = chat.moved(seq, max(chat.last_at, do.created_at))
+    fold.state.changes.chats.add(chat.id)
+    fold.append_message(
+        Message(
+            chat_id=chat.id,
+            seq=seq,
+            id=do.id,
+            sender_id=command.actor_id,
+            kind=MessageKind.USER,
+            client_message_id=command.id,
+            body=do.body,
+            reply_to=do.reply_to,
+            status=Status.COMPLETE,
+            created_at=do.created_at,
+        )
+    )
+    return seq
+
+
 def _check_open(fold: Fold, command: Command, do: PostMessage) -> None:
     chat = fold.state.chats.get(command.chat_id)
     if chat is None or do.via:
@@ -132,5 +176,5 @@ def _check_open(fold: Fold, command: Command, do: PostMessage) -> None:
         raise Refused(Code.ARCHIVED, "the chat is archived")
 
 
-ACTIONS: dict[type, Rule] = {ProvisionChat: provision, PostMessage: post}
+ACTIONS: dict[type, Rule] = {ProvisionChat: provision, PostMessage: post, ImportMessage: bring}
 EVENTS: tuple[EventKind, ...] = ()

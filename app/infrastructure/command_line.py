@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -143,6 +144,26 @@ def check(json: Annotated[bool, typer.Option("--json", help="one JSON object a l
     from app.infrastructure import command_line_acts as acts
 
     acts.check_all(json)
+
+
+class Format(StrEnum):
+    """Of another service's export."""
+
+    CSV = "csv"
+    MATTERMOST = "mattermost"
+    SLACK = "slack"
+
+
+@app.command("import")
+def import_(
+    format_: Annotated[Format, typer.Argument(metavar="csv|mattermost|slack")],
+    path: Path,
+    by: Annotated[str, typer.Option("--as", help="username of the operator in whose name it is done")],
+) -> None:
+    """Bring a team's people and history from another service: docs/import.md. May be broken off, and done again."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.bring(format_.value, path, by)
 
 
 @app.command("password-link")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,9 @@ from typing import IO, Any
 
 import uvloop
 
+from app.adapters.imports.mattermost import Mattermost
+from app.adapters.imports.slack import Slack
+from app.adapters.imports.tables import Tables
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.codes import SqlCodes
 from app.adapters.store.database import Database
@@ -28,6 +31,7 @@ from app.adapters.store.migrate import (
 from app.adapters.store.word_index import SqlWordIndex
 from app.application.identity import clean_username
 from app.application.ports.errors import Transient
+from app.application.ports.origin import BadExport, Origin
 from app.application.ports.people import Account
 from app.application.recovery import password_link
 from app.domain.errors import ParleyError
@@ -188,6 +192,35 @@ def check_all(as_json: bool) -> None:
                 print(f"{'ok  ' if found.good else 'BAD '} {found.name}: {found.finding}", flush=True)
         if not good:
             raise SystemExit(1)
+
+    _run(work())
+
+
+_ORIGINS: dict[str, Callable[[Path], Origin]] = {"csv": Tables, "mattermost": Mattermost, "slack": Slack}
+
+
+def bring(format_: str, path: Path, by: str) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        database = _database(settings)  # on PostgreSQL also while the service runs
+        try:
+            await migrate(database, settings.command_shards, lanes=settings.command_lanes)
+            operator = await SqlAccounts(database).by_name(by.lower())
+            if operator is None or operator.role != "operator":
+                raise SettingsError(f"{by} is no operator")
+            importing = wiring.make_importing(settings, database, operator.id)
+            brought = await importing.bring(_ORIGINS[format_](path), lambda words: print(words, flush=True))
+        except BadExport as error:
+            raise SettingsError(str(error)) from None
+        finally:
+            await database.close()
+        print(
+            f"done: {brought.people} people, {brought.chats} chats and {brought.messages} messages brought;"
+            f" {brought.there} were there; {brought.left} left out"
+        )
+        for why, first in brought.left_out.items():
+            print(f"left out: {why} (first: {first})")
 
     _run(work())
 

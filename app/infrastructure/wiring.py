@@ -60,6 +60,7 @@ from app.application.chats import Chats
 from app.application.explain import Explain
 from app.application.hub.hub import Hub
 from app.application.identity import Entrance, Identity
+from app.application.importing import Importing
 from app.application.invitations import Invitations
 from app.application.keys import KeyRing
 from app.application.lanes import Lanes
@@ -316,6 +317,29 @@ def _make_model(settings: Settings, name: str, one: ProviderSettings) -> Model:
     )
 
 
+def _limits(settings: Settings, local_providers: frozenset[str]) -> Limits:
+    return Limits(
+        settings.group_members_max,
+        settings.open_questions_max,
+        settings.added_by,
+        settings.quota_replies_per_hour,
+        settings.quota_replies_per_day,
+        settings.quota_tokens_per_day,
+        settings.assistant_max_tokens or ANSWER_TOKENS,
+        settings.assistant_quiet_s,
+        settings.assistant_consent == "on",
+        local_providers,
+    )
+
+
+def make_importing(settings: Settings, database: Database, actor_id: str) -> Importing:
+    ask = Pep(CedarPolicies(POLICIES)).ask
+    log = SqlCommandLog(database)
+    return Importing(
+        SqlExternal(database), log, ask, new_id, settings.command_shards, _limits(settings, frozenset()), actor_id
+    )
+
+
 def make_worker(world: World) -> Worker:
     settings = world.settings
     announcer = Announcer(
@@ -327,18 +351,7 @@ def make_worker(world: World) -> Worker:
         observed_announce(announcer.announce, world.traced, world.database.clock),
         new_id,
         settings.command_shards,
-        Limits(
-            settings.group_members_max,
-            settings.open_questions_max,
-            settings.added_by,
-            settings.quota_replies_per_hour,
-            settings.quota_replies_per_day,
-            settings.quota_tokens_per_day,
-            settings.assistant_max_tokens or ANSWER_TOKENS,
-            settings.assistant_quiet_s,
-            settings.assistant_consent == "on",
-            frozenset(name for name, one in world.providers.items() if one.local),
-        ),
+        _limits(settings, frozenset(name for name, one in world.providers.items() if one.local)),
         settings.unknown_command_s,
         telemetry.trouble,
         telemetry.unknown_command,

@@ -24,7 +24,7 @@ from app.adapters.rest import openapi
 from app.adapters.wire import registry, socket
 from app.adapters.wire.values import type_of
 from app.application.ports.socket import Codec
-from app.domain import chats, decide, messages, replies
+from app.domain import chats, decide, messages, provisioning, replies
 from app.domain.events import EventKind
 from app.domain.values import Message
 from app.infrastructure import doors
@@ -33,7 +33,13 @@ from tests import actions as c
 from tests.unit.memory import CHATS, USERS, MemoryStore
 
 ROOT = Path(__file__).parents[2]
-INTERNAL: set[Any] = {replies.CompleteReply, replies.ExpireReply, replies.SpeakUp, chats.NameChat}
+INTERNAL: set[Any] = {
+    replies.CompleteReply,
+    replies.ExpireReply,
+    replies.SpeakUp,
+    chats.NameChat,
+    provisioning.ImportMessage,
+}
 """Commands of our own processes: asked by no door, and no policy refuses them."""
 BY_REST_ALONE = {
     "chat.create", "chat.update", "member.add", "member.update", "member.remove", "member.ban", "member.unban",

@@ -10,10 +10,11 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import jwt
 
@@ -37,7 +38,9 @@ _LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 _SUBJECT_MAX = 255
 _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
 
-Fetch = Callable[[str, dict[str, str] | None], Any]
+Headers = Mapping[str, str]
+Fetch = Callable[[str, dict[str, str] | None, Headers], Any]
+"""(address, a form to post, headers) → the JSON behind it."""
 
 
 class _Keys:
@@ -99,12 +102,12 @@ class _Keys:
                 return
             if not url:
                 base = self.issuer.issuer.rstrip("/")
-                document = await self._fetch(f"{base}/.well-known/openid-configuration", None)
+                document = await self._fetch(f"{base}/.well-known/openid-configuration", None, {})
                 if document.get("issuer") != self.issuer.issuer:
                     raise ValueError("another issuer's document")
                 self._document, url = document, document["jwks_uri"]
                 _check_address(url)
-            self._keys = _keys_of(await self._fetch(url, None))
+            self._keys = _keys_of(await self._fetch(url, None, {}))
             self._got_at = self._clock()
         finally:
             self._fetching = None
@@ -268,7 +271,28 @@ class HttpIssuerTokens:
         page = str(document["authorization_endpoint"])
         return f"{page}{'&' if '?' in page else '?'}{urlencode(query)}"
 
-    async def redeem(self, issuer: Issuer, code: str, redirect_uri: str, verifier: str) -> str:
+    async def signed_in(self, issuer: Issuer, code: str, redirect_uri: str, verifier: str, nonce: str) -> Vouched:
+        answer = await self._redeem(issuer, code, redirect_uri, verifier)
+        vouched = await self.identity(str(answer.get("id_token", "")), nonce)
+        if vouched.issuer is not issuer:
+            raise _bad("another issuer's token")
+        return replace(vouched, claims={**await self._said_beside(vouched, answer), **vouched.claims})
+
+    async def _said_beside(self, vouched: Vouched, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Many issuers say names and addresses at an address of their own alone (OpenID Connect Core, 5.4)."""
+        issuer = vouched.issuer
+        address = (await self.keys[issuer.issuer].document()).get("userinfo_endpoint")
+        missing = any(claim not in vouched.claims for claim in (*issuer.claims.values(), *issuer.attributes))
+        if not missing or not address or not answer.get("access_token"):
+            return {}
+        try:
+            _check_address(address)
+            said = await self._fetch(address, None, {"Authorization": f"Bearer {answer['access_token']}"})
+        except (Unavailable, ValueError):
+            return {}  # who somebody is, is known; what they are called comes the next time
+        return said if isinstance(said, dict) and said.get("sub") == vouched.subject else {}
+
+    async def _redeem(self, issuer: Issuer, code: str, redirect_uri: str, verifier: str) -> dict[str, Any]:
         document = await self.keys[issuer.issuer].document()
         form = {
             "grant_type": "authorization_code",
@@ -277,11 +301,16 @@ class HttpIssuerTokens:
             "client_id": issuer.client_id,
             "code_verifier": verifier,
         }
+        headers = {}
         if issuer.client_secret:
-            form["client_secret"] = issuer.client_secret
+            if "client_secret_basic" in document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"]):
+                pair = f"{quote(issuer.client_id, safe='')}:{quote(issuer.client_secret, safe='')}"
+                headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            else:
+                form["client_secret"] = issuer.client_secret
         try:
             _check_address(document["token_endpoint"])
-            return str((await self._fetch(document["token_endpoint"], form))["id_token"])
+            return dict(await self._fetch(document["token_endpoint"], form, headers))
         except Unavailable:
             raise
         except Exception as error:
@@ -301,14 +330,14 @@ def _bad(why: str) -> ParleyError:
     return ParleyError(Code.UNAUTHENTICATED, why)
 
 
-async def _fetch(url: str, form: dict[str, str] | None) -> Any:
+async def _fetch(url: str, form: dict[str, str] | None, headers: Headers) -> Any:
     """The JSON behind an address; a form is posted. Bounded in time and size, follows nothing. Raises Unavailable, ValueError."""
     import httpx2  # only who has such issuers needs it
 
     try:
         async with asyncio.timeout(_FETCH_S), httpx2.AsyncClient(timeout=_FETCH_S) as http:
             method = "GET" if form is None else "POST"
-            async with http.stream(method, url, data=form, headers={"Accept": "application/json"}) as answer:
+            async with http.stream(method, url, data=form, headers={"Accept": "application/json", **headers}) as answer:
                 body = b""
                 async for part in answer.aiter_bytes():
                     body += part

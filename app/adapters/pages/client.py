@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from app.adapters.pages.pages import page_of_ours
 
 BUILT = Path(__file__).parents[3] / "web" / "dist"
-PATHS = ("/", "/c/{chat_id}", "/c/{chat_id}/m/{seq}", "/settings", "/admin")
+PATHS = ("/", "/c/{chat_id}", "/c/{chat_id}/m/{seq}", "/settings", "/admin", "/invitation", "/password")
 """The client's own addresses; what is at each, it finds out itself."""
 _POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"

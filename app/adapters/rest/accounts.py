@@ -180,7 +180,7 @@ async def end_sign_in(
 
 @router.post("/auth/providers/{provider_id}/backchannel-logout", summary="An issuer says that somebody signed out",
              description="OpenID Connect Back-Channel Logout: a form with `logout_token`. Errors as RFC 6749 has them.",
-             status_code=200, responses=responses(Code.NOT_FOUND))  # fmt: skip
+             response_class=Response, responses=responses(Code.NOT_FOUND))  # fmt: skip
 async def backchannel_logout(
     provider_id: ProviderId,
     use_cases: UseCasesArg,
@@ -197,7 +197,7 @@ async def backchannel_logout(
     return Response(status_code=200, headers={"Cache-Control": "no-store"})
 
 
-@router.post("/auth/password-forgotten", status_code=202, summary="Have a link sent, where there is an address",
+@router.post("/auth/password-forgotten", status_code=202, response_class=Response, summary="Have a link sent, where there is an address",
              description="Always 202: whether anybody is called so isn't told.", responses=responses())  # fmt: skip
 async def password_forgotten(body: wire.Forgotten, use_cases: UseCasesArg, public_url: PublicUrlArg) -> Response:
     await use_cases.recovery.forgotten(body.username, public_url)

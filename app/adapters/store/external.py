@@ -87,6 +87,8 @@ class SqlExternal:
             values["attributes"] = dict(one.attributes)
         if one.disabled is not None:
             values["disabled"] = one.disabled
+        if one.email is not None:
+            values["email"] = one.email
         if before is None:
             shown = one.display_name or values["username"]
             new = {"display_name": shown, "folded_name": folded(shown), "external_id": one.external_id}
@@ -105,7 +107,7 @@ class SqlExternal:
             if await connection.scalar(mine) not in (None, id_):
                 return PutUser(None, code=Code.CONFLICT, reason="this username is taken")
         await connection.execute(sa.update(_u).where(_u.c.id == id_).values(values))
-        told = {name: value for name, value in differs.items() if name != "attributes"}
+        told = {name: value for name, value in differs.items() if name not in ("attributes", "email")}
         await rows.write_down(connection, now, actor_id, "user.changed", id_, told)
         ended: list[str] = []
         if differs.get("disabled"):
@@ -155,6 +157,17 @@ class SqlExternal:
                 return None
             await rows.write_down(connection, now, actor_id, "user.erased", user_id, {})
             return await end_sessions(self._database, connection, t.sessions.c.user_id == user_id)
+
+    async def all_read(self, chat_id: str) -> None:
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.text(
+                    "insert into reads (chat_id, user_id, seq) select m.chat_id, m.user_id, c.head from members m"
+                    " join chats c on c.id = m.chat_id where m.chat_id = :chat_id"
+                    " on conflict (chat_id, user_id) do update set seq = excluded.seq where reads.seq < excluded.seq"
+                ).bindparams(sa.bindparam("chat_id", type_=t.Id)),
+                {"chat_id": chat_id},
+            )
 
     async def chat_id(self, external_id: str) -> str | None:
         async with self._database.read() as connection:

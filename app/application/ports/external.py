@@ -18,6 +18,7 @@ class WantedUser:
     display_name: str | None = None
     attributes: Mapping[str, Any] | None = None
     disabled: bool | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class External(Protocol):
     async def erase(self, actor_id: str, user_id: str) -> list[str] | None:
         """The name and all that is theirs alone goes, what they said stays. Ids of the ended sessions and keys; None where they
         were erased before."""
+        ...
+
+    async def all_read(self, chat_id: str) -> None:
+        """Nothing in it is new to who is in it now."""
         ...
 
     async def chat_id(self, external_id: str) -> str | None:

@@ -73,8 +73,9 @@ class IssuerTokens(Protocol):
         """The page where somebody signs in, and comes back with a code."""
         ...
 
-    async def redeem(self, issuer: Issuer, code: str, redirect_uri: str, verifier: str) -> str:
-        """The ID token behind a code."""
+    async def signed_in(self, issuer: Issuer, code: str, redirect_uri: str, verifier: str, nonce: str) -> Vouched:
+        """By the code that somebody came back with: the ID token behind it, which holds this nonce, and what the issuer says
+        beside it of who that is."""
         ...
 
 

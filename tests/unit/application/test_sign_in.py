@@ -33,30 +33,29 @@ def test_what_a_browser_takes_for_another_place_is_none(path: str) -> None:
 
 
 class Tokens:
-    """A provider that asks for the number of the sign-in that it began. vouches: for whom."""
+    """Providers that know every code."""
 
     issuers = {one.id: one for one in (COMPANY, OTHER, TOKENS_ONLY)}
 
     def __init__(self) -> None:
         self.verifiers: list[str] = []
         self.down = False
-        self.vouches = COMPANY
+        self.refuses = False
 
     async def authorize_url(self, issuer: Issuer, redirect_uri: str, state: str, nonce: str, challenge: str) -> str:
         return (
             f"{issuer.issuer}/authorize?state={state}&nonce={nonce}&challenge={challenge}&redirect_uri={redirect_uri}"
         )
 
-    async def redeem(self, issuer: Issuer, code: str, redirect_uri: str, verifier: str) -> str:
+    async def signed_in(self, issuer: Issuer, code: str, redirect_uri: str, verifier: str, nonce: str) -> Vouched:
         if self.down:
             raise Unavailable("down")
+        if self.refuses:
+            raise ParleyError("unauthenticated", "no such code")
         assert redirect_uri == f"{US}/v1/auth/providers/{issuer.id}/callback"
+        assert nonce != verifier
         self.verifiers.append(verifier)
-        return "an ID token"
-
-    async def identity(self, token: str, nonce: str | None = None) -> Vouched:
-        assert nonce
-        return Vouched(self.vouches, "s-1", "sid-1", 0.0, 0.0, {})
+        return Vouched(issuer, "s-1", "sid-1", 0.0, 0.0, {})
 
 
 class Others:
@@ -122,7 +121,7 @@ async def test_what_is_not_of_this_browser_s_sign_in_is_refused() -> None:
     assert await sign_in.end("other", cookie, state, "theirs", "", US) == "/#error=expired", "begun at another provider"
     assert await sign_in.end("company", cookie, state, "", "access_denied", US) == "/chats/1#error=access_denied"
     assert await sign_in.end("company", cookie, state, "", "a b&c", US) == "/chats/1#error=a%20b%26c"
-    tokens.vouches = OTHER
+    tokens.refuses = True
     assert await sign_in.end("company", cookie, state, "theirs", "", US) == "/chats/1#error=access_denied"
     tokens.down = True
     assert (await sign_in.end("company", cookie, state, "theirs", "", US)).endswith("#error=temporarily_unavailable")

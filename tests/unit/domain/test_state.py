@@ -19,7 +19,7 @@ LOOKED_AT: dict[type, set[str]] = {
     c.RegenerateReply: {"messages", "replies", "askers", "answerers", "floors"}, c.CompleteReply: {"messages", "replies"},
     c.ExpireReply: {"messages", "replies"}, c.UpdateChat: set(), c.NameChat: set(), c.CreateChat: {"people", "consents"}, c.AddMember: OF_A_PERSON | {"consents", "refusals"},
     c.UpdateMember: OF_A_PERSON, c.RemoveMember: OF_A_PERSON, c.BanMember: OF_A_PERSON, c.UnbanMember: OF_A_PERSON,
-    c.Moderate: OF_A_PERSON | {"operators"}, c.ProvisionChat: OF_A_PERSON | {"rosters"}, c.PostMessage: {"askers"},
+    c.Moderate: OF_A_PERSON | {"operators"}, c.ProvisionChat: OF_A_PERSON | {"rosters"}, c.PostMessage: {"askers"}, c.ImportMessage: set(),
 }  # fmt: skip
 """The store reads only these: with a fact missing, a rule would decide on nothing."""
 

@@ -157,8 +157,14 @@ export class Parley {
     this.between?.postMessage({ type: "signed in", user_id: this.user!.id } satisfies Between);
   }
 
-  async register(username: string, password: string, displayName?: string): Promise<void> {
-    await this.begin(await this.rest.register(username, password, displayName));
+  /** A code that another issuer's page came back with. */
+  async signInByCode(code: string): Promise<void> {
+    await this.begin(await this.rest.byCode(code));
+    this.between?.postMessage({ type: "signed in", user_id: this.user!.id } satisfies Between);
+  }
+
+  async register(username: string, password: string, displayName?: string, invitation?: string): Promise<void> {
+    await this.begin(await this.rest.register(username, password, displayName, invitation));
     this.between?.postMessage({ type: "signed in", user_id: this.user!.id } satisfies Between);
   }
 

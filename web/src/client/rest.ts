@@ -57,13 +57,18 @@ export class Rest {
     return this.root.replace(/^http/, "ws") + "v1/ws";
   }
 
-  async register(username: string, password: string, displayName?: string): Promise<UserJson> {
-    const body = { username, password, ...(displayName ? { display_name: displayName } : {}) };
+  async register(username: string, password: string, displayName?: string, invitation?: string): Promise<UserJson> {
+    const body = { username, password, ...(displayName ? { display_name: displayName } : {}), ...(invitation ? { invitation } : {}) };
     return this.signedIn(await this.json<TokensJson>("POST", "v1/auth/register", { body, signed: false }));
   }
 
   async signIn(username: string, password: string): Promise<UserJson> {
     const form = { grant_type: "password", username, password };
+    return this.signedIn(await this.json<TokensJson>("POST", "v1/auth/token", { form, signed: false }));
+  }
+
+  async byCode(code: string): Promise<UserJson> {
+    const form = { grant_type: "authorization_code", code };
     return this.signedIn(await this.json<TokensJson>("POST", "v1/auth/token", { form, signed: false }));
   }
 
@@ -116,8 +121,10 @@ export class Rest {
     let key = options.key;
     for (let turn = 0; ; turn++) {
       const answer = await this.call(method, path, { ...options, key });
-      if (answer.status !== 202 || turn > 5) return (answer.status === 204 ? null : await answer.json()) as T;
-      key = ((await answer.json()) as { command_id: string }).command_id;
+      const text = await answer.text();
+      const body = (text ? JSON.parse(text) : null) as { command_id?: string } | null;
+      if (answer.status !== 202 || !body?.command_id || turn > 5) return body as T;
+      key = body.command_id;
     }
   }
 

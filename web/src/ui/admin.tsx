@@ -1,16 +1,21 @@
 /** For operators: people, what was reported, what operators did. */
-import { useEffect, useState, type ReactNode } from "react";
+import { useState, type ReactNode } from "react";
 import { newId } from "../client";
-import type { AccountJson, AuditJson, Listing, ReportJson } from "../client";
+import type { AccountJson, AuditJson, LinkJson, ReportJson } from "../client";
+import { Bots, Invitations, Secret, ServiceKeys } from "./access";
 import { Assistants } from "./assistants";
 import { dateTime, t } from "./i18n";
 import { Back } from "./kit";
 import { Name, personName } from "./names";
+import { usePages } from "./pages";
 import { attempt, parley, useParley } from "./store";
+
+type Part = "people" | "invitations" | "assistants" | "programs" | "reports" | "audit";
 
 export default function Admin(): ReactNode {
   useParley();
-  const [shown, setShown] = useState<"people" | "assistants" | "reports" | "audit">("people");
+  const [shown, setShown] = useState<Part>("people");
+  const parts: Record<Part, string> = { people: t("People"), invitations: t("Invitations"), assistants: t("Assistants"), programs: t("Keys and bots"), reports: t("Reports"), audit: t("Audit") };
   if (parley.user?.role !== "operator") {
     return <main className="page"><h1><Back /> {t("Administration")}</h1><p role="alert">{t("This is for operators. An operator can make you one, or who runs the service: python -m app operator NAME.")}</p></main>;
   }
@@ -18,45 +23,41 @@ export default function Admin(): ReactNode {
     <main className="page">
       <h1><Back /> {t("Administration")}</h1>
       <div className="choices" role="group" aria-label={t("What to show")}>
-        {(["people", "assistants", "reports", "audit"] as const).map((one) => (
-          <button type="button" key={one} aria-pressed={shown === one} onClick={() => setShown(one)}>{one === "people" ? t("People") : one === "assistants" ? t("Assistants") : one === "reports" ? t("Reports") : t("Audit")}</button>
+        {(Object.keys(parts) as Part[]).map((one) => (
+          <button type="button" key={one} aria-pressed={shown === one} onClick={() => setShown(one)}>{parts[one]}</button>
         ))}
       </div>
-      {shown === "people" ? <People /> : shown === "assistants" ? <Assistants /> : shown === "reports" ? <Reports /> : <Audit />}
+      {shown === "people" && <People />}
+      {shown === "invitations" && <Invitations chatId={null} />}
+      {shown === "assistants" && <Assistants />}
+      {shown === "programs" && <><ServiceKeys /><Bots /></>}
+      {shown === "reports" && <Reports />}
+      {shown === "audit" && <Audit />}
     </main>
   );
-}
-
-/** A list by pages; load again with another path or query. */
-function usePages<T>(path: string, query: Record<string, string | boolean | null>): { items: T[]; more: (() => void) | null; again: () => void } {
-  const [items, setItems] = useState<T[]>([]);
-  const [next, setNext] = useState<string | null>(null);
-  const load = (cursor: string | null) => void attempt(parley.rest.get<Listing<T>>(path, { ...query, cursor, limit: 50 })).then((page) => {
-    if (!page) return;
-    setItems((had) => (cursor ? [...had, ...page.items] : page.items));
-    setNext(page.next_cursor);
-  });
-  useEffect(() => load(null), [path, JSON.stringify(query)]);
-  return { items, more: next ? () => load(next) : null, again: () => load(null) };
 }
 
 function People(): ReactNode {
   const [query, setQuery] = useState("");
   const { items, more, again } = usePages<AccountJson>("v1/admin/users", { query: query || null });
+  const [link, setLink] = useState<(LinkJson & { username: string }) | null>(null);
   const change = (id: string, body: Record<string, unknown>) => void attempt(parley.rest.patch(`v1/admin/users/${id}`, body)).then(again);
+  const makeLink = (one: AccountJson) => void attempt(parley.rest.post<LinkJson>(`v1/admin/users/${one.id}/password-link`)).then((made) => made && setLink({ ...made, username: one.username }));
   return (
     <section>
       <input type="search" aria-label={t("Find people")} placeholder={t("Username begins with …")} value={query} onChange={(event) => setQuery(event.target.value)} dir="ltr" />
+      {link && <Secret words={t("Here {who} sets a new password: once, until {until}", { who: link.username, until: dateTime(link.expires_at) })} value={link.url} onDone={() => setLink(null)} />}
       <div className="scroll"><table>
-        <thead><tr><th>{t("Username")}</th><th>{t("Name")}</th><th>{t("Since")}</th><th>{t("Role")}</th><th>{t("State")}</th></tr></thead>
+        <thead><tr><th>{t("Username")}</th><th>{t("Name")}</th><th>{t("Address")}</th><th>{t("Since")}</th><th>{t("Role")}</th><th>{t("State")}</th></tr></thead>
         <tbody>
           {items.map((one) => (
             <tr key={one.id}>
               <td dir="ltr">{one.username}</td>
               <td><Name>{one.display_name}</Name></td>
+              <td dir="ltr">{one.email}</td>
               <td>{dateTime(one.created_at)}</td>
               <td>{one.kind === "human" && <select aria-label={t("Role of {who}", { who: one.username })} value={one.role} onChange={(event) => change(one.id, { role: event.target.value })}><option value="user">{t("user")}</option><option value="operator">{t("operator")}</option></select>}</td>
-              <td>{one.kind === "human" && <button type="button" onClick={() => change(one.id, { disabled: !one.disabled })}>{one.disabled ? t("Enable") : t("Disable")}</button>}{one.disabled && <span className="bad"> {t("disabled")}</span>}</td>
+              <td>{one.kind === "human" && <button type="button" onClick={() => change(one.id, { disabled: !one.disabled })}>{one.disabled ? t("Enable") : t("Disable")}</button>}{one.kind === "human" && !one.disabled && <button type="button" onClick={() => makeLink(one)}>{t("Password link")}</button>}{one.disabled && <span className="bad"> {t("disabled")}</span>}</td>
             </tr>
           ))}
         </tbody>

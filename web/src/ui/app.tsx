@@ -6,7 +6,9 @@ import { Banner, Problems, Renewal } from "./banner";
 import { ChatPage } from "./chat";
 import { t } from "./i18n";
 import { Sidebar } from "./sidebar";
-import { BASE, parley, preferences, useParley, usePage } from "./store";
+import { Problem, type ChatJson } from "../client";
+import { invitation } from "./arrival";
+import { BASE, inWords, parley, preferences, useParley, usePage } from "./store";
 import { Boundary } from "./boundary";
 import { Empty } from "./empty";
 
@@ -16,9 +18,10 @@ const Palette = lazy(() => import("./palette"));
 const NewChat = lazy(() => import("./new_chat"));
 const Origin = lazy(() => import("./origin"));
 const Keys = lazy(() => import("./keys"));
+const NewPassword = lazy(() => import("./new_password"));
 
 export function App(): ReactNode {
-  const { phase, said } = usePage();
+  const { phase, said, reset } = usePage();
   return (
     <Router base={BASE}>
       <div role="log" aria-live="polite" className="unseen" id="said">
@@ -31,8 +34,9 @@ export function App(): ReactNode {
           <p role="status">{t("The service can't be reached. Trying again …")}</p>
         </main>
       )}
-      {phase === "signed out" && <Auth />}
-      {phase === "signed in" && <Signed />}
+      {reset && <Suspense fallback={null}><NewPassword code={reset} /></Suspense>}
+      {phase === "signed out" && !reset && <Auth />}
+      {phase === "signed in" && !reset && <Signed />}
       <Problems />
       <Renewal />
     </Router>
@@ -44,6 +48,7 @@ function Signed(): ReactNode {
   const { menu, origin } = usePage();
   const [location, go] = useLocation();
   useKeys(go);
+  useEffect(() => void come(go), []);
   useEffect(() => usePage.setState({ panel: false, editing: null }), [location]);
   if (!parley.user || !parley.chats) return null;
   const inChat = location !== "/";
@@ -81,6 +86,19 @@ function Signed(): ReactNode {
       </Boundary>
     </div>
   );
+}
+
+/** Into the chat of the invitation that this tab came by. */
+async function come(go: (path: string) => void): Promise<void> {
+  const code = invitation.code;
+  if (!code) return;
+  invitation.forget();
+  try {
+    const chat = await parley.rest.post<ChatJson>(`v1/invitations/${encodeURIComponent(code)}/accept`);
+    go(`/c/${chat.id}`);
+  } catch (error) {
+    if (!(error instanceof Problem && error.code === "conflict")) usePage.setState({ problem: { words: inWords(error) } }); // else it led into the service
+  }
 }
 
 function useKeys(go: (path: string) => void): void {

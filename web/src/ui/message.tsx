@@ -64,7 +64,7 @@ export const Message = memo(function Message({ view, message, writing, grouped, 
       {grouped ? <span className="gutter quiet small" aria-hidden="true">{time(message.created_at)}</span> : <Avatar id={message.sender_id ?? "parley"} name={who} size={36} />}
       <div className="content">
         <header className={grouped ? "unseen" : undefined}>
-          <bdi className="name">{who}</bdi> <Link className="quiet small" href={`/c/${message.chat_id}/m/${message.seq}`} title={dateTime(message.created_at)}><time dateTime={message.created_at}>{time(message.created_at)}</time></Link>
+          <bdi className="name">{who}</bdi> {message.via && <span className="quiet small">{t("by {name}", { name: message.via.name })}</span>} <Link className="quiet small" href={`/c/${message.chat_id}/m/${message.seq}`} title={dateTime(message.created_at)}><time dateTime={message.created_at}>{time(message.created_at)}</time></Link>
         </header>
         {reply && <Answered view={view} id={reply} />}
         {message.deleted_at ? <p className="quiet">{t("deleted")}</p> : body ? <Markdown body={body} streaming={pending} /> : null}

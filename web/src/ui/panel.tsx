@@ -1,5 +1,5 @@
 /** Beside a chat: its title, who is in it and what they may, what is pinned. What one may not do isn't offered. */
-import { useEffect, useState, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { useLocation } from "wouter";
 import { newId } from "../client";
 import type { ChatJson, ChatView, Listing, MemberJson, MessageJson, PersonJson } from "../client";
@@ -10,6 +10,8 @@ import { IconButton, Menu, type Choice } from "./kit";
 import { Avatar, chatName, Name, personName, visible } from "./names";
 import { PersonSearch } from "./person_search";
 import { attempt, BASE, parley, usePage } from "./store";
+
+const Invitations = lazy(() => import("./access").then((all) => ({ default: all.Invitations })));
 
 const RANK = { owner: 3, admin: 2, member: 1, reader: 0 };
 const HOUR_MS = 3_600_000;
@@ -71,6 +73,7 @@ export default function Panel({ view }: { view: ChatView; version: number }): Re
       {chat.kind !== "direct" && manages && !chat.archived && <Terms chat={chat} />}
       <h3>{t("People")} <span className="quiet">{chat.members_count}</span></h3>
       {chat.kind === "group" && manages && !chat.archived && (adding ? <PersonSearch label={t("Add a person")} onPick={(person) => void add(person)} /> : <button type="button" onClick={() => setAdding(true)}>{t("Add a person")}</button>)}
+      {chat.kind === "group" && manages && !chat.archived && <details><summary>{t("Invite by link")}</summary><Suspense fallback={null}><Invitations chatId={chat.id} /></Suspense></details>}
       <ul className="people">
         {members.map((member) => <Row key={member.user.id} view={view} member={member} />)}
       </ul>
@@ -140,7 +143,7 @@ function Row({ view, member }: { view: ChatView; member: MemberJson }): ReactNod
     if (member.role !== "reader") choices.push(role("reader", t("Make reader")));
     if (muted) choices.push({ words: t("Unmute"), act: () => mute(null) });
     else choices.push({ words: t("Mute for an hour"), act: () => mute(1) }, { words: t("Mute for a day"), act: () => mute(24) });
-    if (!isPerson) {
+    if (member.user.kind === "assistant") {
       const attention = (name: string, words: string) => member.attention !== name && choices.push({ words, act: () => act(parley.rest.patch(path, { attention: name }, newId()), "member.update") });
       attention("addressed", t("Answers when called"));
       attention("ambient", t("Speaks by itself too"));

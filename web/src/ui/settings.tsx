@@ -4,6 +4,7 @@ import type { Listing, SessionJson, UserJson } from "../client";
 import { dateTime, LANGUAGES, t, wanted } from "./i18n";
 import { Back } from "./kit";
 import { attempt, parley, preferences, useParley, usePage, type Preferences } from "./store";
+import { OwnKeys } from "./access";
 import { Prompts } from "./prompts";
 import { Usage } from "./usage";
 
@@ -35,6 +36,11 @@ export default function Settings(): ReactNode {
           <p className="quiet">{t("Username")}: <span dir="ltr">@{user.username}</span></p>
           <label>{t("Name that others see")}<input name="name" defaultValue={user.display_name} key={user.display_name} maxLength={100} required dir="auto" /></label>
           <button type="submit">{t("Save")}</button>
+        </form>
+        <form onSubmit={(event) => { event.preventDefault(); void change({ email: String(new FormData(event.currentTarget).get("email")).trim() }); }}>
+          <label>{t("E-mail address")}<input name="email" type="email" defaultValue={user.email ?? ""} key={user.email} maxLength={254} autoComplete="email" dir="ltr" /></label>
+          <p className="quiet small">{t("Only you and operators see it; a forgotten password comes back by it.")}</p>
+          <button type="submit">{t("Save the address")}</button>
         </form>
       </section>
       <section>
@@ -72,6 +78,7 @@ export default function Settings(): ReactNode {
       <Usage />
       <Password onSaved={saved} />
       <Sessions />
+      <OwnKeys />
     </main>
   );
 }
@@ -116,9 +123,19 @@ function Sessions(): ReactNode {
           </li>
         ))}
       </ul>
-      <button type="button" onClick={() => end(parley.rest.delete("v1/me/sessions", { others: true }))}>{t("Sign out everywhere else")}</button>
+      <div className="choices">
+        <button type="button" onClick={() => end(parley.rest.delete("v1/me/sessions", { others: true }))}>{t("Sign out everywhere else")}</button>
+        <button type="button" onClick={() => void attempt(everywhere())}>{t("Sign out everywhere")}</button>
+      </div>
     </section>
   );
+}
+
+/** This device last: what waits here is kept for the next time. */
+async function everywhere(): Promise<void> {
+  await parley.rest.delete("v1/me/sessions", { others: true });
+  await parley.signOut(false);
+  usePage.setState({ phase: "signed out" });
 }
 
 function browser(client: string): string {

@@ -48,12 +48,16 @@ interface Page {
   said: string;
   problem: { words: string; explain?: { action: string; chat_id: string } } | null;
   update: (() => void) | null;
+  /** Of a link to set a new password; "" for none. */
+  reset: string;
+  /** What another issuer's page came back with, in words. */
+  arrived: string;
 }
 
 /** What belongs to who is signed in, as it is for nobody. */
 export const NOBODYS = { menu: "none", panel: false, replyTo: {}, editing: null, inPlace: true, place: "", prompts: [], assistants: [], chosen: {}, origin: null } satisfies Partial<Page>;
 
-export const usePage = create<Page>(() => ({ phase: "starting", ...NOBODYS, said: "", problem: null, update: null }));
+export const usePage = create<Page>(() => ({ phase: "starting", ...NOBODYS, said: "", problem: null, update: null, reset: "", arrived: "" }));
 
 /** The assistants that one may ask, put into the page. */
 export async function loadAssistants(): Promise<void> {

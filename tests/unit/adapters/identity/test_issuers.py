@@ -41,7 +41,7 @@ class Setting:
         background = Background(lambda what, error: None)
         self.tokens = HttpIssuerTokens(issuers, background, self.fetch, lambda: self.now)
 
-    async def fetch(self, url: str, form: dict[str, str] | None) -> Any:
+    async def fetch(self, url: str, form: dict[str, str] | None, headers: Any) -> Any:
         self.fetched.append(url)
         if self.down:
             raise Unavailable("down")
@@ -236,10 +236,10 @@ async def test_keys_come_from_an_address_a_file_or_a_secret(tmp_path: Any) -> No
     file.write_text(json.dumps(signer.jwks))
     pem.write_text(signer.keys[0].pem)
 
-    async def nothing(url: str, form: Any) -> Any:
+    async def nothing(url: str, form: Any, headers: Any) -> Any:
         raise AssertionError("nothing is fetched")
 
-    async def shown(url: str, form: Any) -> Any:
+    async def shown(url: str, form: Any, headers: Any) -> Any:
         assert url == f"{HOST}/keys"
         return signer.jwks
 
@@ -266,10 +266,81 @@ async def test_a_document_of_another_issuer_or_over_http_is_not_believed() -> No
     for document in documents:
         signer = Signer(COMPANY)
 
-        async def fetch(url: str, form: Any, said: Any = document, keys: Any = signer.jwks) -> Any:
+        async def fetch(url: str, form: Any, headers: Any, said: Any = document, keys: Any = signer.jwks) -> Any:
             return said if url.endswith("openid-configuration") else keys
 
         made = Issuer("company", "Company", COMPANY, ("parley",))
         tokens = HttpIssuerTokens([made], Background(lambda what, error: None), fetch)
         with pytest.raises(Unavailable):
             await tokens.access(signer.sign())
+
+
+class Endpoints(Setting):
+    """The company's token and userinfo addresses too. methods: by which clients prove who they are. said: of who signed in."""
+
+    def __init__(self, methods: list[str] | None, id_claims: dict[str, Any], said: Any) -> None:
+        super().__init__()
+        self.methods, self.id_claims, self.said = methods, id_claims, said
+        self.asked: list[tuple[str, Any, Any]] = []
+
+    async def fetch(self, url: str, form: dict[str, str] | None, headers: Any) -> Any:
+        self.asked.append((url, form, headers))
+        if url.endswith("openid-configuration"):
+            document = {
+                "issuer": COMPANY, "jwks_uri": f"{COMPANY}/jwks", "token_endpoint": f"{COMPANY}/token",
+                "userinfo_endpoint": f"{COMPANY}/me", "authorization_endpoint": f"{COMPANY}/authorize?x=1",
+            }  # fmt: skip
+            return document | ({"token_endpoint_auth_methods_supported": self.methods} if self.methods else {})
+        if url.endswith("/token"):
+            return {"id_token": self.company.sign(**{"aud": "chat", **self.id_claims}), "access_token": "at"}
+        if url.endswith("/me"):
+            if isinstance(self.said, Exception):
+                raise self.said
+            return self.said
+        return self.company.jwks
+
+
+async def signed_in(s: Endpoints, secret: str = "a secret") -> dict[str, Any]:
+    issuer = Issuer(
+        "company", "Company", COMPANY, ("parley",), client_id="chat", client_secret=secret, claims={"display_name": "name"}
+    )  # fmt: skip
+    tokens = HttpIssuerTokens([issuer], Background(lambda what, error: None), s.fetch, lambda: s.now)
+    return dict((await tokens.signed_in(issuer, "c", "https://chat/callback", "v", "n-1")).claims)
+
+
+async def test_a_code_is_redeemed_as_the_issuer_wants_it() -> None:
+    for methods, in_head in (
+        (None, True),
+        (["client_secret_post"], False),
+        (["client_secret_post", "client_secret_basic"], True),
+    ):
+        s = Endpoints(methods, {"nonce": "n-1", "name": "Ann"}, AssertionError("the token says all"))
+        assert (await signed_in(s))["name"] == "Ann"
+        [(_, form, headers)] = [asked for asked in s.asked if asked[0].endswith("/token")]
+        assert form == {
+            "grant_type": "authorization_code", "code": "c", "redirect_uri": "https://chat/callback", "client_id": "chat",
+            "code_verifier": "v",
+        } | ({} if in_head else {"client_secret": "a secret"})  # fmt: skip
+        assert headers == ({"Authorization": "Basic Y2hhdDphJTIwc2VjcmV0"} if in_head else {})
+
+
+async def test_what_an_id_token_doesnt_say_is_asked_for_beside_and_only_of_the_same_person() -> None:
+    nonce = {"nonce": "n-1"}
+    assert (await signed_in(Endpoints(None, nonce, {"sub": "s-1", "name": "Ann"})))["name"] == "Ann"
+    for said in ({"sub": "s-2", "name": "Ben"}, {"name": "Ben"}, ["name"], Unavailable("down"), ValueError("no JSON")):
+        assert "name" not in await signed_in(Endpoints(None, nonce, said)), said
+    for wrong in ({"nonce": "n-2"}, {"nonce": "n-1", "aud": "shop"}, {"nonce": "n-1", "iss": OTHER}):
+        with pytest.raises(ParleyError):
+            await signed_in(Endpoints(None, wrong, {}))
+
+
+async def test_the_page_is_asked_with_what_pkce_takes() -> None:
+    s = Endpoints(None, {}, {})
+    issuer = Issuer("company", "Company", COMPANY, ("parley",), client_id="chat")
+    tokens = HttpIssuerTokens([issuer], Background(lambda what, error: None), s.fetch, lambda: s.now)
+    url = await tokens.authorize_url(issuer, "https://chat/callback", "st", "no", "ch")
+    assert (
+        url.startswith(f"{COMPANY}/authorize?x=1&response_type=code&client_id=chat&")
+        and "code_challenge_method=S256" in url
+    )
+    assert "code_challenge=ch" in url and "state=st" in url and "nonce=no" in url and "scope=openid" in url
