@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from app.application.bounded import Bounded
@@ -27,6 +28,12 @@ class Pep:
         self._policies = policies
         self._remembered: Bounded[Question, Answer] = Bounded(_REMEMBERED_MAX)
 
+    @property
+    def attributes(self) -> frozenset[str]:
+        """Of people, that rules may look at. They change without an event of any chat: where there are any, nothing is
+        decided on what is remembered of a chat."""
+        return self._policies.attributes
+
     def knows(self, action: str) -> bool:
         """Whether there is such an action to ask about; not, where the policies fail."""
         try:
@@ -34,7 +41,14 @@ class Pep:
         except Exception:
             return False
 
+    def forget(self) -> None:
+        """The rules are others now."""
+        self._remembered.clear()
+
     def ask(self, asked: Question) -> Answer:
+        if asked.person:
+            known = self._policies.attributes
+            asked = replace(asked, person=tuple(one for one in asked.person if one[0] in known))
         answer = self._remembered.get(asked)
         if answer is None:
             try:
@@ -49,7 +63,9 @@ async def asked_of_service(pep: Pep, accounts: Accounts, user_id: str, action: s
     """Whether this account may do it to the service itself. Read anew each time: who is no operator any more does nothing
     more."""
     account = await accounts.by_id(user_id)
-    return pep.ask(Question(action, role=account.role if account else ""))
+    if account is None:
+        return pep.ask(Question(action))
+    return pep.ask(Question(action, role=account.role, person=account.told))
 
 
 async def permit_of_service(pep: Pep, accounts: Accounts, user_id: str, action: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.application.authorize import Pep, Reader
 from app.application.ports.history import History
 from app.domain.errors import Code, ParleyError, not_found
@@ -33,7 +35,9 @@ class Explain:
         member = me if about == asker_id else await self._history.member(chat_id, about)
         own = message_id is not None and await self._author(me, chat_id, message_id, action) == about
         asked = question(action, chat, member, self._history.now(), own=own)
-        return asked, self._pep.ask(asked)
+        answer = self._pep.ask(asked)
+        # What a host or an issuer says of somebody is theirs to know.
+        return (asked if about == asker_id else replace(asked, person=())), answer
 
     async def _author(self, me: Member, chat_id: str, message_id: str, action: str) -> str:
         """Whose the message is; of a reply that would be written anew: who asked."""

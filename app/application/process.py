@@ -45,8 +45,10 @@ class Worker:
         unknown_s: float,
         trouble: Trouble = lambda what, error: None,
         on_unknown: Callable[[str, bool], None] = lambda type_, given_up: None,
+        afresh: Callable[[], bool] = lambda: False,
     ) -> None:
-        """unknown_s: how long a command of a type that we don't know is left for who knows it. on_unknown: told the
+        """afresh: whether the rules look at what changes without an event of the chat, so that nothing is decided on what is
+        remembered of it. unknown_s: how long a command of a type that we don't know is left for who knows it. on_unknown: told the
         type of each such command, and whether it is refused now."""
         self._log = log
         self._ask = ask
@@ -57,6 +59,7 @@ class Worker:
         self._unknown_s = unknown_s
         self._trouble = trouble
         self._on_unknown = on_unknown
+        self._afresh = afresh
         self._remembered = Remembered()
 
     async def process(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
@@ -171,7 +174,7 @@ class Worker:
 
     async def _append(self, shards: Sequence[int], commands: Sequence[Command], needs: Needs) -> Decided | None:
         """Messages, on what is remembered. Whatever else comes out, a refusal too, is decided on what is read."""
-        state = self._remembered.state_for(needs, self._log.now())
+        state = None if self._afresh() else self._remembered.state_for(needs, self._log.now())
         if state is None:
             return None
         heads = {chat_id: chat.head for chat_id, chat in state.chats.items()}

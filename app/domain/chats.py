@@ -80,7 +80,9 @@ class ChatCreated:
 
 
 def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
-    fold.ask(Question(CreateChat.type))
+    creator = fold.state.people.get(command.actor_id)
+    person = creator.attributes if creator is not None else ()
+    fold.ask(Question(CreateChat.type, person=person, hour=fold.state.now.hour))
     if do.kind == ChatKind.DIRECT and do.title is not None:
         raise Refused(Code.INVALID, _NO_TITLE)
     if command.chat_id in fold.state.chats:

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.domain.errors import Code
 from app.domain.value import value
-from app.domain.values import Chat, Member
+from app.domain.values import Attributes, Chat, Member
 
 
 @value(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Question:
     them, whether they refused this chat, whether who adds them is an operator.
     assistant: what else counts where one is asked, or would speak; role, mute and ban are its own then.
     key: of what is done with one, what it is good for, and what that takes.
+    person: attributes of who asks, where the policies know any. hour: of the day, in UTC.
     target_role: present role of the person acted on, "" where there is none. new_role: the one asked for.
     """
 
@@ -67,6 +68,8 @@ class Question:
     refused: bool = False
     operator: bool = False
     key: KeyFacts | None = None
+    person: Attributes = ()
+    hour: int = 0
     assistant: AssistantFacts | None = None
 
 
@@ -90,17 +93,32 @@ def question(action: str, chat: Chat | None, me: Member | None, now: datetime, *
     """The facts that policies see, from what is known of the chat and the asker. Shared by every door."""
     if chat is None:
         return Question(action)
-    muted = me is not None and me.muted_until is not None and me.muted_until > now
-    if not facts:
-        return _plain(action, me.role if me else "", chat.kind, chat.archived, muted)
-    role = me.role if me else ""
-    return Question(action, role=role, chat_kind=chat.kind, archived=chat.archived, muted=muted, **facts)
+    if me is None:
+        role, muted, person = "", False, _NOTHING
+    else:
+        role, person = me.role, me.user.attributes
+        muted = me.muted_until is not None and me.muted_until > now
+    if not facts and not person:
+        return _plain(action, role, chat.kind, chat.archived, muted, now.hour)
+    return Question(
+        action,
+        role=role,
+        chat_kind=chat.kind,
+        archived=chat.archived,
+        muted=muted,
+        person=person,
+        hour=now.hour,
+        **facts,
+    )
+
+
+_NOTHING: Attributes = ()
 
 
 @lru_cache(1_000)
-def _plain(action: str, role: str, chat_kind: str, archived: bool, muted: bool) -> Question:
+def _plain(action: str, role: str, chat_kind: str, archived: bool, muted: bool, hour: int) -> Question:
     """The same one for the same facts: what remembers answers needn't compare it."""
-    return Question(action, role, chat_kind, archived, muted)
+    return Question(action, role, chat_kind, archived, muted, hour=hour)
 
 
 def facts_of(asked: Question) -> dict[str, Any]:
@@ -108,5 +126,6 @@ def facts_of(asked: Question) -> dict[str, Any]:
     facts = asdict(asked)
     del facts["action"], facts["assistant"], facts["key"]
     key = asked.key or KeyFacts()
+    facts["person"] = dict(asked.person)
     facts |= {"by_key": asked.key is not None, "scopes": sorted(key.scopes), "scope": key.scope}
     return facts | asdict(asked.assistant or AssistantFacts())

@@ -75,14 +75,19 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+Attributes = tuple[tuple[str, bool | int | str], ...]
+"""By name, in order."""
+
+
 @value(frozen=True, slots=True)
 class Person:
-    """The public part of a profile."""
+    """The public part of a profile; and attributes, for rules alone: what a host or an issuer says of them, where it was read."""
 
     id: str
     username: str
     display_name: str
     kind: str = UserKind.HUMAN
+    attributes: Attributes = ()
 
 
 @dataclass(frozen=True, slots=True)

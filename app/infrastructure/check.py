@@ -36,7 +36,7 @@ from app.application.ports.model import Delta, Finish, ModelFailed, Prompt, Thin
 from app.domain.ids import DEFAULT_PROVIDER
 from app.infrastructure.providers import provider_settings
 from app.infrastructure.settings import Settings, SettingsError, check_world, listed
-from app.infrastructure.wiring import POLICIES, make_database, make_model
+from app.infrastructure.wiring import make_database, make_model, policies_folder
 
 DEADLINE_S = 8.0
 FREE_BYTES_MIN = 512 * 2**20
@@ -93,7 +93,7 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
 
 def _looks(settings: Settings) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
     looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
-        ("policies", lambda: _policies()),
+        ("policies", lambda: _policies(settings)),
         ("files", lambda: _files(settings)),
         ("database", lambda: _database(settings)),
     ]
@@ -133,8 +133,8 @@ def _why(error: BaseException) -> str:
     return refusal(error) or advice(error) or (str(error) if isinstance(error, ValueError) else type(error).__name__)
 
 
-async def _policies() -> str:
-    return f"version {CedarPolicies(POLICIES).version}"
+async def _policies(settings: Settings) -> str:
+    return f"version {CedarPolicies(policies_folder(settings)).version}"
 
 
 async def _files(settings: Settings) -> str:

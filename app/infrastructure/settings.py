@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     oidc_client_secret: str = Field("", description="that client's secret; empty: a public one")
     smtp_url: str = Field("", description="smtp://user:password@host:587 or smtps://…; empty: no letters are sent")
     mail_from: str = Field("", description="whom letters come from")
+    policies_dir: str = Field(
+        "",
+        description="a folder of policies and their schema, in place of policies/; a change in it holds at once",
+    )
     jwt_secret: str = Field("", description="comma-separated: the first signs, all verify; empty: made in DATA_DIR")
     access_token_ttl_s: int = Field(900, ge=10, le=86_400, description="life of an access token, seconds")
     command_shards: int = Field(8, ge=1, le=256, description="stored at first start; see `python -m app shards`")

@@ -37,6 +37,7 @@ BLOCKS.set_function(sys.getallocatedblocks)
 REPLIES = Counter("parley_replies_total", "Replies ended by this process", ["status"])
 FORGED = Counter("parley_fan_out_forged_total", "Messages in Redis that none of our processes signed")
 DROPS = Counter("parley_announcements_dropped_total", "Publishes that Redis did not take")
+POLICIES = Gauge("parley_policies", "1 for the version of the policies that this process decides by", ["version"])
 TROUBLE = Counter("parley_trouble_total", "Errors that were retried or survived", ["what"])
 HEALED = Counter("parley_hub_healed_total", "What the hub healed: backfills, poll repairs, resets", ["what"])
 REQUEST_SECONDS = Histogram(
@@ -192,3 +193,10 @@ class MeasureHttp:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             REQUEST_SECONDS.labels(method, route, status).observe(time.perf_counter() - began)
+
+
+def policies_hold(version: str) -> None:
+    """From now on it is decided by these."""
+    POLICIES.clear()
+    POLICIES.labels(version).set(1)
+    log.info("policies", version=version)

@@ -30,6 +30,7 @@ from app.adapters.limits.redis_shared import SharedLimits
 from app.adapters.open_sockets.in_process import InProcessOpenSockets
 from app.adapters.open_sockets.redis_sets import RedisOpenSockets
 from app.adapters.policy.cedar import CedarPolicies
+from app.adapters.policy.reloading import ReloadingPolicies
 from app.adapters.signing import Signer
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.address import BadAddress
@@ -103,6 +104,10 @@ ANSWER_TOKENS = 1_000
 POLICIES = Path(__file__).parents[2] / "policies"
 
 
+def policies_folder(settings: Settings) -> Path:
+    return Path(settings.policies_dir) if settings.policies_dir else POLICIES
+
+
 def new_id() -> str:
     return str(uuid.uuid7())
 
@@ -135,6 +140,7 @@ class World:
     limiter: UserLimits
     open_sockets: OpenSockets
     pep: Pep
+    policies: ReloadingPolicies
     codec: JsonCodec
     providers: Mapping[str, Provider]
     lock: IO[str] | None
@@ -202,7 +208,15 @@ def make_world(settings: Settings) -> World:
     lanes = Lanes(settings.command_shards, settings.command_lanes)
     bus, source = _make_bus(settings, keys, lanes, background)
     fan_out, live = _make_fan_out(settings, keys)
-    policies = CedarPolicies(POLICIES)
+    policies = ReloadingPolicies(policies_folder(settings), telemetry.trouble)
+    pep = Pep(policies)
+    telemetry.policies_hold(policies.version)
+
+    def change(version: str) -> None:
+        pep.forget()
+        telemetry.policies_hold(version)
+
+    policies.on_change = change
     telemetry.log.info(
         "adapters",
         database="sqlite" if settings.embedded else "postgresql",
@@ -249,7 +263,8 @@ def make_world(settings: Settings) -> World:
         open_sockets=InProcessOpenSockets()
         if settings.embedded
         else RedisOpenSockets(settings.redis_url, database.clock, telemetry.recurring("redis")),
-        pep=Pep(policies),
+        pep=pep,
+        policies=policies,
         codec=JsonCodec(
             ShownLimits(
                 settings.body_max,
@@ -333,7 +348,7 @@ def _limits(settings: Settings, local_providers: frozenset[str]) -> Limits:
 
 
 def make_importing(settings: Settings, database: Database, actor_id: str) -> Importing:
-    ask = Pep(CedarPolicies(POLICIES)).ask
+    ask = Pep(CedarPolicies(policies_folder(settings))).ask
     log = SqlCommandLog(database)
     return Importing(
         SqlExternal(database), log, ask, new_id, settings.command_shards, _limits(settings, frozenset()), actor_id
@@ -355,6 +370,7 @@ def make_worker(world: World) -> Worker:
         settings.unknown_command_s,
         telemetry.trouble,
         telemetry.unknown_command,
+        lambda: bool(world.pep.attributes),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import cedarpy
@@ -23,17 +25,41 @@ class PolicyError(Exception):
     """The policy files don't parse, or say what the schema does not know. The process must not start."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    text: str
+    schema: str
+
+    @property
+    def version(self) -> str:
+        return hashlib.sha256((self.text + self.schema).encode()).hexdigest()[:16]
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """Of people, that the schema declares."""
+        found = re.search(r"\btype\s+Attributes\s*=\s*\{(.*?)\}", re.sub(r"//[^\n]*", "", self.schema), re.DOTALL)
+        return frozenset(re.findall(r"\"?(\w+)\"?\s*\?\s*:", found[1])) if found else frozenset()
+
+
+def read(folder: Path) -> _Read:
+    """What stands in it. Raises PolicyError where it isn't all there."""
+    files = sorted(folder.glob("*.cedar"))
+    text = "\n".join(file.read_text() for file in files)
+    schema = "\n".join(file.read_text() for file in sorted(folder.glob("*.cedarschema")))
+    if not files or not schema:
+        raise PolicyError(f"no policies and schema in {folder}")
+    return _Read(text, schema)
+
+
 class CedarPolicies:
     """Answers questions by the policies of a folder; 50-90 µs each (docs/decisions/0004-cedar.md), so ask through
-    the PEP, which remembers. `version` is a hash of the files."""
+    the PEP, which remembers. `version` is a hash of the files, `attributes` are those of people that the schema declares."""
 
     def __init__(self, folder: Path) -> None:
-        files = sorted(folder.glob("*.cedar"))
-        text = "\n".join(file.read_text() for file in files)
-        schema = "\n".join(file.read_text() for file in sorted(folder.glob("*.cedarschema")))
-        if not files or not schema:
-            raise PolicyError(f"no policies and schema in {folder}")
-        self.version = hashlib.sha256((text + schema).encode()).hexdigest()[:16]
+        found = read(folder)
+        text, schema = found.text, found.schema
+        self.version = found.version
+        self.attributes = found.attributes
         try:
             self._schema = cedarpy.Schema.from_str(schema)
             self._policies = cedarpy.PolicySet.from_str(text)

@@ -32,7 +32,7 @@ _LISTS_TOGETHER = 20
 _TITLES_A_TURN = 500
 _CHAT_FOR = (
     "select c.*, m.chat_id, m.user_id, m.role, m.muted_until, m.joined_at, m.joined_seq, m.attention,"
-    " m.budget_per_hour, m.sees_from, u.username, u.display_name,"
+    " m.budget_per_hour, m.sees_from, u.username, u.display_name, u.attributes,"
     " u.kind as user_kind from chats c left join (members m join users u on u.id = m.user_id)"
     " on m.chat_id = c.id and m.user_id = :user_id where c.id = :chat_id"
 )

@@ -185,7 +185,7 @@ class Facts:
     async def _read_members(self, state: State, pairs: Iterable[Pair]) -> None:
         source, params = self._db.values("v", {"chat_id": "uuid", "user_id": "uuid"}, list(pairs))
         found = await self._rows(
-            f"select {_MEMBERS}, u.username, u.display_name, u.kind as user_kind from {source}"
+            f"select {_MEMBERS}, u.username, u.display_name, u.attributes, u.kind as user_kind from {source}"
             " join members m on m.chat_id = v.chat_id and m.user_id = v.user_id join users u on u.id = m.user_id",
             params,
         )
@@ -194,7 +194,7 @@ class Facts:
     async def _read_rosters(self, state: State, chat_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(chat_id,) for chat_id in chat_ids])
         found = await self._rows(
-            f"select {_MEMBERS}, u.username, u.display_name, u.kind as user_kind from {source}"
+            f"select {_MEMBERS}, u.username, u.display_name, u.attributes, u.kind as user_kind from {source}"
             " join members m on m.chat_id = v.id join users u on u.id = m.user_id",
             params,
         )
@@ -203,11 +203,13 @@ class Facts:
     async def _read_people(self, state: State, user_ids: Iterable[str]) -> None:
         source, params = self._db.values("v", {"id": "uuid"}, [(user_id,) for user_id in user_ids])
         found = await self._rows(
-            f"select u.id, u.username, u.display_name, u.kind, u.disabled from {source} join users u on u.id = v.id",
+            f"select u.id, u.username, u.display_name, u.kind, u.disabled, u.attributes from {source} join users u on u.id = v.id",
             params,
         )
         for row in found:
-            state.people[str(row.id)] = Person(str(row.id), row.username, row.display_name, row.kind)
+            state.people[str(row.id)] = Person(
+                str(row.id), row.username, row.display_name, row.kind, rows.attributes_of(row.attributes)
+            )
             if row.disabled:
                 state.disabled.add(str(row.id))
 

@@ -25,6 +25,7 @@ from app.domain.values import (
     NO_TERMS,
     REACTION_USERS_SHOWN,
     AssistantSettings,
+    Attributes,
     Chat,
     ChatKind,
     Failure,
@@ -76,11 +77,19 @@ def chat_values(chat: Chat) -> dict[str, Any]:
     }
 
 
+def attributes_of(kept: Any) -> Attributes:
+    """What rules may look at of them: plain values, by name."""
+    if not kept:
+        return ()
+    said = from_json(kept) or {}
+    return tuple(sorted((name, one) for name, one in said.items() if isinstance(one, (bool, int, str))))
+
+
 def member_of(row: Any) -> Member:
     """Of a row of members joined with users."""
     return Member(
         chat_id=str(row.chat_id),
-        user=Person(str(row.user_id), row.username, row.display_name, row.user_kind),
+        user=Person(str(row.user_id), row.username, row.display_name, row.user_kind, attributes_of(row.attributes)),
         role=row.role,
         muted_until=to_time_or_none(row.muted_until),
         joined_at=to_time(row.joined_at),
@@ -95,6 +104,7 @@ MEMBER_COLUMNS = [
     *t.members.c,
     t.users.c.username,
     t.users.c.display_name,
+    t.users.c.attributes,
     t.users.c.kind.label("user_kind"),
 ]
 MEMBERS_WITH_USERS = t.members.join(t.users, t.users.c.id == t.members.c.user_id)

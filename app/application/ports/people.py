@@ -9,7 +9,7 @@ from typing import Protocol
 
 from app.application.ports.held import Held
 from app.domain.scopes import Scopes
-from app.domain.values import Person
+from app.domain.values import Attributes, Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class Account:
     @property
     def person(self) -> Person:
         return Person(self.id, self.username, self.display_name, self.kind)
+
+    @property
+    def told(self) -> Attributes:
+        """To rules: plain values."""
+        return tuple(sorted((k, v) for k, v in self.attributes.items() if isinstance(v, (bool, int, str))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,15 @@ from app.domain.policy import Answer, Question
 
 
 class Policies(Protocol):
-    """version: of the rules, by their content."""
+    @property
+    def version(self) -> str:
+        """Of the rules as they are now, by their content."""
+        ...
 
-    version: str
+    @property
+    def attributes(self) -> frozenset[str]:
+        """Of people, that rules may look at."""
+        ...
 
     def decide(self, question: Question) -> Answer:
         """Pure and synchronous; the same for the same question. Fails closed: what can't be decided is refused."""

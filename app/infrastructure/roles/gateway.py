@@ -44,7 +44,7 @@ class GatewayRole:
 
     async def start(self, life: Life) -> None:
         world = self._world
-        await life.hold(world.live, world.passwords, world.limiter, world.open_sockets)
+        await life.hold(world.policies, world.live, world.passwords, world.limiter, world.open_sockets)
         await self._hub.start()
         life.keep("hub", self._hub.run())
 

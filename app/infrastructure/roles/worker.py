@@ -29,7 +29,7 @@ class WorkerRole:
         self._sharing = asyncio.Lock()
 
     async def start(self, life: Life) -> None:
-        await life.hold(self._world.live, self._world.source)
+        await life.hold(self._world.policies, self._world.live, self._world.source)
         life.keep("worker", self._world.source.consume(self._process))
         life.keep("lanes", self._share_lanes())
         life.keep("pruner", self._prune())

@@ -19,9 +19,10 @@ CHAT, OTHER = CHATS
 
 
 class Policies:
-    version = "1"
+    attributes = frozenset({"staff"})
 
     def __init__(self) -> None:
+        self.version = "1"
         self.asked: list[Question] = []
         self.broken = False
 
@@ -115,3 +116,15 @@ def test_what_was_read_while_one_went_and_came_again_is_read_anew() -> None:
         return me.sees_from
 
     assert asyncio.run(reader.read(BEN, CHAT, page)) == 4 and floors == [0, 4]
+
+
+def test_another_version_is_asked_anew_and_only_what_is_declared_is_told() -> None:
+    policies = Policies()
+    pep = Pep(policies)
+    for _ in range(2):
+        pep.ask(Question("a", role="owner", person=(("salary", 7), ("staff", True))))
+        pep.ask(Question("a", role="owner", person=(("salary", 9), ("staff", True))))
+    assert [asked.person for asked in policies.asked] == [(("staff", True),)]
+    pep.forget()
+    pep.ask(Question("a", role="owner", person=(("staff", True),)))
+    assert len(policies.asked) == 2
