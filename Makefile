@@ -5,7 +5,7 @@ BEFORE ?= HEAD~1
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run web test unit check format stack bench bench-short growth soak profile compare coverage faults assistant-faults handover surroundings rolling journey upgrade mutants fuzz abuse local-model test-long pages web-pictures web-trace plots lock clean help
+.PHONY: run web test unit check format stack bench bench-short growth soak profile compare coverage faults assistant-faults handover surroundings rolling journey upgrade mutants fuzz abuse identity local-model test-long pages web-pictures web-trace plots lock clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -118,6 +118,9 @@ abuse: .venv/dev.ok ## abusers one after another beside a hundred ordinary peopl
 
 fuzz: .venv/deep.ok ## envelopes, frames, JSON and bare connections that nobody meant, for a minute each
 	@$(BIN)/python -m tests.fuzz
+
+identity: .venv/dev.ok ## Parley beside a real Keycloak, which it fetches: pages, tokens, roles, logout, new keys, and Keycloak gone (3 minutes)
+	@$(BIN)/python -m tests.identity
 
 local-model: .venv/model.ok ## Parley with a real model, the smallest there is, on this machine: streams, usage, stop, a context that is too small; three minutes
 	@$(BIN)/python -m tests.local_model

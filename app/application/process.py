@@ -46,8 +46,9 @@ class Worker:
         trouble: Trouble = lambda what, error: None,
         on_unknown: Callable[[str, bool], None] = lambda type_, given_up: None,
         afresh: Callable[[], bool] = lambda: False,
+        begin: Callable[[Command], None] | None = None,
     ) -> None:
-        """afresh: whether the rules look at what changes without an event of the chat, so that nothing is decided on what is
+        """begin: told each command before it is decided. afresh: whether the rules look at what changes without an event of the chat, so that nothing is decided on what is
         remembered of it. unknown_s: how long a command of a type that we don't know is left for who knows it. on_unknown: told the
         type of each such command, and whether it is refused now."""
         self._log = log
@@ -60,6 +61,7 @@ class Worker:
         self._trouble = trouble
         self._on_unknown = on_unknown
         self._afresh = afresh
+        self._begin = begin
         self._remembered = Remembered()
 
     async def process(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
@@ -178,7 +180,7 @@ class Worker:
         if state is None:
             return None
         heads = {chat_id: chat.head for chat_id, chat in state.chats.items()}
-        decided = decide.decide(state, commands, self._ask, self._new_id, self._limits)
+        decided = decide.decide(state, commands, self._ask, self._new_id, self._limits, self._begin)
         if not decided.new_messages_alone():
             return None
         try:
@@ -193,7 +195,7 @@ class Worker:
     async def _read_and_write(self, shards: Sequence[int], commands: Sequence[Command]) -> Decided:
         async with self._log.transaction(shards) as transaction:
             state = await transaction.read(commands)
-            decided = decide.decide(state, commands, self._ask, self._new_id, self._limits)
+            decided = decide.decide(state, commands, self._ask, self._new_id, self._limits, self._begin)
             await transaction.write(decided)
         return decided
 

@@ -76,10 +76,24 @@ def needs_of(commands: Iterable[Command]) -> Needs:
     return needs
 
 
-def decide(state: State, commands: Iterable[Command], ask: Ask, new_id: Callable[[], str], limits: Limits) -> Decided:
-    """Fold `commands` into `state`. new_id draws the ids of messages; everything else follows from the arguments."""
+def decide(
+    state: State,
+    commands: Iterable[Command],
+    ask: Ask,
+    new_id: Callable[[], str],
+    limits: Limits,
+    begin: Callable[[Command], None] | None = None,
+) -> Decided:
+    """Fold `commands` into `state`. new_id draws the ids of messages; everything else follows from the arguments. begin: told
+    each before it is decided."""
     fold = Fold(state, ask, new_id, limits)
-    results = [_step(fold, command) for command in commands]
+    if begin is None:
+        results = [_step(fold, command) for command in commands]
+    else:
+        results = []
+        for command in commands:
+            begin(command)
+            results.append(_step(fold, command))
     return Decided(state, results, fold.events)
 
 

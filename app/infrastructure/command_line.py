@@ -146,6 +146,29 @@ def check(json: Annotated[bool, typer.Option("--json", help="one JSON object a l
     acts.check_all(json)
 
 
+policy = typer.Typer(help="What if the rules were others.")
+app.add_typer(policy, name="policy")
+
+
+@policy.callback()
+def _policy() -> None:
+    """What if the rules were others."""
+
+
+@policy.command("diff")
+def policy_diff(
+    folder: Path,
+    last: Annotated[int, typer.Option("--last", help="so many of the newest questions")] = 100_000,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="also where something would be allowed that was refused")
+    ] = False,
+) -> None:
+    """Ask what was decided of late again, by the policies of this folder; each difference, with its newest command."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.compare_policies(folder, last, accept)
+
+
 class Format(StrEnum):
     """Of another service's export."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,9 +18,11 @@ import uvloop
 from app.adapters.imports.mattermost import Mattermost
 from app.adapters.imports.slack import Slack
 from app.adapters.imports.tables import Tables
+from app.adapters.policy.cedar import CedarPolicies, PolicyError
 from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.codes import SqlCodes
 from app.adapters.store.database import Database
+from app.adapters.store.decisions import SqlDecisions
 from app.adapters.store.migrate import (
     LanesInUse,
     Pooled,
@@ -29,12 +33,14 @@ from app.adapters.store.migrate import (
     migrate,
 )
 from app.adapters.store.word_index import SqlWordIndex
+from app.application.decisions import Decision
 from app.application.identity import clean_username
 from app.application.ports.errors import Transient
 from app.application.ports.origin import BadExport, Origin
 from app.application.ports.people import Account
 from app.application.recovery import password_link
 from app.domain.errors import ParleyError
+from app.domain.policy import Answer
 from app.domain.text import rfc3339
 from app.domain.values import UserKind
 from app.infrastructure import backup, check, telemetry, wiring
@@ -191,6 +197,65 @@ def check_all(as_json: bool) -> None:
             else:
                 print(f"{'ok  ' if found.good else 'BAD '} {found.name}: {found.finding}", flush=True)
         if not good:
+            raise SystemExit(1)
+
+    _run(work())
+
+
+_AT_ONCE = 2_000
+
+
+def _decided_by(folder: Path, decided: Sequence[Decision]) -> list[Answer]:
+    """By the policies of this folder, on all cores where there are many."""
+    parts = [
+        [(one.action, one.facts) for one in decided[start : start + _AT_ONCE]]
+        for start in range(0, len(decided), _AT_ONCE)
+    ]
+    if len(parts) < 2:
+        return [answer for part in parts for answer in _decide_part(folder, part)]
+    with ProcessPoolExecutor() as pool:
+        return [answer for answers in pool.map(_decide_part, [folder] * len(parts), parts) for answer in answers]
+
+
+def _decide_part(folder: Path, part: list[tuple[str, dict[str, Any]]]) -> list[Answer]:
+    return _read_once(folder).decide_all(part)
+
+
+_read_once = cache(CedarPolicies)
+
+
+def compare_policies(folder: Path, last: int, accept: bool) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        try:
+            CedarPolicies(folder)
+        except (PolicyError, OSError) as error:
+            raise SettingsError(str(error)) from None
+        database = wiring.make_database(settings)  # also while the service runs
+        try:
+            decided = await SqlDecisions(database).last(last)
+        finally:
+            await database.close()
+        wider = narrower = other = 0
+        for one, after in zip(decided, _decided_by(folder, decided), strict=True):
+            if (after.allowed, after.policies) == (one.allowed, one.policies):
+                continue
+            if after.allowed == one.allowed:
+                other += 1
+                continue
+            wider, narrower = wider + after.allowed, narrower + one.allowed
+            words = "allowed, was refused" if after.allowed else "refused, was allowed"
+            chat_id, actor_id, id_ = one.command
+            print(
+                f"{words}: {one.action} ({one.count} times); newest: {one.type} {id_} of {actor_id} in {chat_id}"
+                f" at {rfc3339(one.at)}; before by {', '.join(one.policies)}, now by {', '.join(after.policies)}"
+            )
+        print(
+            f"{len(decided)} questions of late: {wider} would be allowed that were refused, {narrower} refused that were allowed,"
+            f" {other} the same by other policies"
+        )
+        if wider and not accept:
             raise SystemExit(1)
 
     _run(work())

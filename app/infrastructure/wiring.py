@@ -38,6 +38,7 @@ from app.adapters.store.assistants import SqlAssistants, SqlPrompts
 from app.adapters.store.codes import SqlCodes
 from app.adapters.store.command_log import SqlCommandLog
 from app.adapters.store.database import Database
+from app.adapters.store.decisions import SqlDecisions
 from app.adapters.store.external import SqlExternal
 from app.adapters.store.heal import PostgresHeal, SqliteHeal
 from app.adapters.store.history import SqlHistory
@@ -58,6 +59,7 @@ from app.application.authorize import Pep, Reader
 from app.application.background import Background
 from app.application.bots import Bots
 from app.application.chats import Chats
+from app.application.decisions import Decisions
 from app.application.explain import Explain
 from app.application.hub.hub import Hub
 from app.application.identity import Entrance, Identity
@@ -141,6 +143,7 @@ class World:
     open_sockets: OpenSockets
     pep: Pep
     policies: ReloadingPolicies
+    decisions: Decisions
     codec: JsonCodec
     providers: Mapping[str, Provider]
     lock: IO[str] | None
@@ -265,6 +268,7 @@ def make_world(settings: Settings) -> World:
         else RedisOpenSockets(settings.redis_url, database.clock, telemetry.recurring("redis")),
         pep=pep,
         policies=policies,
+        decisions=Decisions(pep.ask, SqlDecisions(database), telemetry.trouble),
         codec=JsonCodec(
             ShownLimits(
                 settings.body_max,
@@ -362,7 +366,7 @@ def make_worker(world: World) -> Worker:
     )
     return Worker(
         world.log,
-        world.pep.ask,
+        world.decisions.ask,
         observed_announce(announcer.announce, world.traced, world.database.clock),
         new_id,
         settings.command_shards,
@@ -371,6 +375,7 @@ def make_worker(world: World) -> Worker:
         telemetry.trouble,
         telemetry.unknown_command,
         lambda: bool(world.pep.attributes),
+        world.decisions.begin,
     )
 
 

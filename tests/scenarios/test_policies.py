@@ -215,3 +215,47 @@ async def test_rules_change_under_load_and_no_decision_is_by_half_of_them(house:
     assert seen[()] > 10 and seen[("a", "b")] > 10, seen
     assert len(await house.versions()) == 1, "all decide by the same again"
     await people.close()
+
+
+async def test_what_if_the_rules_were_others(house: House, tmp_path: Path) -> None:
+    people = People(house.world)
+    anna, ben = await people.make(), await people.make()
+    chat_id = await people.group(anna, ben)
+    await anna.rest.patch(f"/v1/chats/{chat_id}/members/{ben.id}", {"role": "reader"})
+    said = {"client_message_id": new_id(), "body": "x"}
+    await anna.rest.post(f"/v1/chats/{chat_id}/messages", said)
+    refusal = {"client_message_id": new_id(), "body": "x"}
+    await refused(ben.rest.post(f"/v1/chats/{chat_id}/messages", refusal))
+    await asyncio.sleep(paced(7))  # workers write down what they decided each five seconds
+    role = house.world.role or house.world.stack.workers[0]  # type: ignore[union-attr]
+    assert role is not None
+
+    async def diff(folder: Path, *more: str) -> tuple[int, list[str]]:
+        done = await asyncio.to_thread(role.run, "policy", "diff", str(folder), *more)
+        assert done.returncode in (0, 1), done.stderr
+        return done.returncode, done.stdout.splitlines()
+
+    code, same = await diff(house.folder)
+    assert code == 0 and len(same) == 1 and ": 0 would be allowed" in same[0] and not same[0].startswith("0 "), same
+    narrower = tmp_path / "narrower"
+    shutil.copytree(house.folder, narrower)
+    (narrower / "a.cedar").write_text(SPEED.format(name="a"))
+    code, lines = await diff(narrower)
+    told = next(line for line in lines if line.startswith("refused, was allowed: message.send"))
+    assert code == 0 and said["client_message_id"] in told and anna.id in told and told.endswith("now by a"), lines
+    wider = tmp_path / "wider"
+    shutil.copytree(house.folder, wider)
+    text = (wider / "chat.cedar").read_text()
+    begin = text.index('@id("readers-') if '@id("readers-' in text else -1
+    assert begin > 0, "who reads alone is refused by a policy of its own"
+    end = text.index(";", begin) + 1
+    permit = '@id("readers-write")\npermit (principal, action == Action::"message.send", resource) when { context.role == "reader" };'
+    (wider / "chat.cedar").write_text(text[:begin] + permit + text[end:])
+    code, lines = await diff(wider)
+    told = next(line for line in lines if line.startswith("allowed, was refused: message.send"))
+    assert code == 1 and refusal["client_message_id"] in told and "now by readers-write" in told, lines
+    assert (await diff(wider, "--accept"))[0] == 0
+    assert (await diff(wider, "--last", "0"))[0] == 0
+    broken = await asyncio.to_thread(role.run, "policy", "diff", str(tmp_path))
+    assert broken.returncode == 2 and "no policies and schema" in broken.stderr
+    await people.close()

@@ -28,7 +28,7 @@ TABLES = {
     "assistant_versions": "one of each change by an operator; kept, answers name it", "prompts": "500 of a person",
     "summaries": "one of twenty messages of a chat; gone with a change of what it sums up (a trigger)",
     "keys": "50 of a person, 50 of services; ended ones go after a week (Accounts.prune)", "identities": "one of a person and issuer; kept: a subject means one person for ever",
-    "invitations": "100 of a maker", "invited": "who came by one; gone with it", "external_chats": "one of a chat that a host names; kept",
+    "decisions": "100,000 (DecisionLog.note)", "invitations": "100 of a maker", "invited": "who came by one; gone with it", "external_chats": "one of a chat that a host names; kept",
     "one_time_codes": "a link to set a password of a person; sign-ins for a minute (Accounts.prune)",
     "batches": "ten minutes (CommandLog.prune)",
 }  # fmt: skip

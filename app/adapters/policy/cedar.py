@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cedarpy
 
@@ -72,13 +74,26 @@ class CedarPolicies:
         self._entities = cedarpy.Entities.from_json_str("[]", self._schema)  # the groups of actions are its
 
     def decide(self, question: Question) -> Answer:
-        request = {
-            "principal": {"type": "Service" if question.action == USE_SERVER else "User", "id": "asker"},
-            "action": {"type": "Action", "id": question.action},
+        request = self._request(question.action, facts_of(question))
+        return self._answer(cedarpy.is_authorized(request, self._policies, self._entities, self._schema))
+
+    def decide_all(self, asked: Sequence[tuple[str, dict[str, Any]]]) -> list[Answer]:
+        """Of each (action, its facts by name, as they were told once). What the schema doesn't declare of the person isn't told."""
+        requests = [self._request(action, facts) for action, facts in asked]
+        return [
+            self._answer(result) for result in cedarpy.is_authorized_batch(requests, self._policies, self._entities)
+        ]
+
+    def _request(self, action: str, facts: dict[str, Any]) -> dict[str, Any]:
+        person = {name: one for name, one in facts.get("person", {}).items() if name in self.attributes}
+        return {
+            "principal": {"type": "Service" if action == USE_SERVER else "User", "id": "asker"},
+            "action": {"type": "Action", "id": action},
             "resource": {"type": "Chat", "id": "chat"},
-            "context": facts_of(question),
+            "context": facts | {"person": person},
         }
-        result = cedarpy.is_authorized(request, self._policies, self._entities, self._schema)
+
+    def _answer(self, result: cedarpy.AuthzResult) -> Answer:
         if result.diagnostics.errors:
             return Answer(False, _ERROR, Code.NOT_ALLOWED, "the policies could not be asked")
         ids = result.diagnostics.id_annotations_by_reason

@@ -131,6 +131,23 @@ identities = sa.Table(
 )
 """Whom an issuer's subject means, for ever. signed_out_at: what was issued before is good no more."""
 
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("facts", Json, nullable=False),
+    sa.Column("allowed", sa.Boolean(), nullable=False),
+    sa.Column("policies", Names, nullable=False),
+    sa.Column("chat_id", Id, nullable=False),
+    sa.Column("actor_id", Id, nullable=False),
+    sa.Column("command_id", Id, nullable=False),
+    sa.Column("type", sa.String(64), nullable=False),
+    sa.Column("at", Time(), nullable=False, index=True),
+    sa.Column("count", BigInt, nullable=False),
+)
+"""What policies were asked of late, each question once, with its newest command. id: a hash of action and facts."""
+
 external_chats = sa.Table(
     "external_chats",
     metadata,

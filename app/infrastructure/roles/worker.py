@@ -33,6 +33,7 @@ class WorkerRole:
         life.keep("worker", self._world.source.consume(self._process))
         life.keep("lanes", self._share_lanes())
         life.keep("pruner", self._prune())
+        life.keep("decisions", self._world.decisions.run(self._world.log.now))
         life.keep("expirer", self._expirer.run())
         life.keep("ambient", wiring.make_ambient(self._world).run())
         life.keep("words", wiring.make_indexer(self._world).run())

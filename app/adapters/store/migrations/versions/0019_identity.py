@@ -83,6 +83,21 @@ def upgrade() -> None:
         sa.Column("details", t.Json, nullable=False),
     )
     op.create_index("ix_one_time_codes_user_id", "one_time_codes", ["user_id"])
+    op.create_table(
+        "decisions",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("action", sa.String(64), nullable=False),
+        sa.Column("facts", t.Json, nullable=False),
+        sa.Column("allowed", sa.Boolean(), nullable=False),
+        sa.Column("policies", t.Names, nullable=False),
+        sa.Column("chat_id", t.Id, nullable=False),
+        sa.Column("actor_id", t.Id, nullable=False),
+        sa.Column("command_id", t.Id, nullable=False),
+        sa.Column("type", sa.String(64), nullable=False),
+        sa.Column("at", t.Time(), nullable=False),
+        sa.Column("count", t.BigInt, nullable=False),
+    )
+    op.create_index("ix_decisions_at", "decisions", ["at"])
     if op.get_bind().dialect.name == "sqlite":  # on PostgreSQL beside the traffic: CONCURRENT_INDEXES
         for name, (table, column) in _OF_FEW.items():
             op.create_index(name, table, [column], sqlite_where=sa.text(f"{column} is not null"))
@@ -98,7 +113,7 @@ def downgrade() -> None:
     for name in _OF_FEW:
         op.execute(f"drop index if exists {name}")
     op.drop_column("messages", "via")
-    for table in ("external_chats", "one_time_codes", "invited", "invitations", "identities", "keys"):
+    for table in ("decisions", "external_chats", "one_time_codes", "invited", "invitations", "identities", "keys"):
         op.drop_table(table)
     for column in ("issuer_session", "issuer", "is_key"):
         op.drop_column("sessions", column)
