@@ -98,9 +98,7 @@ class World:
         return self.name == "embedded"
 
 
-def start_embedded(
-    environment: dict[str, str] | None = None, folder: Path | None = None, port: int = 0
-) -> World:
+def start_embedded(environment: dict[str, str] | None = None, folder: Path | None = None, port: int = 0) -> World:
     folder = folder or Path(tempfile.mkdtemp(prefix="parley-e-", dir="/tmp"))
     role = Role("embedded", "all", {"DATA_DIR": str(folder / "data")} | (environment or {}), folder, port)
     role.start()

@@ -15,6 +15,7 @@ from app.domain.scopes import Scope
 from app.domain.values import UserKind
 
 CREATE = "bot.create"
+_LOOKED_AT_MAX = 1_000
 BOTS_MAX = 20
 """Of one person."""
 
@@ -41,7 +42,8 @@ class Bots:
         """by_operator: as one; else as anybody whom the policies let have bots of their own."""
         action = ADMINISTER if by_operator else CREATE
         await permit_of_service(self._pep, self._accounts, bearer.user_id, action)
-        if not by_operator and len(await self._accounts.made_by(bearer.user_id, "", BOTS_MAX)) >= BOTS_MAX:
+        mine = await self._accounts.made_by(bearer.user_id, "", _LOOKED_AT_MAX)
+        if not by_operator and sum(not bot.disabled for bot in mine) >= BOTS_MAX:
             raise ParleyError(Code.CONFLICT, f"at most {BOTS_MAX} bots: delete one first")
         name = clean_username(username)
         bot = Account(self._new_id(), name, display_name, UserKind.BOT, "user", {}, made_by=bearer.user_id)
@@ -75,7 +77,7 @@ class Bots:
     async def _own(self, bearer: Bearer, bot_id: str) -> Account:
         """Who made it may, and operators."""
         bot = await self._accounts.by_id(bot_id)
-        if bot is None or bot.kind != UserKind.BOT:
+        if bot is None or bot.kind != UserKind.BOT or bot.made_by is None:
             raise not_found()
         if bot.made_by != bearer.user_id:
             may = await asked_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)

@@ -16,7 +16,7 @@ from app.application.other_issuers import OtherIssuers
 from app.application.ports.errors import Unavailable
 from app.application.ports.invitations import Invitations
 from app.application.ports.limits import SignInLimiter
-from app.application.ports.people import Account, Accounts, Bearer, LiveSession, Passwords, Tokens
+from app.application.ports.people import Account, Accounts, Bearer, LiveSession, Passwords, Tokens, VouchedSession
 from app.domain.errors import Code, ParleyError, rate_limited, unavailable
 from app.domain.text import password_forms
 from app.domain.values import UserKind
@@ -28,6 +28,9 @@ TICKET_TTL_S = 30
 SESSION_CACHE_S = 2.0
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
+INVITE = "invitation.create"
+"""What the policies are asked of who invites into the service."""
+_BOTS_MAX = 1_000
 HELD_BACK_MAX = 1_000
 """Sign-ins whose answers wait."""
 _SESSIONS_REMEMBERED_MAX = 50_000
@@ -112,27 +115,23 @@ class Identity:
         if self.entrance.registration == "invite":
             await self._come_by(invitation, user_id)
         try:
-            return await self._register(user_id, name, password, display_name, address, client)
-        except BaseException:
+            hashed = await self.hashed(password, address)
+            account = Account(user_id, name, display_name or name, UserKind.HUMAN, "user", {}, hashed)
+            if not await self._accounts.create(account):
+                raise ParleyError(Code.CONFLICT, "this username is taken")
+        except ParleyError:
             if self.entrance.registration == "invite" and invitation is not None:
                 await asyncio.shield(self._invitations.give_back(invitation, user_id))
             raise
+        return await self._start(account, client)
 
     async def _come_by(self, invitation: str | None, user_id: str) -> None:
         taken = await self._invitations.take(invitation, user_id) if invitation else None
-        if taken is None or taken[0].chat_id is not None:
+        may = taken is not None and await self._keys.may(taken[0].made_by, INVITE)
+        if taken is None or taken[0].chat_id is not None or not may:
             if taken is not None and invitation:
                 await self._invitations.give_back(invitation, user_id)
             raise ParleyError(Code.NOT_ALLOWED, "who registers here needs a good invitation")
-
-    async def _register(
-        self, user_id: str, name: str, password: str, display_name: str | None, address: str, client: str
-    ) -> SignedIn:
-        hashed = await self.hashed(password, address)
-        account = Account(user_id, name, display_name or name, UserKind.HUMAN, "user", {}, hashed)
-        if not await self._accounts.create(account):
-            raise ParleyError(Code.CONFLICT, "this username is taken")
-        return await self._start(account, client)
 
     async def hashed(self, password: str, address: str) -> str:
         """As it is kept. Raises ParleyError `unavailable`."""
@@ -141,7 +140,7 @@ class Identity:
         except Unavailable as error:
             raise unavailable(str(error)) from error
 
-    async def _start(self, account: Account, client: str, vouched: tuple[str, str] | None = None) -> SignedIn:
+    async def _start(self, account: Account, client: str, vouched: VouchedSession | None = None) -> SignedIn:
         refresh = secrets.token_urlsafe(32)
         session_id = await self._accounts.start_session(account, hash_of(refresh), self._refresh_ttl_s, client, vouched)
         if session_id is None:
@@ -231,6 +230,11 @@ class Identity:
     async def sessions(self, bearer: Bearer, before_id: str | None, limit: int) -> list[LiveSession]:
         return await self._accounts.sessions(bearer.user_id, before_id, limit)
 
+    async def end_bots(self, user_id: str) -> None:
+        """What this person's bots sign in with, whom they know: for who may not come in any more."""
+        for bot in await self._accounts.made_by(user_id, "", _BOTS_MAX):
+            await self.tell_ended(bot.id, await self._accounts.end_keys(bot.id))
+
     async def session_alive(self, session_id: str) -> bool:
         """Asked of the store, not remembered."""
         return await self._accounts.session_alive(session_id)
@@ -260,7 +264,10 @@ class Identity:
         if kind == token_type or kind not in ("access_token", "id_token", "jwt"):
             raise SignInRefused("invalid_request", f"subject_token_type: {TOKEN_TYPE}access_token, id_token or jwt")
         account, vouched = await self._others.exchanged(token, kind == "id_token")
-        return await self.start_vouched(account, client, vouched.issuer.issuer, vouched.session)
+        try:
+            return await self.start_vouched(account, client, vouched)
+        except SignInRefused as refused:
+            raise SignInRefused("invalid_request", refused.description) from refused
 
     async def start_for(self, account: Account, client: str) -> SignedIn:
         """As a host says who it is. Raises ParleyError."""
@@ -269,9 +276,10 @@ class Identity:
         except SignInRefused as refused:
             raise ParleyError(Code.CONFLICT, refused.description) from refused
 
-    async def start_vouched(self, account: Account, client: str, issuer: str, issuer_session: str) -> SignedIn:
-        """As this issuer says who it is: its sign-out ends it. Raises SignInRefused."""
-        return await self._start(account, client, (issuer, issuer_session))
+    async def start_vouched(self, account: Account, client: str, vouched: VouchedSession) -> SignedIn:
+        """As an issuer says who it is: its sign-out ends it, and where that session has ended none begins. Raises
+        SignInRefused."""
+        return await self._start(account, client, vouched)
 
     async def refresh(self, token: str) -> SignedIn:
         new = secrets.token_urlsafe(32)
@@ -304,6 +312,8 @@ class Identity:
         if found is None:
             raise ParleyError(Code.UNAUTHENTICATED, "this ticket is not good any more")
         bearer = self._tokens.verify(self._tokens.issue(found.user_id, found.session_id))
+        if found.expires_in_s is not None:
+            bearer = replace(bearer, until=min(bearer.until, monotonic() + found.expires_in_s))
         return replace(bearer, scopes=found.scopes)
 
     def is_signed(self, token: str) -> bool:

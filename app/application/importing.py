@@ -215,7 +215,7 @@ class Importing:
 
 
 def _external(origin: Origin, id_: str) -> str:
-    return f"{origin.name}:{id_}"[:255]
+    return f"{origin.name}:{id_}".replace("/", ":")[:255]
 
 
 def _message_id(chat_id: str, id_: str) -> str:

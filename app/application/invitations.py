@@ -9,6 +9,7 @@ from datetime import datetime
 from app.application.authorize import ADMINISTER, Pep, Reader, asked_of_service, permit_of_service
 from app.application.chats import Chats
 from app.application.clock import utc_now
+from app.application.identity import INVITE
 from app.application.ports.history import History, Membership
 from app.application.ports.invitations import Invitation
 from app.application.ports.invitations import Invitations as Kept
@@ -18,7 +19,6 @@ from app.domain.errors import Code, ParleyError
 from app.domain.members import AddMember
 from app.domain.values import Role
 
-CREATE = "invitation.create"
 INVITATIONS_MAX = 100
 """Of one maker."""
 _TOLD = (Code.BANNED, Code.ARCHIVED, Code.CONFLICT, Code.RATE_LIMITED, Code.UNAVAILABLE)
@@ -55,7 +55,7 @@ class Invitations:
         if expires_at is not None and expires_at <= utc_now():
             raise ParleyError(Code.INVALID, "expires_at: a time to come")
         if chat_id is None:
-            await permit_of_service(self._pep, self._accounts, bearer.user_id, CREATE)
+            await permit_of_service(self._pep, self._accounts, bearer.user_id, INVITE)
         else:
             await self._reader.permit(bearer.user_id, chat_id, "member.add", new_role=Role.MEMBER)
         code = secrets.token_urlsafe(18)

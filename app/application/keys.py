@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from time import monotonic
 
-from app.application.authorize import ADMINISTER, Pep, permit_of_service
+from app.application.authorize import ADMINISTER, Pep, asked_of_service, permit_of_service
 from app.application.bounded import Bounded
 from app.application.clock import utc_now
 from app.application.ports.fan_out import FanOut
@@ -73,6 +73,10 @@ class KeyRing:
         if not answer.allowed:
             raise ParleyError(answer.code, f"{answer.reason}: it takes the scope {scope}", policies=answer.policies)
 
+    async def may(self, user_id: str, action: str) -> bool:
+        """Whether the policies let this account do it to the service."""
+        return (await asked_of_service(self._pep, self._accounts, user_id, action)).allowed
+
     # A person's
 
     async def make(
@@ -126,7 +130,7 @@ class KeyRing:
         await permit_of_service(self._pep, self._accounts, bearer.user_id, ADMINISTER)
         bot_id = self._new_id()
         username = f"service-{bot_id.replace('-', '')[-12:]}"
-        bot = Account(bot_id, username, name, UserKind.BOT, "user", {}, made_by=bearer.user_id)
+        bot = Account(bot_id, username, name, UserKind.BOT, "user", {})  # nobody's: it lives and ends with its key
         if not await self._accounts.create(bot):
             raise ParleyError(Code.CONFLICT, "this username is taken")
         return await self.make_for(bearer.user_id, bot_id, name, scopes, expires_at, service=True)

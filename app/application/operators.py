@@ -67,6 +67,8 @@ class Operators:
         except LastOperator:
             raise ParleyError(Code.CONFLICT, "the last operator stays one: make another first") from None
         await self._identity.tell_ended(user_id, ended)
+        if disabled:
+            await self._identity.end_bots(user_id)
         changed = await self._accounts.by_id(user_id)
         assert changed is not None
         return changed

@@ -12,7 +12,7 @@ from typing import Any
 from app.application.bounded import Bounded
 from app.application.keys import hash_of
 from app.application.ports.issuers import Identities, Issuer, IssuerTokens, Vouched
-from app.application.ports.people import Account, Accounts, Bearer, LastOperator
+from app.application.ports.people import Account, Accounts, Bearer, LastOperator, VouchedSession
 from app.domain.errors import Code, ParleyError
 from app.domain.ids import derived_id, external_user_id
 from app.domain.text import NAME_MAX, clean_name
@@ -61,27 +61,31 @@ class OtherIssuers:
         if seen is not None and seen.until > monotonic():
             return seen
         vouched = await self._tokens.access(token)
-        account = await self.person(vouched)
-        session_id = derived_id("issuer session", vouched.issuer.issuer, vouched.subject, vouched.session)
-        await self._identities.vouch(session_id, account.id, vouched.issuer.issuer, vouched.session)
+        account, session_id = await self.seen(vouched, used=True)
         bearer = self._seen[hash_] = Bearer(account.id, session_id, vouched.until)
         return bearer
 
-    async def exchanged(self, token: str, id_token: bool) -> tuple[Account, Vouched]:
+    async def seen(self, vouched: Vouched, used: bool = False) -> tuple[Account, str]:
+        """(whom it means, the id of the session that it belongs to). used: as a bearer. Whether the session lives is asked
+        elsewhere."""
+        account = await self.person(vouched)
+        session_id = session_id_of(vouched.issuer.issuer, vouched.subject, vouched.session)
+        await self._identities.vouch(session_id, account.id, vouched.issuer.issuer, vouched.session, used)
+        return account, session_id
+
+    async def exchanged(self, token: str, id_token: bool) -> tuple[Account, VouchedSession]:
         vouched = await (self._tokens.identity(token) if id_token else self._tokens.access(token))
-        return await self.person(vouched), vouched
+        account, session_id = await self.seen(vouched)
+        return account, (vouched.issuer.issuer, vouched.session, session_id)
 
     async def person(self, vouched: Vouched) -> Account:
         """Whom it means; somebody new where the settings let them in. What its claims say of them is theirs from now on."""
         issuer, subject = vouched.issuer, vouched.subject
-        if issuer.host:
-            user_id = external_user_id(subject)
-            account = await self._accounts.by_id(user_id)
-        else:
-            known = await self._identities.find(issuer.issuer, subject)
-            if known is not None and vouched.issued_at < known.signed_out_at:
-                raise _refused("signed out since")
-            account = await self._accounts.by_id(known.user_id) if known is not None else None
+        known = await self._identities.find(issuer.issuer, subject)
+        if known is not None and vouched.issued_at < known.signed_out_at:
+            raise _refused("signed out since")
+        user_id = external_user_id(subject) if issuer.host else known.user_id if known is not None else None
+        account = await self._accounts.by_id(user_id) if user_id is not None else None
         if account is None:
             account = await self._made(vouched)
         elif account.disabled:
@@ -99,7 +103,7 @@ class OtherIssuers:
         shown = said["display_name"] or name
         user_id = external_user_id(subject) if issuer.host else self._new_id()
         external_id = subject if issuer.host else None
-        attributes = said["attributes"] or {}
+        attributes = said["attributes"]
         for _ in range(_TRIES):
             account = Account(
                 user_id, name, shown, UserKind.HUMAN, "user", {}, external_id=external_id, attributes=attributes
@@ -126,7 +130,7 @@ class OtherIssuers:
         changed = (
             said["display_name"] not in (None, account.display_name)
             or said["email"] not in (None, account.email)
-            or said["attributes"] not in (None, account.attributes)
+            or any(account.attributes.get(name) != one for name, one in said["attributes"].items())
         )
         if changed and await self._identities.follow(
             account.id, said["display_name"], said["email"], said["attributes"]
@@ -140,7 +144,18 @@ class OtherIssuers:
     async def signed_out(self, token: str) -> list[tuple[str, str]]:
         """By the back channel: (session id, user id) of each session that ended."""
         vouched = await self._tokens.logout(token)
-        return await self._identities.sign_out(vouched.issuer.issuer, vouched.subject, vouched.session)
+        issuer, subject = vouched.issuer, vouched.subject
+        if issuer.host and subject:
+            user_id = external_user_id(subject)
+            if await self._accounts.by_id(user_id) is None:
+                return []
+            await self._identities.bind(issuer.issuer, subject, user_id)
+        return await self._identities.sign_out(issuer.issuer, subject, vouched.session)
+
+
+def session_id_of(issuer: str, subject: str, session: str) -> str:
+    """The same for all tokens of that session."""
+    return derived_id("issuer session", issuer, subject, session)
 
 
 def username_of(said: str) -> str:
@@ -162,11 +177,10 @@ def _said(vouched: Vouched) -> dict[str, Any]:
     if issuer.operator:
         value = found.get("role")
         role = "operator" if issuer.operator in (value if isinstance(value, list) else [value]) else "user"
-    attributes: dict[str, Any] | None = None
-    if issuer.attributes or "picture" in issuer.claims:
-        attributes = {name: plain for name in issuer.attributes if (plain := claim_of(claims, name)) is not None}
-        if "picture" in texts:
-            attributes["picture"] = texts["picture"]
+    # What a token doesn't say stays as it is: a host says more by its backend, and an access token less than an ID token.
+    attributes = {name: plain for name in issuer.attributes if (plain := claim_of(claims, name)) is not None}
+    if "picture" in texts:
+        attributes["picture"] = texts["picture"]
     return {
         "username": texts.get("username"),
         "display_name": display_name,

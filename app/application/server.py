@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from app.application.authorize import Pep
 from app.application.bounded import Bounded
 from app.application.identity import Identity, SignedIn, clean_username
-from app.application.other_issuers import username_of
 from app.application.ports.external import External, PutUser, WantedUser
 from app.application.ports.history import History
 from app.application.ports.people import Account, Accounts, Bearer
@@ -78,27 +77,16 @@ class Server:
         self.permit(bearer, ServiceScope.USERS)
         checked = [_checked(one) for one in wanted]
         good = [one for one in checked if isinstance(one, WantedUser)]
-        done = iter(await self._external.put_users(bearer.user_id, await self._named(good)) if good else [])
+        done = iter(await self._external.put_users(bearer.user_id, good) if good else [])
         put = [next(done) if isinstance(one, WantedUser) else one for one in checked]
         for one in put:
             if one.account is not None:
                 await self._identity.tell_ended(one.account.id, one.ended)
+                if one.account.disabled and one.ended:
+                    await self._identity.end_bots(one.account.id)
                 if one.renamed:
                     await self._profiles.tell_all(one.account.person)
         return put
-
-    async def _named(self, wanted: Sequence[WantedUser]) -> list[WantedUser]:
-        """Those who come without a username are called by their id, where that is free, or by it and a number of their own."""
-        there = await self._external.ids_of([one.external_id for one in wanted])
-        named = []
-        for one in wanted:
-            if one.username is None and one.external_id not in there:
-                name = username_of(one.external_id)
-                if await self._accounts.by_name(name) is not None:
-                    name = f"{name[:24]}-{external_chat_id(one.external_id)[:6]}"
-                one = replace(one, username=name)
-            named.append(one)
-        return named
 
     async def user(self, external_id: str) -> Account:
         account = await self._external.user(external_id)
@@ -112,6 +100,7 @@ class Server:
         account = await self.user(external_id)
         if account.disabled:
             raise ParleyError(Code.CONFLICT, "this user is disabled")
+        _check_no_operator(account)
         await self._accounts.write_down(bearer.user_id, "token.issued", account.id, key_id=bearer.session_id)
         return await self._identity.start_for(account, client)
 
@@ -119,9 +108,11 @@ class Server:
         """Its name and sessions go, what it said stays."""
         self.permit(bearer, ServiceScope.USERS)
         account = await self.user(external_id)
+        _check_no_operator(account)
         ended = await self._external.erase(bearer.user_id, account.id)
         if ended is not None:
             await self._identity.tell_ended(account.id, ended)
+            await self._identity.end_bots(account.id)
             after = await self._accounts.by_id(account.id)
             assert after is not None
             await self._profiles.tell_all(after.person)
@@ -199,7 +190,13 @@ class Server:
         return chat_id
 
     async def _run(self, bearer: Bearer, actor_id: str, chat_id: str, action: Action, id_: str) -> Done[None]:
-        return await self._submitter.run(actor_id, chat_id, action, id_, bearer.scopes)
+        return await self._submitter.run(actor_id, chat_id, action, id_, bearer.scopes, bearer.counted)
+
+
+def _check_no_operator(account: Account) -> None:
+    """A host's backend is none: what an operator may is no business of its key."""
+    if account.role == "operator":
+        raise ParleyError(Code.NOT_ALLOWED, "this user is an operator")
 
 
 def _checked(one: WantedUser) -> WantedUser | PutUser:

@@ -76,13 +76,13 @@ class Submitter:
         self._body_max = body_max
         self._tags = itertools.count(1)
 
-    def _check(self, user_id: str, action: Action) -> None:
+    def _check(self, who: str, action: Action) -> None:
         """Raises ParleyError for a text that is none, and for one command too many, of this user or of all."""
         body = getattr(action, "body", None)
         if body is not None:
             check_body(body, self._body_max, "text" if isinstance(action, SteerReply) else "body")
         cost = cost_of(action)
-        retry_after_ms = self._limiter.command(user_id, cost.chats, cost.members)
+        retry_after_ms = self._limiter.command(who, cost.chats, cost.members)
         if retry_after_ms is not None:
             raise rate_limited("too many commands", retry_after_ms)
         self._hub.outcomes.take_on()
@@ -95,7 +95,7 @@ class Submitter:
         """Queue it now; `accepted` or `error` goes to the session when it is known. id_: None for one that we draw.
         settled: called then."""
         try:
-            self._check(session.user_id, action)
+            self._check(session.counted, action)
         except ParleyError as error:
             session.sink.send(self._codec.error(ref, error))
             return settled()
@@ -126,11 +126,18 @@ class Submitter:
     # From a caller that waits
 
     async def run(
-        self, user_id: str, chat_id: str, action: Action, id_: str | None = None, scopes: Scopes = None
+        self,
+        user_id: str,
+        chat_id: str,
+        action: Action,
+        id_: str | None = None,
+        scopes: Scopes = None,
+        counted: str = "",
     ) -> Done[None]:
-        """Do it, and wait for its outcome. scopes: of the key that asks. Raises ParleyError where nothing was accepted, and for a refusal; StillOpen
+        """Do it, and wait for its outcome. scopes: of the key that asks. counted: whose limits it counts against, the user's by
+        default. Raises ParleyError where nothing was accepted, and for a refusal; StillOpen
         where the outcome is not known in 10 s."""
-        self._check(user_id, action)
+        self._check(counted or user_id, action)
         id_ = id_ or self._new_id()
         command = Command(chat_id, user_id, id_, action, self._hub.process_id, wait=True, scopes=scopes)
         told = self._hub.outcomes.expect(command.key)

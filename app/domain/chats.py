@@ -93,7 +93,10 @@ def create(fold: Fold, command: Command, do: CreateChat) -> int | None:
         others += [do.assistant_id] if do.assistant_id not in others else []
     _check_members(fold, do.kind, others)
     strangers = members.check_consent(fold, command, others)
-    now, own_role = fold.state.now, Role.MEMBER if do.kind == ChatKind.DIRECT else Role.OWNER
+    is_bot = creator is not None and creator.kind == UserKind.BOT
+    if is_bot and do.kind == ChatKind.GROUP:
+        raise Refused(Code.NOT_ALLOWED, "only people begin groups: somebody has to own them")
+    now, own_role = fold.state.now, Role.MEMBER if do.kind == ChatKind.DIRECT or is_bot else Role.OWNER
     roles = {command.actor_id: own_role, **dict.fromkeys(others, Role.MEMBER)}
     assistant = AssistantSettings(do.assistant_id, do.model, do.instructions) if do.kind == ChatKind.ASSISTANT else None
     chat = Chat(

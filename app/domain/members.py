@@ -173,10 +173,11 @@ def check_consent(fold: Fold, command: Command, user_ids: Iterable[str]) -> list
         if person.kind != UserKind.HUMAN:
             continue
         consent = fold.state.consents.get((command.actor_id, user_id), Consent())
-        adder = fold.state.members.get((command.chat_id, command.actor_id))
+        member = fold.state.members.get((command.chat_id, command.actor_id))
+        adder = member.user if member is not None else fold.state.people.get(command.actor_id)
         asked = Question(
             "person.add",
-            person=adder.user.attributes if adder is not None else (),
+            person=adder.attributes if adder is not None else (),
             hour=fold.state.now.hour,
             added_by=consent.added_by or fold.limits.added_by,
             shares=consent.shares,

@@ -189,6 +189,14 @@ def import_(
     acts.bring(format_.value, path, by)
 
 
+@app.command()
+def bind(name: str, issuer: str, subject: str) -> None:
+    """Say that the person with this username is this subject of an issuer of ISSUERS (by its name there): for ever."""
+    from app.infrastructure import command_line_acts as acts
+
+    acts.bind_subject(name, issuer, subject)
+
+
 @app.command("password-link")
 def password_link(name: str) -> None:
     """Print a link by which the person with this username sets a new password: good once, for a day."""

@@ -23,6 +23,7 @@ from app.adapters.store.accounts import SqlAccounts
 from app.adapters.store.codes import SqlCodes
 from app.adapters.store.database import Database
 from app.adapters.store.decisions import SqlDecisions
+from app.adapters.store.identities import SqlIdentities
 from app.adapters.store.migrate import (
     LanesInUse,
     Pooled,
@@ -44,6 +45,7 @@ from app.domain.policy import Answer
 from app.domain.text import rfc3339
 from app.domain.values import UserKind
 from app.infrastructure import backup, check, telemetry, wiring
+from app.infrastructure.issuers import issuers
 from app.infrastructure.roles import process
 from app.infrastructure.settings import Settings, SettingsError, check_world, load_settings
 
@@ -286,6 +288,28 @@ def bring(format_: str, path: Path, by: str) -> None:
         )
         for why, first in brought.left_out.items():
             print(f"left out: {why} (first: {first})")
+
+    _run(work())
+
+
+def bind_subject(name: str, issuer: str, subject: str) -> None:
+    settings = _settings()
+
+    async def work() -> None:
+        known = {one.id: one for one in issuers(settings)}
+        if issuer not in known or known[issuer].host:
+            raise SettingsError(f"ISSUERS names no {issuer}, or it is the host, whose subjects are external ids")
+        database = wiring.make_database(settings)  # also while the service runs
+        try:
+            account = await SqlAccounts(database).by_name(name.lower())
+            if account is None or account.kind != UserKind.HUMAN:
+                raise SettingsError(f"no person is called {name}")
+            bound = await SqlIdentities(database).bind(known[issuer].issuer, subject, account.id)
+        finally:
+            await database.close()
+        if bound != account.id:
+            raise SettingsError(f"{subject} of {issuer} is somebody else already, and stays so")
+        print(f"{subject} of {issuer} is {account.username}")
 
     _run(work())
 

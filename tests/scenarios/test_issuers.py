@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from typing import Any
 
@@ -233,3 +234,47 @@ async def test_keys_rotate_under_load_without_a_false_refusal(people: People) ->
     await rotate()
     await asyncio.gather(*asking)
     assert count > 30 and not wrong, wrong[:1]
+
+
+async def test_what_has_ended_begins_nothing_new(people: People) -> None:
+    world = people.world
+    issuer, subject = issuer_of(world), new_id()
+    token = issuer.sign(subject, sid=f"one-{subject}")
+    rest, bare = bearing(world, token), Rest(world.urls[0])
+    await rest.get("/v1/me")
+    [mine] = (await rest.get("/v1/me/sessions"))["items"]
+    assert mine["current"] and mine["client"] == issuer.issuer, "it can be seen, and ended"
+    await rest.delete(f"/v1/me/sessions/{mine['id']}")
+    await over(rest)
+    for kind, other in (("access_token", token), ("id_token", issuer.sign(subject, aud="chat", sid=f"one-{subject}"))):
+        problem = await refused(exchanged(bare, other, kind))
+        assert (problem.status, problem.body["error"]) == (400, "invalid_request"), "nor by an exchange"
+    assert (await exchanged(bare, issuer.sign(subject, sid=f"two-{subject}")))["user"]["id"]
+    deep = "a." + base64.urlsafe_b64encode(b"[" * 2_900).decode().rstrip("=") + ".c"
+    assert (await refused(bearing(world, deep).get("/v1/me"))).status == 401
+    raw = await Raw.open(world.urls[0])
+    await raw.send({"type": "hello", "token": deep})
+    assert await raw.closed() == 4401
+    for one in (rest, bare):
+        await one.close()
+
+
+async def test_what_a_token_doesn_t_say_stays_as_the_backend_said_it(people: People) -> None:
+    world = people.world
+    issuer, name = issuer_of(world), f"u-{new_id()[:8]}"
+    root = await operator(people)
+    key = await root.rest.post("/v1/admin/keys", {"name": "shop", "scopes": ["users", "tokens"]})
+    backend = bearing(world, key["key"])
+    await backend.put(f"/v1/server/users/{name}", {"attributes": {"guest": True, "picture": "a"}})
+    for claims in ({}, {"name": "Ann"}, {"picture": "b"}):
+        rest = bearing(world, issuer.minted(name, jti=new_id(), **claims))
+        await rest.get("/v1/me")
+        await rest.close()
+    after = await backend.put(f"/v1/server/users/{name}", {})
+    assert after["attributes"] == {"guest": True, "picture": "b"} and after["display_name"] == "Ann"
+    await root.rest.patch(f"/v1/admin/users/{after['id']}", {"role": "operator"})
+    path = f"/v1/server/users/{name}"
+    for work in (backend.post(f"{path}/tokens"), backend.put(path, {"disabled": True}), backend.delete(path)):
+        assert (await refused(work)).code == "not_allowed", "an operator is no business of a host's key"
+    assert (await refused(bearing(world, issuer.minted("a/b")).get("/v1/me"))).status == 401
+    await backend.close()

@@ -165,6 +165,33 @@ async def test_a_thousand_users_in_one_call_twice(people: People) -> None:
     await h.rest.close()
 
 
+async def test_names_are_found_for_those_who_have_none(people: People) -> None:
+    h = await host(people, "users")
+    mark = h.mark
+    same = [f"ann {mark}@a.example", f"ann {mark}@b.example", f"ANN-{mark}", f"{mark}{'x' * 60}1", f"{mark}{'x' * 60}2"]
+    done = (await h.rest.post("/v1/server/users:batch", {"users": [{"external_id": id_} for id_ in same]}))["items"]
+    assert [item["status"] for item in done] == [201] * 5, done
+    names = {(await h.rest.put(f"/v1/server/users/{id_}", {}))["username"] for id_ in same}
+    assert len(names) == 5 and f"ann-{mark}" in names
+    assert (await refused(h.rest.post("/v1/server/users:batch", {"users": [{"external_id": "a/b"}]}))).code == "invalid"
+    await h.rest.close()
+
+
+async def test_a_refused_chat_leaves_its_name_free(people: People) -> None:
+    h = await host(people)
+    for what in ("ann", "ben", "cat"):
+        await h.user(what, disabled=what == "ben")
+    path = f"/v1/server/chats/{h.name('pair')}"
+    pairs = [
+        {"kind": "direct", "members": [{"external_id": h.name("ann")}, {"external_id": h.name(other)}]}
+        for other in ("ben", "cat")
+    ]
+    assert (await refused(h.rest.put(path, pairs[0]))).code == "invalid"
+    assert (await h.rest.put(path, pairs[1]))["kind"] == "direct"
+    assert (await refused(h.rest.put(path, {"kind": "group", "members": []}))).code == "conflict"
+    await h.rest.close()
+
+
 async def test_a_chat_is_put_as_the_host_has_it(people: People) -> None:
     h = await host(people)
     for what in ("ann", "ben", "cat"):

@@ -76,7 +76,7 @@ class _Keys:
 
     async def document(self) -> dict[str, Any]:
         """What it says of itself. Raises Unavailable."""
-        if not self._document:
+        if not self._document and self._may_ask(self._clock()):
             await self._refresh()
         if not self._document:
             raise Unavailable(f"the issuer {self.issuer.id} doesn't answer")
@@ -165,7 +165,7 @@ class HttpIssuerTokens:
             payload = token.split(".")[1]
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
             return claims["iss"] in self.keys
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return False
 
     async def access(self, token: str) -> Vouched:
@@ -229,7 +229,7 @@ class HttpIssuerTokens:
                 except jwt.InvalidSignatureError:
                     continue
                 return issuer, _checked(claims)
-        except (jwt.PyJWTError, LookupError, ValueError, TypeError, OSError) as error:
+        except (jwt.PyJWTError, LookupError, ValueError, TypeError, OSError, RecursionError) as error:
             raise _bad("this token is not good") from error
         raise _bad("this token is not good")
 
@@ -248,6 +248,8 @@ class HttpIssuerTokens:
         return made
 
     def _vouched(self, issuer: Issuer, claims: dict[str, Any], token: str) -> Vouched:
+        if issuer.host and "/" in claims["sub"]:
+            raise _bad("sub: external ids hold no /")
         session = claims.get("sid") or claims.get("jti")
         if not isinstance(session, str):
             session = sha256(token.encode()).hexdigest()

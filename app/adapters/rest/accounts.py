@@ -97,7 +97,9 @@ async def token(
             signed_in = await identity.exchange(subject_token, subject_token_type, client_of(request))
         elif grant_type == "authorization_code" and code:
             check_text(code)
-            signed_in = await use_cases.sign_in.by_code(code, client_of(request))
+            is_browser = "origin" in request.headers
+            cookie = request.cookies.get(SIGN_IN_COOKIE)
+            signed_in = await use_cases.sign_in.by_code(code, client_of(request), cookie, is_browser)
         elif grant_type in ("password", "refresh_token", "authorization_code", EXCHANGE, ""):
             raise SignInRefused("invalid_request", "a field is missing")
         else:
@@ -172,9 +174,9 @@ async def end_sign_in(
     error: Annotated[str, Query(max_length=200, description="why there is none")] = "",
 ) -> Response:
     cookie = request.cookies.get(SIGN_IN_COOKIE, "")
-    to = await use_cases.sign_in.end(provider_id, cookie, state, code, error, public_url)
-    redirect = RedirectResponse(to, status_code=302, headers={"Cache-Control": "no-store"})
-    BrowserSession(request, True).drop(redirect, SIGN_IN_COOKIE)
+    ended = await use_cases.sign_in.end(provider_id, cookie, state, code, error, public_url)
+    redirect = RedirectResponse(ended.url, status_code=302, headers={"Cache-Control": "no-store"})
+    BrowserSession(request, True).remember(redirect, SIGN_IN_COOKIE, ended.cookie, SIGN_IN_TTL_S)
     return redirect
 
 
@@ -233,9 +235,11 @@ async def me(who: BearerArg, use_cases: UseCasesArg) -> Response:
     return answer(wire.user_json(await use_cases.profiles.account(who.user_id)))
 
 
-@router.patch("/me", summary="Change oneself", response_model=wire.UserJson, responses=responses())
+@router.patch("/me", summary="Change oneself", response_model=wire.UserJson, responses=responses(Code.NOT_ALLOWED))
 async def change_me(body: wire.ProfileChanges, who: BearerArg, use_cases: UseCasesArg) -> Response:
     refuse_nulls(body)
+    if body.email is not None and who.scopes is not None:
+        raise ParleyError(Code.NOT_ALLOWED, "email: not with a key, for a forgotten password comes back by it")
     return answer(
         wire.user_json(await use_cases.profiles.change(who.user_id, body.display_name, body.preferences, body.email))
     )

@@ -33,7 +33,7 @@ from app.adapters.wire.messages import MessageJson, message_json
 from app.adapters.wire.values import Id, Listed
 from app.application.ports.people import Account, AuditEntry
 from app.application.ports.reports import Report
-from app.domain.errors import Code
+from app.domain.errors import Code, ParleyError
 from app.domain.moderation import Act
 from app.domain.text import check_text
 
@@ -73,6 +73,8 @@ async def usage(
               responses=responses(Code.NOT_ALLOWED, Code.NOT_FOUND, Code.CONFLICT))  # fmt: skip
 async def change_user(user_id: PathId, body: wire.AccountChanges, who: BearerArg, use_cases: UseCasesArg) -> Response:
     refuse_nulls(body)
+    if who.scopes is not None and (body.disabled is not None or body.role is not None):
+        raise ParleyError(Code.NOT_ALLOWED, "disabled and role: not with a key")
     quotas = body.quotas.model_dump(exclude_unset=True) if body.quotas is not None else None
     return answer(wire.account_json(await use_cases.operators.change(who, user_id, body.disabled, body.role, quotas)))
 

@@ -15,7 +15,15 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.database import Database, from_json, to_time
 from app.adapters.together import Together
-from app.application.ports.people import Account, AuditEntry, LastOperator, LiveSession, RefreshTry, TicketUse
+from app.application.ports.people import (
+    Account,
+    AuditEntry,
+    LastOperator,
+    LiveSession,
+    RefreshTry,
+    TicketUse,
+    VouchedSession,
+)
 from app.domain.errors import ParleyError
 from app.domain.text import NAME_MAX, clean_name, folded
 from app.domain.values import UserKind
@@ -26,6 +34,8 @@ _FOLDED_AT_ONCE = 500
 _ENDED_KEPT_S = 7 * 86_400.0
 """How long a session that has ended is kept, with its refresh tokens."""
 
+_VOUCHED_S = 86_400.0
+"""How long a token of another issuer may live."""
 _SESSIONS_TOGETHER = 100
 
 
@@ -232,7 +242,7 @@ class SqlAccounts:
         refresh_hash: str,
         refresh_ttl_s: float,
         client: str,
-        vouched: tuple[str, str] | None = None,
+        vouched: VouchedSession | None = None,
     ) -> str | None:
         session_id, u = str(uuid.uuid7()), t.users.c
         same = sa.select(u.id).where(u.id == account.id, u.password_hash == account.password_hash, ~u.disabled)
@@ -242,7 +252,13 @@ class SqlAccounts:
             if await connection.scalar(same) is None:
                 return None
             now = await self._database.now(connection)
-            issuer, issuer_session = vouched or (None, None)
+            issuer, issuer_session, vouched_id = vouched or (None, None, None)
+            if vouched_id is not None:
+                lives = sa.select(t.sessions.c.id).where(t.sessions.c.id == vouched_id, t.sessions.c.ended_at.is_(None))
+                if self._database.postgresql:
+                    lives = lives.with_for_update(read=True)
+                if await connection.scalar(lives) is None:
+                    return None
             await connection.execute(
                 sa.insert(t.sessions).values(
                     id=session_id,
@@ -255,7 +271,8 @@ class SqlAccounts:
             )
             await _add_refresh(connection, session_id, refresh_hash, now + timedelta(seconds=refresh_ttl_s))
             s = t.sessions.c
-            live = sa.select(s.id).where(s.user_id == account.id, s.ended_at.is_(None), ~s.is_key)
+            refreshed = sa.exists().where(t.refresh_tokens.c.session_id == s.id)  # not those that an issuer speaks of
+            live = sa.select(s.id).where(s.user_id == account.id, s.ended_at.is_(None), ~s.is_key, refreshed)
             oldest = live.order_by(s.created_at.desc(), s.id.desc()).offset(SESSIONS_MAX)
             await end_sessions(self._database, connection, s.id.in_(oldest))
         return session_id
@@ -263,8 +280,11 @@ class SqlAccounts:
     async def sessions(self, user_id: str, before_id: str | None, limit: int) -> list[LiveSession]:
         s, r = t.sessions.c, t.refresh_tokens.c
         async with self._database.read() as connection:
-            good = sa.exists().where(r.session_id == s.id, r.expires_at > await self._database.now(connection))
-            query = sa.select(t.sessions).where(s.user_id == user_id, s.ended_at.is_(None), good)
+            now = await self._database.now(connection)
+            good = sa.exists().where(r.session_id == s.id, r.expires_at > now)
+            lately = s.last_used_at > now - timedelta(seconds=_VOUCHED_S)
+            vouched = sa.and_(s.issuer.is_not(None), ~sa.exists().where(r.session_id == s.id), lately)
+            query = sa.select(t.sessions).where(s.user_id == user_id, s.ended_at.is_(None), sa.or_(good, vouched))
             if before_id is not None:
                 query = query.where(s.id < before_id)
             found = await connection.execute(query.order_by(s.id.desc()).limit(limit))  # ids grow with time
@@ -328,7 +348,10 @@ class SqlAccounts:
             await connection.execute(sa.delete(r).where(r.c.session_id.in_(over)))
             a_week_ago = now - timedelta(seconds=_ENDED_KEPT_S)
             key_over = sa.and_(s.c.is_key, sa.or_(s.c.ended_at < a_week_ago, s.c.id.in_(_keys_over(a_week_ago))))
-            old = sa.and_(~s.c.is_key, s.c.created_at < a_week_ago)
+            # Of another issuer's session what matters is when a token of it was seen, and when it ended: it stays over.
+            used = sa.func.coalesce(s.c.last_used_at, s.c.created_at) < a_week_ago
+            ended = sa.or_(s.c.ended_at.is_(None), s.c.ended_at < a_week_ago)
+            old = sa.and_(~s.c.is_key, s.c.created_at < a_week_ago, used, ended)
             without = sa.select(s.c.id).where(~kept, sa.or_(old, key_over))
             await connection.execute(sa.delete(k).where(k.c.session_id.in_(without)))
             await connection.execute(sa.delete(t.keys).where(t.keys.c.id.in_(without)))
@@ -356,14 +379,16 @@ class SqlAccounts:
                 return None
             found = (
                 await connection.execute(
-                    sa.select(s.c.user_id, t.keys.c.scopes)
+                    sa.select(s.c.user_id, t.keys.c.scopes, t.keys.c.expires_at)
                     .select_from(s.outerjoin(t.keys, t.keys.c.id == s.c.id))
                     .where(s.c.id == row.session_id, s.c.ended_at.is_(None))
                 )
             ).one_or_none()
         if found is None:
             return None
-        return TicketUse(row.session_id, found.user_id, frozenset(found.scopes) if found.scopes is not None else None)
+        scopes = frozenset(found.scopes) if found.scopes is not None else None
+        left_s = (found.expires_at - now).total_seconds() if found.expires_at is not None else None
+        return TicketUse(row.session_id, found.user_id, scopes, left_s)
 
 
 async def end_sessions(database: Database, connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> list[str]:

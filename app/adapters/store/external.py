@@ -13,6 +13,7 @@ from app.adapters.store import rows
 from app.adapters.store import tables as t
 from app.adapters.store.accounts import account_of, end_sessions
 from app.adapters.store.database import Database
+from app.application.other_issuers import username_of
 from app.application.ports.external import PutUser, WantedUser
 from app.application.ports.people import Account
 from app.domain.errors import Code
@@ -21,6 +22,14 @@ from app.domain.text import folded
 from app.domain.values import UserKind
 
 ERASED_NAME = "Deleted user"
+
+
+def names_for(external_id: str) -> tuple[str, ...]:
+    """Usernames for who comes without one, the first that is free."""
+    name, id_ = username_of(external_id), external_user_id(external_id).replace("-", "")
+    return name, f"{name[:25]}-{id_[:6]}", f"{name[:19]}-{id_[:12]}"
+
+
 _u, _c = t.users, t.external_chats
 _AT_ONCE = 500
 
@@ -35,7 +44,10 @@ class SqlExternal:
         async with self._database.write() as connection:
             ids = [external_user_id(one.external_id) for one in wanted]
             there = await self._by_id(connection, ids)
-            taken = await self._taken(connection, [one.username for one in wanted if one.username])
+            names = [
+                name for one in wanted for name in ((one.username,) if one.username else names_for(one.external_id))
+            ]
+            taken = await self._taken(connection, names)
             made = []
             for one, id_ in zip(wanted, ids, strict=True):
                 done = await self._put(connection, actor_id, id_, one, there, taken)
@@ -77,6 +89,8 @@ class SqlExternal:
             return PutUser(None, code=Code.CONFLICT, reason="this user was erased")
         if one.username is not None and taken.get(one.username, id_) != id_:
             return PutUser(None, code=Code.CONFLICT, reason="this username is taken")
+        if before is not None and before.role == "operator" and one.disabled not in (None, before.disabled):
+            return PutUser(None, code=Code.NOT_ALLOWED, reason="operators are disabled by operators")
         now = await self._database.now(connection)
         values: dict[str, Any] = {}
         if one.username is not None:
@@ -90,6 +104,9 @@ class SqlExternal:
         if one.email is not None:
             values["email"] = one.email
         if before is None:
+            if one.username is None:
+                free = [name for name in names_for(one.external_id) if taken.get(name, id_) == id_]
+                values["username"] = free[0] if free else f"user-{id_.replace('-', '')[:24]}"
             shown = one.display_name or values["username"]
             new = {"display_name": shown, "folded_name": folded(shown), "external_id": one.external_id}
             row = {"id": id_, "kind": UserKind.HUMAN, "preferences": {}, "created_at": now, **values, **new}
@@ -155,6 +172,8 @@ class SqlExternal:
             )
             if not done.rowcount:
                 return None
+            names = sa.and_(t.audit.c.target_id == user_id, t.audit.c.act.in_(("user.changed", "user.created")))
+            await connection.execute(sa.update(t.audit).where(names).values(details={}))
             await rows.write_down(connection, now, actor_id, "user.erased", user_id, {})
             return await end_sessions(self._database, connection, t.sessions.c.user_id == user_id)
 
@@ -179,5 +198,11 @@ class SqlExternal:
             now = await self._database.now(connection)
             insert = postgresql.insert if self._database.postgresql else sqlite.insert
             row = {"external_id": external_id, "chat_id": chat_id, "created_at": now}
-            await connection.execute(insert(_c).values(row).on_conflict_do_nothing())
+            upsert = insert(_c).values(row)
+            # One that was refused left a name without a chat.
+            none_there = sa.text("not exists (select 1 from chats where chats.id = external_chats.chat_id)")
+            keep = upsert.on_conflict_do_update(
+                index_elements=["external_id"], set_={"chat_id": upsert.excluded.chat_id}, where=none_there
+            )
+            await connection.execute(keep)
             return str(await connection.scalar(sa.select(_c.c.chat_id).where(_c.c.external_id == external_id)))

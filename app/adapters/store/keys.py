@@ -31,7 +31,8 @@ class SqlKeys:
             await connection.execute(lock.with_for_update() if self._database.postgresql else lock)
             of_whom = _k.c.service if key.service else sa.and_(_k.c.user_id == key.user_id, ~_k.c.service)
             living = sa.select(sa.func.count()).select_from(_k.join(_s, _s.c.id == _k.c.id))
-            if (await connection.scalar(living.where(of_whom, _s.c.ended_at.is_(None))) or 0) >= most:
+            good = sa.or_(_k.c.expires_at.is_(None), _k.c.expires_at > now)
+            if (await connection.scalar(living.where(of_whom, _s.c.ended_at.is_(None), good)) or 0) >= most:
                 return None
             made = {"id": key.id, "user_id": key.user_id, "created_at": now}
             await connection.execute(sa.insert(_s).values(**made, client=f"key {key.prefix}", is_key=True))

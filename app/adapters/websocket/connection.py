@@ -333,7 +333,7 @@ class _Connection:
     def _is_within_limit(self, session: Session, ref: str | None) -> bool:
         """Count a request; one too many is told to wait, and who goes on like this is cut off."""
         try:
-            self._use_cases.count_request(session.user_id)
+            self._use_cases.count_request(session.counted)
             return True
         except ParleyError as error:
             self._outbox.send(self._codec.error(ref, error))

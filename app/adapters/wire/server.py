@@ -18,7 +18,7 @@ from app.domain.text import check_text, clean_name
 
 ExternalId = Annotated[
     str,
-    Field(strict=True, min_length=1, max_length=255, description="what the host calls it"),
+    Field(strict=True, min_length=1, max_length=255, pattern=r"^[^/]+$", description="what the host calls it"),
     AfterValidator(check_text),
 ]
 

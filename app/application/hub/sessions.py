@@ -74,6 +74,11 @@ class Session:
     closed: bool = False
     catching: bool = False
 
+    @property
+    def counted(self) -> str:
+        """Whose limits it counts against: a key has its own."""
+        return self.user_id if self.scopes is None else self.auth_session_id
+
     def refused(self, tag: int) -> None:
         """Its rejection was told: no `accepted` after it."""
         self.over[tag] = None

@@ -98,8 +98,9 @@ class Identities(Protocol):
         """For ever. Whom it means: somebody else where another process was faster."""
         ...
 
-    async def vouch(self, session_id: str, user_id: str, issuer: str, issuer_session: str) -> None:
-        """Keep the session that this issuer speaks of; one that has ended stays over."""
+    async def vouch(self, session_id: str, user_id: str, issuer: str, issuer_session: str, used: bool) -> None:
+        """Keep the session that this issuer speaks of; one that has ended stays over. used: by its own tokens, now: then it is
+        one of those where somebody is signed in."""
         ...
 
     async def sign_out(self, issuer: str, subject: str, issuer_session: str) -> list[tuple[str, str]]:
@@ -107,7 +108,8 @@ class Identities(Protocol):
         ...
 
     async def follow(
-        self, user_id: str, display_name: str | None, email: str | None, attributes: Mapping[str, object] | None
+        self, user_id: str, display_name: str | None, email: str | None, attributes: Mapping[str, object]
     ) -> bool:
-        """What claims say now; None leaves it as it is. Whether the name changed."""
+        """What claims say now; None leaves it as it is, and attributes that aren't named stay. Of one that is erased nothing.
+        Whether the name changed."""
         ...

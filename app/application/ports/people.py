@@ -76,11 +76,16 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class TicketUse:
-    """Whose it was. scopes: of the key that it was made with."""
+    """Whose it was. scopes, expires_in_s: of the key that it was made with."""
 
     session_id: str
     user_id: str
     scopes: Scopes = None
+    expires_in_s: float | None = None
+
+
+VouchedSession = tuple[str, str, str]
+"""(issuer, what it calls the session, the id of that session here)."""
 
 
 class LastOperator(Exception):
@@ -178,9 +183,9 @@ class Accounts(Protocol):
         refresh_hash: str,
         refresh_ttl_s: float,
         client: str,
-        vouched: tuple[str, str] | None = None,
+        vouched: VouchedSession | None = None,
     ) -> str | None:
-        """The new session's id; vouched: the issuer that says who it is, and what that calls the session; of more than 50 live ones the oldest is ended. None where the account was disabled, or got another password, since it was read."""
+        """The new session's id; vouched: the session of an issuer that says who it is: where that has ended, None; of more than 50 live ones the oldest is ended. None where the account was disabled, or got another password, since it was read."""
         ...
 
     async def sessions(self, user_id: str, before_id: str | None, limit: int) -> list[LiveSession]:

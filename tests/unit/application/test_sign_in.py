@@ -59,8 +59,8 @@ class Tokens:
 
 
 class Others:
-    async def person(self, vouched: Vouched) -> Any:
-        return type("Account", (), {"id": "anna"})()
+    async def seen(self, vouched: Vouched) -> Any:
+        return type("Account", (), {"id": "anna"})(), "session-1"
 
 
 class Codes:
@@ -81,6 +81,13 @@ def made(*keys: bytes) -> tuple[SignIn, Tokens, Codes]:
     return SignIn(*given), tokens, codes
 
 
+async def came(sign_in: SignIn, *given: str) -> str:
+    """Where the browser goes then; with a code alone it keeps something."""
+    ended = await sign_in.end(*given)
+    assert bool(ended.cookie) is ("#code=" in ended.url)
+    return ended.url
+
+
 async def begun(sign_in: SignIn, to: str = "/chats/1") -> tuple[str, str]:
     """(cookie, state)"""
     started = await sign_in.start("company", to, US)
@@ -90,17 +97,20 @@ async def begun(sign_in: SignIn, to: str = "/chats/1") -> tuple[str, str]:
 async def test_who_comes_back_gets_a_code_of_ours_behind_the_hash() -> None:
     sign_in, tokens, codes = made()
     cookie, state = await begun(sign_in)
-    to = await sign_in.end("company", cookie, state, "theirs", "", US)
+    to = await came(sign_in, "company", cookie, state, "theirs", "", US)
     assert to.startswith("/chats/1#code=") and len(codes.kept) == 1 and len(tokens.verifiers[0]) >= 43
     [kept] = codes.kept.values()
-    assert kept == CodeUse("anna", {"issuer": COMPANY.issuer, "session": "sid-1"})
+    browser = kept.details.pop("browser")  # type: ignore[attr-defined]
+    assert (
+        kept == CodeUse("anna", {"issuer": COMPANY.issuer, "session": "sid-1", "session_id": "session-1"}) and browser
+    )
 
 
 async def test_another_gateway_and_an_older_secret_end_what_was_begun() -> None:
     older, newer = b"o" * 32, b"n" * 32
     cookie, state = await begun(made(older)[0])
-    assert "#code=" in await made(newer, older)[0].end("company", cookie, state, "theirs", "", US)
-    assert await made(newer)[0].end("company", cookie, state, "theirs", "", US) == "/#error=expired"
+    assert "#code=" in await came(made(newer, older)[0], "company", cookie, state, "theirs", "", US)
+    assert await came(made(newer)[0], "company", cookie, state, "theirs", "", US) == "/#error=expired"
 
 
 async def test_what_is_not_of_this_browser_s_sign_in_is_refused() -> None:
@@ -117,15 +127,28 @@ async def test_what_is_not_of_this_browser_s_sign_in_is_refused() -> None:
         ("a.b.c.d", state, "/#error=expired"),
         (other_cookie.rpartition(".")[0] + "." + cookie.rpartition(".")[2], state, "/#error=expired"),
     ):
-        assert await sign_in.end("company", given, said, "theirs", "", US) == where
-    assert await sign_in.end("other", cookie, state, "theirs", "", US) == "/#error=expired", "begun at another provider"
-    assert await sign_in.end("company", cookie, state, "", "access_denied", US) == "/chats/1#error=access_denied"
-    assert await sign_in.end("company", cookie, state, "", "a b&c", US) == "/chats/1#error=a%20b%26c"
+        assert await came(sign_in, "company", given, said, "theirs", "", US) == where
+    assert await came(sign_in, "other", cookie, state, "theirs", "", US) == "/#error=expired", (
+        "begun at another provider"
+    )
+    assert await came(sign_in, "company", cookie, state, "", "access_denied", US) == "/chats/1#error=access_denied"
+    assert await came(sign_in, "company", cookie, state, "", "a b&c", US) == "/chats/1#error=a%20b%26c"
     tokens.refuses = True
-    assert await sign_in.end("company", cookie, state, "theirs", "", US) == "/chats/1#error=access_denied"
+    assert await came(sign_in, "company", cookie, state, "theirs", "", US) == "/chats/1#error=access_denied"
     tokens.down = True
-    assert (await sign_in.end("company", cookie, state, "theirs", "", US)).endswith("#error=temporarily_unavailable")
+    assert (await came(sign_in, "company", cookie, state, "theirs", "", US)).endswith("#error=temporarily_unavailable")
     assert not codes.kept
+
+
+async def test_under_a_path_one_comes_back_under_it() -> None:
+    sign_in, _, _ = made()
+    there = f"{US}/talk"
+    with pytest.raises(ParleyError):
+        await sign_in.start("company", "/elsewhere", there)
+    started = await sign_in.start("company", "/", there)
+    state = parse_qs(urlsplit(started.url).query)["state"][0]
+    assert (await sign_in.end("company", started.cookie, state, "", "no", there)).url == "/talk/#error=no"
+    assert (await sign_in.end("company", "", state, "", "no", there)).url == "/talk/#error=expired"
 
 
 async def test_only_providers_with_a_page_are_begun_at() -> None:
