@@ -6,6 +6,49 @@ neither is."""
 from __future__ import annotations
 
 LONG = {
+    "scenarios/test_getting_in.py": {
+        "test_an_invitation_is_good_as_long_as_its_maker_may_add": "real",
+        "test_an_operator_s_link_sets_a_new_password_once": "real",
+        "test_the_command_line_prints_such_a_link": "real",
+    },
+    "contracts/test_importing.py": {
+        "test_a_store_that_comes_back_is_waited_for": "sqlite",
+        "test_a_thousand_people_and_a_hundred_chats_twice": "sqlite",
+        "test_what_cant_be_brought_is_told_and_the_rest_comes": "sqlite",
+        "test_what_was_broken_off_goes_on": "sqlite",
+    },
+    "scenarios/test_issuers.py": {
+        "test_a_host_s_token_means_the_user_that_its_backend_puts": "embedded",
+        "test_a_logout_by_the_back_channel_ends_sessions_and_sockets": "embedded",
+        "test_a_token_is_exchanged_for_a_session_of_ours": "embedded",
+        "test_an_access_token_is_good_at_every_door": "embedded",
+        "test_claims_follow_and_a_subject_stays_one_person": "embedded",
+        "test_keys_rotate_under_load_without_a_false_refusal": "embedded",
+        "test_what_a_token_doesn_t_say_stays_as_the_backend_said_it": "embedded",
+        "test_what_has_ended_begins_nothing_new": "embedded",
+    },
+    "scenarios/test_server_api.py": {
+        "test_a_chat_is_put_as_the_host_has_it": "embedded",
+        "test_a_refused_chat_leaves_its_name_free": "embedded",
+        "test_a_thousand_users_in_one_call_twice": "embedded",
+        "test_an_erased_user_leaves_what_was_said_and_nothing_else": "embedded",
+        "test_each_scope_alone_opens_what_the_table_says": "embedded",
+        "test_names_are_found_for_those_who_have_none": "embedded",
+        "test_users_are_put_as_the_host_has_them": "embedded",
+        "test_what_the_host_says_as_itself_and_as_a_user": "embedded",
+    },
+    "scenarios/test_keys.py": {
+        "test_a_bot_ends_with_who_made_it_and_a_service_s_is_nobody_s": "embedded",
+        "test_a_bot_talks_and_is_a_member_like_others_but_owns_nothing": "embedded",
+        "test_a_key_ends_by_itself_and_with_its_person": "embedded",
+        "test_a_key_has_limits_of_its_own": "embedded",
+        "test_a_key_on_the_socket": "embedded",
+        "test_a_key_opens_what_its_scopes_say": "embedded",
+        "test_a_key_that_is_ended_is_over_on_every_gateway_and_socket": "embedded",
+        "test_a_socket_by_ticket_ends_with_its_key": "embedded",
+        "test_no_key_makes_keys_or_touches_passwords_and_sessions": "embedded",
+        "test_what_is_no_key_is_not_good": "embedded",
+    },
     "contracts/test_accounts.py": {
         "test_a_refresh_token_rotates_and_one_used_before_ends_its_session": "sqlite",
         "test_what_is_over_is_forgotten_and_a_person_has_fifty_sessions": "sqlite",

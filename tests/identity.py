@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,9 @@ def said(words: str) -> None:
 
 async def signed_in(world: World, name: str) -> Rest:
     ours = world.urls[0]
-    async with httpx2.AsyncClient(timeout=30) as browser:
+    # A browser counts loopback as secure, and keeps Keycloak's `Secure` cookies there.
+    cookies = CookieJar(DefaultCookiePolicy(secure_protocols=("http", "https")))
+    async with httpx2.AsyncClient(timeout=30, cookies=cookies) as browser:
         url = f"{ours}/v1/auth/providers/company/start?return_to=/"
         back = await keycloak_page(browser, url, name, f"{ours}/v1/auth/providers/company/callback")
         where = (await browser.get(back)).headers["Location"]
@@ -120,7 +123,10 @@ async def keycloak_page(browser: httpx2.AsyncClient, url: str, name: str, until:
     assert page.status_code == 200 and action is not None, page.text[:500]
     form = {"username": name, "password": PASSWORD, "credentialId": ""}
     answer = await browser.post(action[1].replace("&amp;", "&"), data=form)
-    assert answer.status_code in (302, 303), answer.text[:500]
+    assert answer.status_code in (302, 303), (
+        answer.status_code,
+        re.findall(r"(?s)error[^>]*>\s*([^<]{3,}?)\s*<", answer.text),
+    )
     return await through_the_pages(browser, answer.headers["Location"], name, until)
 
 

@@ -223,6 +223,7 @@ def test_metrics_can_have_a_port_of_their_own(tmp_path: Path) -> None:
     world.role.child.stop()
 
 
+@pytest.mark.long
 def test_check_says_in_words_what_is_wrong(real: World, tmp_path: Path) -> None:
     assert real.stack is not None
     role = real.stack.make("gateway", 8)

@@ -47,13 +47,14 @@ async def test_a_key_opens_what_its_scopes_say(people: People) -> None:
     calls: dict[str, Any] = {
         "read": lambda rest: rest.get(f"/v1/chats/{chat_id}/messages"),
         "read oneself": lambda rest: rest.get("/v1/me"),
+        "ask why": lambda rest: rest.post("/v1/policy/explain", {"action": "message.send", "chat_id": chat_id}),
         "read, by another way": lambda rest: rest.get(f"/v1/chats/{chat_id}/messages", limit=7, after=0),
         "write": lambda rest: rest.post(f"/v1/chats/{chat_id}/messages", message()),
         "change oneself": lambda rest: rest.patch("/v1/me", {"preferences": {"a": 1}}),
         "ask": lambda rest: rest.post(f"/v1/chats/{own}/messages", message()),
     }
     opened = {
-        ("read",): {"read", "read oneself", "read, by another way"},
+        ("read",): {"read", "read oneself", "ask why", "read, by another way"},
         ("write",): {"write", "change oneself"},
         ("ask",): set(),
         ("write", "ask"): {"write", "change oneself", "ask"},

@@ -174,6 +174,7 @@ async def test_what_a_host_says_of_people_holds_from_the_next_command_on(house: 
     await people.close()
 
 
+@pytest.mark.long
 async def test_rules_change_under_load_and_no_decision_is_by_half_of_them(house: House) -> None:
     """Two files that refuse together or not at all: a decision that names one of them alone was made by half a set."""
     people = People(house.world)
@@ -217,6 +218,7 @@ async def test_rules_change_under_load_and_no_decision_is_by_half_of_them(house:
     await people.close()
 
 
+@pytest.mark.long
 async def test_what_if_the_rules_were_others(house: House, tmp_path: Path) -> None:
     people = People(house.world)
     anna, ben = await people.make(), await people.make()

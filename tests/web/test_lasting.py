@@ -84,6 +84,7 @@ def test_the_service_is_killed_and_started_again_in_mid_conversation(visits_own:
     assert texts(ben) == ["word 0", "word 1", "word 2", "word 3"]
 
 
+@pytest.mark.long
 def test_what_is_sent_without_the_service_survives_a_reload_and_is_sent_once(visits_own: Visits, own: World) -> None:
     assert own.role is not None
     anna = visits_own.person("anna").register("Anna")

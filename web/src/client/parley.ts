@@ -179,7 +179,7 @@ export class Parley {
     this.core.start();
     this.timer ??= setInterval(() => this.tick(), TICK_MS);
     this.flush();
-    this.keepNow();
+    await Promise.race([this.keepNow(), new Promise((done) => setTimeout(done, 500))]); // a reload at once finds who one is
     this.changed();
   }
 
@@ -784,16 +784,16 @@ export class Parley {
   private keepSoon(): void {
     this.snapshotTimer ??= setTimeout(() => {
       this.snapshotTimer = null;
-      this.keepNow();
+      void this.keepNow();
     }, SNAPSHOT_MS);
   }
 
-  private keepNow(): void {
+  private async keepNow(): Promise<void> {
     if (!this.user || !this.chats) return;
     const chats = this.chats.list().slice(0, 200).map((view) => view.chat);
     const people = [...this.chats.people.values()].slice(-500);
     const others = [...this.others];
-    void this.kept?.keep({ user_id: this.user.id, user: this.user, chats, people, others });
+    await this.kept?.keep({ user_id: this.user.id, user: this.user, chats, people, others });
   }
 
   private pagesToKeep = new Set<string>();
