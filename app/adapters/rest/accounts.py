@@ -122,14 +122,12 @@ def _tokens(signed_in: SignedIn, browser: BrowserSession, status: int, exchanged
     body = wire.tokens_json(signed_in)
     if exchanged:
         body["issued_token_type"] = f"{TOKEN_TYPE}access_token"
-    fresh = answer(browser.without_token(body), status)
-    fresh.headers["Cache-Control"] = "no-store"
-    return browser.keep(body, fresh)
+    return browser.keep(body, answer(browser.without_token(body), status))
 
 
 def _refused(refused: SignInRefused) -> Response:
     body = token_error_json(refused.error, refused.description)
-    headers = {"Cache-Control": "no-store"}
+    headers: dict[str, str] = {}
     if refused.retry_after_s is not None:
         headers["Retry-After"] = str(refused.retry_after_s)
     status = {"rate_limited": 429, "temporarily_unavailable": 503}.get(refused.error, 400)
@@ -157,7 +155,7 @@ async def start_sign_in(
         started = await use_cases.sign_in.start(provider_id, return_to, public_url)
     except Unavailable as error:
         raise unavailable(str(error)) from error
-    redirect = RedirectResponse(started.url, status_code=302, headers={"Cache-Control": "no-store"})
+    redirect = RedirectResponse(started.url, status_code=302)
     BrowserSession(request, True).remember(redirect, SIGN_IN_COOKIE, started.cookie, SIGN_IN_TTL_S)
     return redirect
 
@@ -175,7 +173,7 @@ async def end_sign_in(
 ) -> Response:
     cookie = request.cookies.get(SIGN_IN_COOKIE, "")
     ended = await use_cases.sign_in.end(provider_id, cookie, state, code, error, public_url)
-    redirect = RedirectResponse(ended.url, status_code=302, headers={"Cache-Control": "no-store"})
+    redirect = RedirectResponse(ended.url, status_code=302)
     BrowserSession(request, True).remember(redirect, SIGN_IN_COOKIE, ended.cookie, SIGN_IN_TTL_S)
     return redirect
 
@@ -196,7 +194,7 @@ async def backchannel_logout(
         return _refused(SignInRefused("invalid_request", error.reason))
     except Unavailable as error:
         return _refused(SignInRefused("temporarily_unavailable", str(error), 1))
-    return Response(status_code=200, headers={"Cache-Control": "no-store"})
+    return Response(status_code=200)
 
 
 @router.post("/auth/password-forgotten", status_code=202, response_class=Response, summary="Have a link sent, where there is an address",

@@ -33,7 +33,7 @@ async def keys(
              responses=responses(Code.NOT_ALLOWED, Code.CONFLICT))  # fmt: skip
 async def make_key(body: wire.NewKey, who: SessionArg, use_cases: UseCasesArg) -> Response:
     key, secret = await use_cases.keys.make(who, body.name, body.scopes, body.expires_at)
-    return _secret(wire.made_key_json(key, secret))
+    return answer(wire.made_key_json(key, secret), 201)
 
 
 @router.delete("/me/keys/{key_id}", status_code=204, summary="End a key of mine",
@@ -58,7 +58,7 @@ async def service_keys(
              response_model=wire.MadeKeyJson, responses=responses(Code.NOT_ALLOWED, Code.CONFLICT))  # fmt: skip
 async def make_service_key(body: wire.NewServiceKey, who: SessionArg, use_cases: UseCasesArg) -> Response:
     key, secret = await use_cases.keys.make_service(who, body.name, body.scopes, body.expires_at)
-    return _secret(wire.made_key_json(key, secret))
+    return answer(wire.made_key_json(key, secret), 201)
 
 
 @router.delete("/admin/keys/{key_id}", status_code=204, summary="End a service's key",
@@ -72,7 +72,7 @@ async def end_service_key(key_id: PathId, who: SessionArg, use_cases: UseCasesAr
              responses=responses(Code.NOT_ALLOWED, Code.CONFLICT))  # fmt: skip
 async def make_bot(body: wire.NewBot, who: SessionArg, use_cases: UseCasesArg) -> Response:
     made = await use_cases.bots.create(who, body.username, body.display_name, by_operator=True)
-    return _secret(wire.made_bot_json(made))
+    return answer(wire.made_bot_json(made), 201)
 
 
 @router.get("/me/bots", summary="Bots that I made", response_model=Listed[PersonJson],
@@ -89,14 +89,14 @@ async def bots(
              response_model=wire.MadeBotJson, responses=responses(Code.NOT_ALLOWED, Code.CONFLICT))  # fmt: skip
 async def make_own_bot(body: wire.NewBot, who: SessionArg, use_cases: UseCasesArg) -> Response:
     made = await use_cases.bots.create(who, body.username, body.display_name, by_operator=False)
-    return _secret(wire.made_bot_json(made))
+    return answer(wire.made_bot_json(made), 201)
 
 
 @router.post("/me/bots/{user_id}/key", status_code=201, summary="Another key for a bot, in place of those that it has",
              description=f"By who made it, and by operators. {_ONCE}", response_model=wire.MadeBotJson,
              responses=responses(Code.NOT_ALLOWED, Code.NOT_FOUND, Code.CONFLICT))  # fmt: skip
 async def new_bot_key(user_id: PathId, who: SessionArg, use_cases: UseCasesArg) -> Response:
-    return _secret(wire.made_bot_json(await use_cases.bots.new_key(who, user_id)))
+    return answer(wire.made_bot_json(await use_cases.bots.new_key(who, user_id)), 201)
 
 
 @router.delete("/me/bots/{user_id}", status_code=204, summary="A bot does nothing any more",
@@ -105,9 +105,3 @@ async def new_bot_key(user_id: PathId, who: SessionArg, use_cases: UseCasesArg) 
 async def disable_bot(user_id: PathId, who: SessionArg, use_cases: UseCasesArg) -> Response:
     await use_cases.bots.disable(who, user_id)
     return nothing()
-
-
-def _secret(body: dict[str, object]) -> Response:
-    made = answer(body, 201)
-    made.headers["Cache-Control"] = "no-store"
-    return made

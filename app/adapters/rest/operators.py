@@ -84,9 +84,7 @@ async def change_user(user_id: PathId, body: wire.AccountChanges, who: BearerArg
              response_model=wire.LinkJson,
              responses=responses(Code.NOT_ALLOWED, Code.NOT_FOUND, Code.CONFLICT))  # fmt: skip
 async def password_link(user_id: PathId, who: SessionArg, use_cases: UseCasesArg, public_url: PublicUrlArg) -> Response:
-    made = answer(wire.link_json(*await use_cases.recovery.link(who, user_id, public_url)), 201)
-    made.headers["Cache-Control"] = "no-store"
-    return made
+    return answer(wire.link_json(*await use_cases.recovery.link(who, user_id, public_url)), 201)
 
 
 @router.get("/audit", summary="What operators did, newest first", response_model=Listed[wire.AuditJson],

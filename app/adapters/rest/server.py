@@ -53,9 +53,7 @@ async def put_users(body: wire.ManyUsers, who: AnyBearerArg, use_cases: UseCases
              responses=responses(Code.NOT_ALLOWED, Code.NOT_FOUND, Code.CONFLICT))  # fmt: skip
 async def make_token(request: Request, external_id: ExternalId, who: AnyBearerArg, use_cases: UseCasesArg) -> Response:
     signed_in = await use_cases.server.token(who, external_id, client_of(request))
-    fresh = answer(people.tokens_json(signed_in))
-    fresh.headers["Cache-Control"] = "no-store"
-    return fresh
+    return answer(people.tokens_json(signed_in))
 
 
 @router.delete("/users/{external_id}", status_code=204, summary="Erase a user",
